@@ -1,0 +1,8 @@
+//! What is true of a lab, whatever runs it: networks, partitions, schedules, predictions, events.
+//!
+//! No clock, socket, file, thread, terminal or inference engine is in here; time, randomness and bytes
+//! are arguments.
+
+pub mod id;
+pub mod network;
+pub mod rows;
