@@ -5,4 +5,5 @@
 
 pub mod id;
 pub mod network;
+pub mod partition;
 pub mod rows;

@@ -4,6 +4,8 @@
 //! [`Cut`]. Inside a unit the [`Layer`]s form a directed acyclic graph. `models` builds it from ONNX.
 
 mod demand;
+#[doc(hidden)]
+pub mod samples;
 
 use std::ops::Range;
 
