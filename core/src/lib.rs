@@ -3,7 +3,11 @@
 //! No clock, socket, file, thread, terminal or inference engine is in here; time, randomness and bytes
 //! are arguments.
 
+pub mod command;
+pub mod event;
 pub mod id;
+pub mod lab;
 pub mod network;
 pub mod partition;
 pub mod rows;
+pub mod time;

@@ -1,0 +1,317 @@
+//! The state of a lab as a fold over its events: `Lab::apply(&Event)`.
+//!
+//! Everything on screen, in a headless report and in a keyframe is this state. It holds bounded history
+//! only, so a keyframe stays small however long the session.
+
+mod commands;
+mod layers;
+mod runs;
+mod workers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use commands::{CommandState, Progress};
+pub use layers::{LayerState, Samples};
+pub use runs::{CurrentRun, RunSample, Runs};
+pub use workers::{LinkState, Phase, Throttle, WorkerState};
+
+use crate::event::{Answer, Event, Level, Proposal, SessionInfo, Span, Thumbnail, Verdict, What};
+use crate::id::{Node, PartitionId, RunId};
+use crate::network::Network;
+use crate::time::Micros;
+
+/// Sentences kept.
+const LOG_LINES: usize = 1000;
+/// Commands kept.
+const COMMANDS: usize = 200;
+/// Partitions that may be gone back to.
+const UNDO_DEPTH: usize = 32;
+
+/// A sentence in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When.
+    pub at: Micros,
+    /// How much it matters.
+    pub level: Level,
+    /// The sentence.
+    pub text: String,
+}
+
+/// A named moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When.
+    pub at: Micros,
+    /// Its name.
+    pub name: String,
+}
+
+/// Everything true of a lab at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lab {
+    /// The time of the last event.
+    pub now: Micros,
+    /// How the session came to be.
+    pub session: SessionInfo,
+    /// Whether the session ended in order.
+    pub ended: bool,
+    /// The network that runs.
+    pub network: Option<Arc<Network>>,
+    /// The fleet, in order.
+    pub workers: Vec<WorkerState>,
+    /// Directed links that were measured.
+    pub links: Vec<LinkState>,
+    /// Partitions that run, ran lately, or are proposed.
+    pub partitions: BTreeMap<PartitionId, Proposal>,
+    /// The one that runs.
+    pub current: Option<PartitionId>,
+    /// The one offered, if any.
+    pub proposal: Option<PartitionId>,
+    /// Those that ran before, latest last.
+    pub past: Vec<PartitionId>,
+    /// Whether proposals are held back.
+    pub frozen: bool,
+    /// Runs.
+    pub runs: Runs,
+    /// Layers as they were last timed, by worker and layer.
+    pub layers: Vec<LayerState>,
+    /// The spans of the last run that ended.
+    pub timeline: Vec<Span>,
+    /// The partition those spans belong to.
+    pub timeline_of: Option<(RunId, PartitionId)>,
+    /// The last answer.
+    pub answer: Option<Answer>,
+    /// The last picture that went in.
+    pub before: Option<Thumbnail>,
+    /// The last picture that came out.
+    pub after: Option<Thumbnail>,
+    /// The last verdict that is one.
+    pub verdict: Verdict,
+    /// Commands, latest last.
+    pub commands: VecDeque<CommandState>,
+    /// Named moments.
+    pub marks: Vec<Mark>,
+    /// The log, latest last.
+    pub log: VecDeque<LogLine>,
+}
+
+impl Lab {
+    /// Takes one event into account. Events come in the order of their times.
+    pub fn apply(&mut self, event: &Event) {
+        self.now = self.now.max(event.at);
+        match &event.what {
+            What::SessionStarted(info) => self.session = info.clone(),
+            What::SessionEnded => self.ended = true,
+            What::NetworkLoaded { network } => {
+                self.network = Some(network.clone());
+                self.layers.clear();
+            }
+            What::WorkerJoined(info) => self.join(info),
+            What::WorkerReady { worker } => self.worker_phase(*worker, Phase::Ready, event.at),
+            What::WorkerLoading { worker, done, total } => {
+                self.worker_phase(*worker, Phase::Loading { done: *done, total: *total }, event.at);
+            }
+            What::WorkerLost { worker, reason } => {
+                self.worker_phase(*worker, Phase::Lost { reason: reason.clone() }, event.at);
+            }
+            What::WorkerStatus(status) => self.take_status(status),
+            What::LinkMeasured { from, to, rtt_ms, rate_mbps, offset_ms } => {
+                self.take_link(*from, *to, *rtt_ms, *rate_mbps, *offset_ms);
+            }
+            What::SingleMeasured { worker, ms } => {
+                if let Some(state) = self.workers.get_mut(worker.index()) {
+                    state.single_ms = Some(*ms);
+                }
+            }
+            What::PartitionProposed(proposal) => self.propose(proposal),
+            What::PartitionSwitched { partition, .. } => self.switch(*partition),
+            What::PartitionRefused { partition, .. } => {
+                if self.proposal == Some(*partition) {
+                    self.proposal = None;
+                }
+            }
+            What::RunStarted { run, partition, input } => {
+                self.runs.start(*run, *partition, input, event.at);
+            }
+            What::LayersTimed(timed) => self.take_layers(timed),
+            What::SpanDone(span) => self.runs.take_span(span),
+            What::RunDone { run, ms, verdict } => self.finish_run(*run, *ms, *verdict, event.at),
+            What::RunLost { run, .. } => self.runs.lose(*run),
+            What::Answered { answer, .. } => self.answer = Some(answer.clone()),
+            What::Pictured { before, after, .. } => {
+                self.before = Some(before.clone());
+                self.after = after.clone();
+            }
+            What::CommandGiven { id, who, verb, before, after, predicted_ms } => {
+                self.give_command(*id, who, verb, before, after, *predicted_ms, event.at);
+            }
+            What::CommandSettled { id, outcome } => self.settle_command(*id, outcome, event.at),
+            What::CommandMeasured { id, measured_ms } => {
+                if let Some(command) = self.commands.iter_mut().find(|command| command.id == *id) {
+                    command.measured_ms = Some(*measured_ms);
+                }
+            }
+            What::Noted { .. } => {}
+        }
+        if let Some((level, text)) = sentence(&event.what) {
+            push_bounded(&mut self.log, LogLine { at: event.at, level, text }, LOG_LINES);
+        }
+    }
+
+    /// The partition that runs.
+    pub fn running(&self) -> Option<&Proposal> {
+        self.partitions.get(&self.current?)
+    }
+
+    /// The partition that is offered.
+    pub fn offered(&self) -> Option<&Proposal> {
+        self.partitions.get(&self.proposal?)
+    }
+
+    /// The fastest worker alone, and its time in ms.
+    pub fn best_single(&self) -> Option<(&WorkerState, f64)> {
+        let timed = self.workers.iter().filter_map(|worker| Some((worker, worker.single_ms?)));
+        timed.min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The part of the split rows that `worker` owns in the running partition, 0…1, weighted by work.
+    pub fn share(&self, worker: usize) -> Option<f64> {
+        let (network, plan) = (self.network.as_ref()?, &self.running()?.plan);
+        let mut own = 0.0;
+        let mut all = 0.0;
+        for block in &plan.blocks {
+            let rows = f64::from(network.cut(block.span().end).rows.max(1));
+            let layers = &network.layers[network.layers_of(&block.span())];
+            let work = layers.iter().map(|layer| layer.row_macs * u64::from(layer.output.rows));
+            let work = work.sum::<u64>() as f64;
+            own += work * f64::from(block.rows(worker).len()) / rows;
+            all += work;
+        }
+        (all > 0.0).then(|| own / all)
+    }
+
+    fn propose(&mut self, proposal: &Proposal) {
+        self.partitions.insert(proposal.partition, proposal.clone());
+        self.proposal = Some(proposal.partition);
+        self.forget_old_partitions();
+    }
+
+    fn switch(&mut self, partition: PartitionId) {
+        if let Some(before) = self.current.replace(partition)
+            && before != partition
+        {
+            if self.past.last() == Some(&partition) {
+                self.past.pop();
+            } else {
+                self.past.push(before);
+            }
+            let surplus = self.past.len().saturating_sub(UNDO_DEPTH);
+            self.past.drain(..surplus);
+        }
+        if self.proposal == Some(partition) {
+            self.proposal = None;
+        }
+        self.layers.clear();
+        self.forget_old_partitions();
+    }
+
+    fn forget_old_partitions(&mut self) {
+        let keep = |id: &PartitionId| {
+            Some(*id) == self.current
+                || Some(*id) == self.proposal
+                || self.past.contains(id)
+                || self.timeline_of.is_some_and(|(_, of)| of == *id)
+        };
+        self.partitions.retain(|id, _| keep(id));
+    }
+
+    fn finish_run(&mut self, run: RunId, ms: f64, verdict: Verdict, at: Micros) {
+        if verdict != Verdict::Unchecked {
+            self.verdict = verdict;
+        }
+        let Some(done) = self.runs.finish(run, ms, verdict, at) else { return };
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            let node = Node::Worker(crate::id::WorkerId::at(index));
+            worker.take_run(&done.spans, node, ms);
+        }
+        self.timeline_of = Some((run, done.partition));
+        self.timeline = done.spans;
+    }
+}
+
+/// Adds to a history and forgets its oldest part.
+fn push_bounded<T>(queue: &mut VecDeque<T>, value: T, limit: usize) {
+    if queue.len() >= limit {
+        queue.pop_front();
+    }
+    queue.push_back(value);
+}
+
+/// What the log says of an event, if it is worth a sentence.
+fn sentence(what: &What) -> Option<(Level, String)> {
+    use crate::command::Settled;
+    let info = |text: String| Some((Level::Info, text));
+    match what {
+        What::SessionStarted(session) => {
+            info(format!("collab {} started: {}", session.version, session.mode))
+        }
+        What::SessionEnded => info("the session ended".to_owned()),
+        What::NetworkLoaded { network } => info(format!(
+            "{}: {} layers in {} units, {:.0} million multiply-accumulates",
+            network.name,
+            network.layers.len(),
+            network.units.len(),
+            network.macs() as f64 / 1e6
+        )),
+        What::WorkerJoined(worker) => {
+            let emulated = match &worker.emulation {
+                Some(emulation) => format!(", emulates {}", emulation.name),
+                None => String::new(),
+            };
+            info(format!("{} is {} at {}{emulated}", worker.worker, worker.name, worker.address))
+        }
+        What::WorkerReady { worker } => info(format!("{worker} is ready")),
+        What::WorkerLost { worker, reason } => Some((Level::Error, format!("{worker} is lost: {reason}"))),
+        What::SingleMeasured { worker, ms } => {
+            info(format!("{worker} alone takes {ms:.1} ms for the whole network"))
+        }
+        What::PartitionProposed(proposal) => info(format!(
+            "partition {} proposed by {}: {}",
+            proposal.partition, proposal.planner, proposal.plan
+        )),
+        What::PartitionSwitched { partition, run } => {
+            info(format!("partition {partition} runs from run {run} on"))
+        }
+        What::PartitionRefused { partition, reason } => {
+            Some((Level::Warning, format!("partition {partition} was refused: {reason}")))
+        }
+        What::RunDone { run, verdict: Verdict::Differs(by), .. } => Some((
+            Level::Error,
+            format!("run {run}: the output differs from the single device's by {by:.1e} of its range"),
+        )),
+        What::RunLost { run, reason } => Some((Level::Error, format!("run {run} is lost: {reason}"))),
+        What::CommandGiven { who, verb, .. } => info(format!("{who}: {verb}")),
+        What::CommandSettled { outcome: Settled::Refused(reason), .. } => {
+            Some((Level::Warning, format!("refused: {reason}")))
+        }
+        What::Noted { level, text } => Some((*level, text.clone())),
+        What::WorkerLoading { .. }
+        | What::WorkerStatus(_)
+        | What::LinkMeasured { .. }
+        | What::RunStarted { .. }
+        | What::LayersTimed(_)
+        | What::SpanDone(_)
+        | What::RunDone { .. }
+        | What::Answered { .. }
+        | What::Pictured { .. }
+        | What::CommandSettled { outcome: Settled::Done, .. }
+        | What::CommandMeasured { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Runs: the one in flight, and the history of latencies.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::push_bounded;
+use crate::event::{Span, Verdict};
+use crate::id::{PartitionId, RunId};
+use crate::time::Micros;
+
+/// Latencies kept for the curve.
+const SAMPLES: usize = 1200;
+/// Runs whose late spans are still waited for.
+const IN_FLIGHT: usize = 8;
+
+/// One run's latency.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSample {
+    /// Which.
+    pub run: RunId,
+    /// What it ran.
+    pub partition: PartitionId,
+    /// When it ended.
+    pub at: Micros,
+    /// Latency, ms.
+    pub ms: f64,
+}
+
+/// A run in flight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurrentRun {
+    /// Which.
+    pub run: RunId,
+    /// What it runs.
+    pub partition: PartitionId,
+    /// On which input.
+    pub input: String,
+    /// When it began.
+    pub started: Micros,
+    /// What was reported of it so far.
+    pub spans: Vec<Span>,
+}
+
+/// Counts and latencies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Runs {
+    /// Runs that ended with an output.
+    pub done: u64,
+    /// Runs that ended without one.
+    pub lost: u64,
+    /// Runs compared with the single device, by verdict: bit-equal, within, differs.
+    pub checked: [u64; 3],
+    /// Late latencies, latest last.
+    pub recent: VecDeque<RunSample>,
+    /// Runs in flight, oldest first.
+    pub in_flight: VecDeque<CurrentRun>,
+}
+
+impl Runs {
+    pub(super) fn start(&mut self, run: RunId, partition: PartitionId, input: &str, at: Micros) {
+        let current = CurrentRun { run, partition, input: input.to_owned(), started: at, spans: Vec::new() };
+        push_bounded(&mut self.in_flight, current, IN_FLIGHT);
+    }
+
+    pub(super) fn take_span(&mut self, span: &Span) {
+        if let Some(current) = self.in_flight.iter_mut().find(|current| current.run == span.run) {
+            current.spans.push(*span);
+        }
+    }
+
+    pub(super) fn finish(&mut self, run: RunId, ms: f64, verdict: Verdict, at: Micros) -> Option<CurrentRun> {
+        self.done += 1;
+        match verdict {
+            Verdict::Unchecked => {}
+            Verdict::BitEqual => self.checked[0] += 1,
+            Verdict::Within(_) => self.checked[1] += 1,
+            Verdict::Differs(_) => self.checked[2] += 1,
+        }
+        let current = self.take(run)?;
+        let sample = RunSample { run, partition: current.partition, at, ms };
+        push_bounded(&mut self.recent, sample, SAMPLES);
+        Some(current)
+    }
+
+    pub(super) fn lose(&mut self, run: RunId) {
+        self.lost += 1;
+        self.take(run);
+    }
+
+    fn take(&mut self, run: RunId) -> Option<CurrentRun> {
+        let index = self.in_flight.iter().position(|current| current.run == run)?;
+        self.in_flight.remove(index)
+    }
+
+    /// The last run that ended.
+    pub fn last(&self) -> Option<&RunSample> {
+        self.recent.back()
+    }
+
+    /// The `quantile` (0…1) of the late latencies of `partition`, ms, by nearest rank.
+    pub fn quantile_ms(&self, partition: PartitionId, quantile: f64) -> Option<f64> {
+        let of_it = self.recent.iter().filter(|sample| sample.partition == partition);
+        nearest_rank(of_it.map(|sample| sample.ms).collect(), quantile)
+    }
+
+    /// All comparisons together: the worst verdict met, `None` if nothing was compared.
+    pub fn overall(&self) -> Option<&'static str> {
+        match self.checked {
+            [_, _, differs] if differs > 0 => Some("differs"),
+            [_, within, _] if within > 0 => Some("within"),
+            [equal, _, _] if equal > 0 => Some("bit-equal"),
+            _ => None,
+        }
+    }
+}
+
+/// The `quantile` (0…1) of `values` by nearest rank.
+pub(super) fn nearest_rank(mut values: Vec<f64>, quantile: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let rank = (quantile * values.len() as f64).ceil().max(1.0) as usize;
+    values.get(rank - 1).copied()
+}

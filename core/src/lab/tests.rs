@@ -1,0 +1,151 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::command::{CommandId, Settled, Verb};
+use crate::event::{Host, LayersTimed, SpanKind, WorkerInfo};
+use crate::id::{Digest, WorkerId};
+use crate::network::samples::chain;
+use crate::partition::Partition;
+use crate::rows::Rows;
+
+fn event(ms: u64, what: What) -> Event {
+    Event { at: Micros(ms * 1000), what }
+}
+
+fn joined(worker: u8) -> What {
+    What::WorkerJoined(WorkerInfo {
+        worker: WorkerId(worker),
+        name: format!("pi{worker}"),
+        address: "127.0.0.1:4000".to_owned(),
+        fingerprint: Digest([worker; 32]),
+        host: Host::default(),
+        emulation: None,
+        memory_limit: None,
+    })
+}
+
+fn proposed(id: u32, network: &Network, text: &str) -> What {
+    What::PartitionProposed(Proposal {
+        partition: PartitionId(id),
+        planner: "given".to_owned(),
+        plan: Partition::parse(text, network, 2).unwrap(),
+        predicted_ms: Some(10.0),
+        spans: Vec::new(),
+        layers: Vec::new(),
+        reason: String::new(),
+    })
+}
+
+fn story() -> Vec<Event> {
+    let network = chain(32, 4);
+    let run = RunId(1);
+    let span = Span {
+        run,
+        node: Node::Worker(WorkerId(0)),
+        kind: SpanKind::Compute,
+        block: 0,
+        peer: None,
+        rows: Rows::new(0, 16),
+        start_ms: 1.0,
+        end_ms: 6.0,
+        bytes: 0,
+    };
+    vec![
+        event(0, What::SessionStarted(SessionInfo { version: "1".to_owned(), ..Default::default() })),
+        event(1, What::NetworkLoaded { network: Arc::new(network.clone()) }),
+        event(2, joined(0)),
+        event(2, joined(1)),
+        event(3, What::WorkerReady { worker: WorkerId(0) }),
+        event(4, What::WorkerReady { worker: WorkerId(1) }),
+        event(5, proposed(1, &network, "0-3:=")),
+        event(6, What::PartitionSwitched { partition: PartitionId(1), run }),
+        event(7, What::RunStarted { run, partition: PartitionId(1), input: "noise".to_owned() }),
+        event(8, What::SpanDone(span)),
+        event(
+            8,
+            What::LayersTimed(LayersTimed {
+                run,
+                worker: WorkerId(0),
+                block: 0,
+                layers: vec![(2, 17, 1.5), (1, 18, 2.0)],
+            }),
+        ),
+        event(17, What::RunDone { run, ms: 10.0, verdict: Verdict::BitEqual }),
+        event(18, proposed(2, &network, "0-3:A")),
+        event(
+            19,
+            What::CommandGiven {
+                id: CommandId(1),
+                who: "operator".to_owned(),
+                verb: Verb::Throttle { worker: WorkerId(1), percent: 60.0 },
+                before: "100 %".to_owned(),
+                after: "60 %".to_owned(),
+                predicted_ms: None,
+            },
+        ),
+    ]
+}
+
+fn fold(events: &[Event]) -> Lab {
+    let mut lab = Lab::default();
+    events.iter().for_each(|event| lab.apply(event));
+    lab
+}
+
+#[test]
+fn a_run_leaves_its_latency_its_timeline_and_its_layers() {
+    let lab = fold(&story());
+    assert_eq!((lab.runs.done, lab.runs.lost), (1, 0));
+    assert_eq!(lab.runs.quantile_ms(PartitionId(1), 0.5), Some(10.0));
+    assert_eq!(lab.runs.overall(), Some("bit-equal"));
+    assert_eq!(lab.timeline.len(), 1);
+    assert_eq!(lab.workers[0].mean_busy(), Some(0.5));
+    let layers: Vec<u32> = lab.layers.iter().map(|layer| layer.layer).collect();
+    assert_eq!(layers, [1, 2], "sorted by layer, whatever the order of reports");
+    assert_eq!(lab.share(0), Some(0.5));
+}
+
+#[test]
+fn a_command_is_pending_until_it_is_settled() {
+    let mut lab = fold(&story());
+    assert!(lab.workers[1].throttle.is_pending());
+    let settled = What::CommandSettled { id: CommandId(1), outcome: Settled::Done };
+    lab.apply(&event(20, settled));
+    assert!(!lab.workers[1].throttle.is_pending());
+    assert_eq!(lab.workers[1].throttle.percent, 60.0);
+}
+
+#[test]
+fn accept_and_undo_walk_along_the_past() {
+    let mut lab = fold(&story());
+    assert_eq!(lab.proposal, Some(PartitionId(2)));
+    lab.apply(&event(21, What::PartitionSwitched { partition: PartitionId(2), run: RunId(2) }));
+    assert_eq!((lab.current, lab.proposal), (Some(PartitionId(2)), None));
+    assert_eq!(lab.past, [PartitionId(1)]);
+    lab.apply(&event(22, What::PartitionSwitched { partition: PartitionId(1), run: RunId(3) }));
+    assert_eq!(lab.current, Some(PartitionId(1)));
+    assert!(lab.past.is_empty());
+}
+
+#[test]
+fn the_history_stays_bounded() {
+    let mut lab = fold(&story());
+    for at in 0..5000 {
+        let text = format!("line {at}");
+        lab.apply(&event(100 + at, What::Noted { level: Level::Info, text }));
+    }
+    assert_eq!(lab.log.len(), LOG_LINES);
+    assert_eq!(lab.log.back().map(|line| line.text.as_str()), Some("line 4999"));
+}
+
+#[test]
+fn events_and_the_lab_survive_json() {
+    let events = story();
+    for event in &events {
+        let text = serde_json::to_string(event).unwrap();
+        assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
+    }
+    let lab = fold(&events);
+    let text = serde_json::to_string(&lab).unwrap();
+    assert_eq!(serde_json::from_str::<Lab>(&text).unwrap(), lab);
+}

@@ -1,0 +1,183 @@
+//! Workers and links as the lab knows them.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Lab, push_bounded};
+use crate::event::{LinkShape, Span, SpanKind, WorkerInfo, WorkerStatus};
+use crate::id::{Node, WorkerId};
+use crate::time::Micros;
+
+/// Runs whose busy share is kept for the sparkline.
+const BUSY_SAMPLES: usize = 64;
+
+/// How far a worker is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Connected, without the network.
+    Joined,
+    /// Receiving the network.
+    Loading {
+        /// Bytes it holds.
+        done: u64,
+        /// Bytes there are.
+        total: u64,
+    },
+    /// Can run strips.
+    Ready,
+    /// Gone.
+    Lost {
+        /// A sentence.
+        reason: String,
+    },
+}
+
+/// A worker's CPU share: asked for, and acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Throttle {
+    /// What the operator asked for, %.
+    pub asked: f64,
+    /// What the worker said it does, %.
+    pub percent: f64,
+}
+
+impl Throttle {
+    /// Whether the worker has yet to acknowledge: shown hollow.
+    pub fn is_pending(&self) -> bool {
+        (self.asked - self.percent).abs() > 0.05
+    }
+}
+
+/// A worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerState {
+    /// As it introduced itself.
+    pub info: WorkerInfo,
+    /// How far it is.
+    pub phase: Phase,
+    /// Since when.
+    pub phase_since: Micros,
+    /// Its last report.
+    pub status: Option<WorkerStatus>,
+    /// Its CPU share.
+    pub throttle: Throttle,
+    /// What paces its sending, as the operator asked; `None` if never asked.
+    pub link_asked: Option<LinkShape>,
+    /// The whole network alone, ms.
+    pub single_ms: Option<f64>,
+    /// Part of each late run spent computing, 0…1.
+    pub busy: VecDeque<f32>,
+    /// Part of each late run spent waiting for rows, 0…1.
+    pub wait: VecDeque<f32>,
+}
+
+impl WorkerState {
+    /// Whether it can be given work.
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    /// Mean part of the late runs spent computing, 0…1.
+    pub fn mean_busy(&self) -> Option<f64> {
+        mean(&self.busy)
+    }
+
+    /// Mean part of the late runs spent waiting, 0…1.
+    pub fn mean_wait(&self) -> Option<f64> {
+        mean(&self.wait)
+    }
+
+    pub(super) fn take_run(&mut self, spans: &[Span], node: Node, run_ms: f64) {
+        let part = |kind: SpanKind| {
+            let of_kind = spans.iter().filter(|span| span.node == node && span.kind == kind);
+            let total: f64 = of_kind.map(|span| span.end_ms - span.start_ms).sum();
+            (total / run_ms.max(1e-6)).clamp(0.0, 1.0) as f32
+        };
+        push_bounded(&mut self.busy, part(SpanKind::Compute), BUSY_SAMPLES);
+        push_bounded(&mut self.wait, part(SpanKind::Wait), BUSY_SAMPLES);
+    }
+}
+
+fn mean(values: &VecDeque<f32>) -> Option<f64> {
+    let sum: f64 = values.iter().map(|value| f64::from(*value)).sum();
+    (!values.is_empty()).then(|| sum / values.len() as f64)
+}
+
+/// A directed link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkState {
+    /// Sender.
+    pub from: Node,
+    /// Receiver.
+    pub to: Node,
+    /// Round trip, ms.
+    pub rtt_ms: f64,
+    /// Rate, Mbit/s, once measured.
+    pub rate_mbps: Option<f64>,
+    /// The receiver's clock minus the sender's, ms.
+    pub offset_ms: f64,
+}
+
+impl Lab {
+    /// A worker by its place.
+    pub fn worker(&self, worker: WorkerId) -> Option<&WorkerState> {
+        self.workers.get(worker.index())
+    }
+
+    /// A directed link, if it was measured.
+    pub fn link(&self, from: Node, to: Node) -> Option<&LinkState> {
+        self.links.iter().find(|link| link.from == from && link.to == to)
+    }
+
+    pub(super) fn join(&mut self, info: &WorkerInfo) {
+        let state = WorkerState {
+            info: info.clone(),
+            phase: Phase::Joined,
+            phase_since: self.now,
+            status: None,
+            throttle: Throttle { asked: 100.0, percent: 100.0 },
+            link_asked: None,
+            single_ms: None,
+            busy: VecDeque::new(),
+            wait: VecDeque::new(),
+        };
+        match self.workers.get_mut(info.worker.index()) {
+            Some(slot) => *slot = state,
+            None => self.workers.push(state),
+        }
+    }
+
+    pub(super) fn worker_phase(&mut self, worker: WorkerId, phase: Phase, at: Micros) {
+        if let Some(state) = self.workers.get_mut(worker.index()) {
+            state.phase = phase;
+            state.phase_since = at;
+        }
+    }
+
+    pub(super) fn take_status(&mut self, status: &WorkerStatus) {
+        if let Some(state) = self.workers.get_mut(status.worker.index()) {
+            state.throttle.percent = status.throttle_percent;
+            state.status = Some(status.clone());
+        }
+    }
+
+    pub(super) fn take_link(
+        &mut self,
+        from: Node,
+        to: Node,
+        rtt_ms: f64,
+        rate_mbps: Option<f64>,
+        offset_ms: f64,
+    ) {
+        match self.links.iter_mut().find(|link| link.from == from && link.to == to) {
+            Some(link) => {
+                link.rtt_ms = rtt_ms;
+                link.offset_ms = offset_ms;
+                link.rate_mbps = rate_mbps.or(link.rate_mbps);
+            }
+            None => self.links.push(LinkState { from, to, rtt_ms, rate_mbps, offset_ms }),
+        }
+    }
+}
