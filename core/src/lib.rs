@@ -10,4 +10,5 @@ pub mod lab;
 pub mod network;
 pub mod partition;
 pub mod rows;
+pub mod schedule;
 pub mod time;
