@@ -1,0 +1,112 @@
+//! What a strip, a transfer and a layer should take.
+//!
+//! The model is the simplest that can be checked: one rate of multiply-accumulates per worker, from its
+//! measured time for the whole network, and for each link a delay and a rate. Operators without
+//! multiply-accumulates are therefore predicted as free; the screen says so.
+
+use std::ops::Range;
+
+use crate::event::{LinkShape, PredictedLayer};
+use crate::id::{Node, WorkerId};
+use crate::network::Network;
+use crate::partition::Partition;
+use crate::rows::Rows;
+
+/// The sentence that names this model on screens.
+pub const MODEL: &str = "one MAC rate per worker";
+
+/// What planners and the simulator ask.
+pub trait Costs {
+    /// Milliseconds that `worker` computes for `rows` of the block `units`, recomputed halo included.
+    fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64;
+
+    /// What the sender's side of the link `from → to` takes.
+    fn link(&self, from: Node, to: Node) -> LinkCost;
+}
+
+/// A transfer takes `delay + bytes / rate`; the sender is occupied for `bytes / rate`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LinkCost {
+    /// From the last byte sent to the last byte there, ms.
+    pub delay_ms: f64,
+    /// Bytes per ms.
+    pub bytes_per_ms: f64,
+}
+
+impl LinkCost {
+    /// From megabits per second and milliseconds.
+    pub fn new(rate_mbps: f64, delay_ms: f64) -> Self {
+        Self { delay_ms, bytes_per_ms: rate_mbps * 125.0 }
+    }
+
+    /// Milliseconds that `bytes` occupy the sender.
+    pub fn sending_ms(&self, bytes: u64) -> f64 {
+        bytes as f64 / self.bytes_per_ms
+    }
+}
+
+/// One rate per worker and one link per sender.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RatePerWorker {
+    /// Multiply-accumulates per ms, by worker.
+    pub macs_per_ms: Vec<f64>,
+    /// What each worker sends over.
+    pub links: Vec<LinkCost>,
+    /// What the lab sends over.
+    pub lab: LinkCost,
+}
+
+impl RatePerWorker {
+    /// From each worker's measured time for the whole network, ms.
+    pub fn from_singles(network: &Network, singles_ms: &[f64], links: Vec<LinkCost>, lab: LinkCost) -> Self {
+        let macs = network.macs() as f64;
+        let macs_per_ms = singles_ms.iter().map(|ms| macs / ms.max(1e-3)).collect();
+        Self { macs_per_ms, links, lab }
+    }
+
+    /// The predicted time of every layer that `partition` makes a worker compute.
+    pub fn layers(&self, network: &Network, partition: &Partition) -> Vec<PredictedLayer> {
+        let mut layers = Vec::new();
+        for (block, plan) in partition.blocks.iter().enumerate() {
+            let span = plan.span();
+            let first = network.layers_of(&span).start;
+            for worker in plan.owners() {
+                let demand = network.demand(&span, plan.rows(worker));
+                for (offset, rows) in demand.layers.iter().enumerate() {
+                    let layer = first + offset;
+                    let macs = network.layers[layer].row_macs * u64::from(rows.len());
+                    layers.push(PredictedLayer {
+                        worker: WorkerId::at(worker),
+                        block: block as u32,
+                        layer: layer as u32,
+                        rows: rows.len(),
+                        ms: macs as f64 / self.macs_per_ms[worker],
+                    });
+                }
+            }
+        }
+        layers
+    }
+}
+
+impl Costs for RatePerWorker {
+    fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
+        network.strip_macs(units, rows) as f64 / self.macs_per_ms[worker]
+    }
+
+    fn link(&self, from: Node, _to: Node) -> LinkCost {
+        match from {
+            Node::Lab => self.lab,
+            Node::Worker(worker) => self.links[worker.index()],
+        }
+    }
+}
+
+/// The rate taken for a link that is neither paced nor measured, Mbit/s: a wired gigabit network.
+pub const ASSUMED_MBPS: f64 = 940.0;
+
+/// The cost of a link that is paced to `shape`, with `rtt_ms` measured between its ends.
+pub fn link_cost(shape: LinkShape, rtt_ms: f64, measured_mbps: Option<f64>) -> LinkCost {
+    let rate = shape.rate_mbps.or(measured_mbps).unwrap_or(ASSUMED_MBPS);
+    LinkCost::new(rate, (rtt_ms / 2.0).max(shape.delay_ms))
+}

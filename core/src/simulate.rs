@@ -1,0 +1,225 @@
+//! The cost of a schedule: every span of one run, from predicted strip and transfer times.
+//!
+//! Follows the execution rule of [`crate::schedule`] exactly: a worker computes the first part whose input
+//! is there; a transfer leaves when its rows are computed; one node sends one transfer at a time.
+
+use crate::event::{PredictedSpan, SpanKind};
+use crate::id::{Node, WorkerId};
+use crate::network::Network;
+use crate::predict::Costs;
+use crate::rows::Rows;
+use crate::schedule::{Schedule, Stage, StripPlan};
+
+/// A simulated run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timeline {
+    /// Every span, ms from the run's start, in the order of simulation.
+    pub spans: Vec<PredictedSpan>,
+    /// When the lab has the whole output, ms.
+    pub finish_ms: f64,
+}
+
+/// Rows that are on their way or there.
+#[derive(Clone, Copy)]
+struct Arrival {
+    to: usize,
+    rows: Rows,
+    at: f64,
+}
+
+struct Clock {
+    /// When its processor is free.
+    computing: f64,
+    /// When its link is free.
+    sending: f64,
+}
+
+struct Simulation<'a, C> {
+    network: &'a Network,
+    costs: &'a C,
+    nodes: Vec<Clock>,
+    spans: Vec<PredictedSpan>,
+    finish_ms: f64,
+}
+
+/// Simulates one run of `schedule`, starting when the lab begins to send.
+pub fn simulate<C: Costs>(network: &Network, schedule: &Schedule, costs: &C) -> Timeline {
+    let workers = schedule.stages.first().map_or(0, |stage| stage.strips.len());
+    let idle = || Clock { computing: 0.0, sending: 0.0 };
+    let mut simulation = Simulation {
+        network,
+        costs,
+        nodes: (0..workers).map(|_| idle()).collect(),
+        spans: Vec::new(),
+        finish_ms: 0.0,
+    };
+    let mut arrivals = simulation.send_input(schedule);
+    for (block, stage) in schedule.stages.iter().enumerate() {
+        let mut next = Vec::new();
+        for (worker, strip) in stage.strips.iter().enumerate() {
+            if !strip.rows.is_empty() {
+                simulation.run_strip(block, stage, worker, strip, &arrivals, &mut next);
+            }
+        }
+        arrivals = next;
+    }
+    Timeline { spans: simulation.spans, finish_ms: simulation.finish_ms }
+}
+
+impl<C: Costs> Simulation<'_, C> {
+    fn send_input(&mut self, schedule: &Schedule) -> Vec<Arrival> {
+        let cut = self.network.input.cut;
+        let value_bytes = if self.network.input.pixels.is_some() { 1 } else { 4 };
+        let mut free = 0.0;
+        let mut arrivals = Vec::new();
+        for transfer in &schedule.input {
+            let Node::Worker(worker) = transfer.peer else { continue };
+            let link = self.costs.link(Node::Lab, transfer.peer);
+            let bytes = cut.row_values() * value_bytes * u64::from(transfer.rows.len());
+            let start = free;
+            free += link.sending_ms(bytes);
+            self.spans.push(PredictedSpan {
+                node: Node::Lab,
+                kind: SpanKind::Send,
+                block: 0,
+                peer: Some(transfer.peer),
+                start_ms: start,
+                end_ms: free,
+                bytes,
+            });
+            arrivals.push(Arrival { to: worker.index(), rows: transfer.rows, at: free + link.delay_ms });
+        }
+        arrivals
+    }
+
+    fn run_strip(
+        &mut self,
+        block: usize,
+        stage: &Stage,
+        worker: usize,
+        strip: &StripPlan,
+        arrivals: &[Arrival],
+        next: &mut Vec<Arrival>,
+    ) {
+        let span = stage.units.0 as usize..stage.units.1 as usize;
+        let node = Node::Worker(WorkerId::at(worker));
+        let ready = |need: Rows| {
+            let missing = arrivals.iter().filter(|arrival| arrival.to == worker);
+            let late = missing.filter(|arrival| !arrival.rows.intersect(need).is_empty());
+            late.map(|arrival| arrival.at).fold(0.0, f64::max)
+        };
+        let mut todo: Vec<(Rows, f64)> =
+            strip.parts.iter().map(|part| (part.rows, ready(part.need))).collect();
+        let mut done: Vec<(Rows, f64)> = Vec::with_capacity(todo.len());
+        while !todo.is_empty() {
+            let now = self.nodes[worker].computing;
+            let index = todo.iter().position(|(_, at)| *at <= now).unwrap_or_else(|| earliest(&todo));
+            let (rows, at) = todo.remove(index);
+            if at > now {
+                self.push(node, SpanKind::Wait, block, None, now, at, 0);
+            }
+            let start = now.max(at);
+            let end = start + self.costs.strip_ms(self.network, worker, &span, rows);
+            self.push(node, SpanKind::Compute, block, None, start, end, 0);
+            self.nodes[worker].computing = end;
+            done.push((rows, end));
+        }
+        // Transfers leave in the order in which their rows are ready.
+        let computed = |rows: Rows| {
+            let parts = done.iter().filter(|(part, _)| !part.intersect(rows).is_empty());
+            parts.map(|(_, at)| *at).fold(0.0, f64::max)
+        };
+        let mut sends: Vec<_> = strip.sends.iter().map(|send| (computed(send.rows), send)).collect();
+        sends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (at, send) in sends {
+            let link = self.costs.link(node, send.peer);
+            let bytes = self.network.cut(span.end).bytes(send.rows.len());
+            let start = at.max(self.nodes[worker].sending);
+            let end = start + link.sending_ms(bytes);
+            self.push(node, SpanKind::Send, block, Some(send.peer), start, end, bytes);
+            self.nodes[worker].sending = end;
+            match send.peer {
+                Node::Lab => self.finish_ms = self.finish_ms.max(end + link.delay_ms),
+                Node::Worker(peer) => {
+                    next.push(Arrival { to: peer.index(), rows: send.rows, at: end + link.delay_ms });
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of one span
+    fn push(
+        &mut self,
+        node: Node,
+        kind: SpanKind,
+        block: usize,
+        peer: Option<Node>,
+        start_ms: f64,
+        end_ms: f64,
+        bytes: u64,
+    ) {
+        let block = block as u32;
+        self.spans.push(PredictedSpan { node, kind, block, peer, start_ms, end_ms, bytes });
+    }
+}
+
+fn earliest(todo: &[(Rows, f64)]) -> usize {
+    let times = todo.iter().enumerate().map(|(index, (_, at))| (index, *at));
+    times.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::samples::chain;
+    use crate::partition::Partition;
+    use crate::predict::{LinkCost, RatePerWorker};
+
+    fn costs(rates: &[f64], mbps: f64) -> RatePerWorker {
+        let link = LinkCost::new(mbps, 0.1);
+        RatePerWorker { macs_per_ms: rates.to_vec(), links: vec![link; rates.len()], lab: link }
+    }
+
+    fn finish(text: &str, rates: &[f64], mbps: f64) -> f64 {
+        let network = chain(96, 6);
+        let partition = Partition::parse(text, &network, rates.len()).unwrap();
+        let schedule = Schedule::new(&network, &partition);
+        simulate(&network, &schedule, &costs(rates, mbps)).finish_ms
+    }
+
+    #[test]
+    fn one_worker_takes_its_work_and_the_transfers() {
+        let network = chain(96, 6);
+        let work = network.macs() as f64 / 1000.0;
+        let link = LinkCost::new(1000.0, 0.1);
+        let input = link.sending_ms(3 * 96 * 96) + 0.1;
+        let output = link.sending_ms(network.cut(6).bytes(96)) + 0.1;
+        let total = finish("0-5:A", &[1000.0, 1000.0], 1000.0);
+        assert!((total - (input + work + output)).abs() < 1e-9, "{total}");
+    }
+
+    #[test]
+    fn three_equal_workers_on_a_fast_link_are_nearly_three_times_as_fast() {
+        let single = finish("0-5:A", &[1000.0; 3], 1e6);
+        let split = finish("0:=/1:=/2:=/3:=/4:=/5:=", &[1000.0; 3], 1e6);
+        assert!((2.8..3.0).contains(&(single / split)), "{}", single / split);
+    }
+
+    #[test]
+    fn a_slow_link_makes_fewer_exchanges_better() {
+        let exchanged = finish("0:=/1:=/2:=/3:=/4:=/5:=", &[1e6; 3], 10.0);
+        let fused = finish("0-5:=", &[1e6; 3], 10.0);
+        assert!(fused < exchanged);
+    }
+
+    #[test]
+    fn the_lab_has_everything_only_after_the_last_span() {
+        let network = chain(64, 4);
+        let partition = Partition::parse("0-1:10,40,14/2-3:30,4,30", &network, 3).unwrap();
+        let schedule = Schedule::new(&network, &partition);
+        let timeline = simulate(&network, &schedule, &costs(&[100.0, 300.0, 50.0], 100.0));
+        let last = timeline.spans.iter().map(|span| span.end_ms).fold(0.0, f64::max);
+        assert!(timeline.finish_ms >= last);
+        assert!(timeline.spans.iter().all(|span| span.end_ms >= span.start_ms));
+    }
+}
