@@ -77,8 +77,10 @@ pub enum What {
     SingleMeasured {
         /// Which.
         worker: WorkerId,
-        /// Of one run, ms, at full CPU share.
+        /// Of one run, transfers included, ms, at full CPU share.
         ms: f64,
+        /// Of that, computing, ms.
+        compute_ms: f64,
     },
     /// A partition is known under a number: a proposal, or about to run.
     PartitionProposed(Proposal),

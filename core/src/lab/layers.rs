@@ -19,6 +19,12 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// The median of the last `count`, ms.
+    pub fn late_median(&self, count: usize) -> Option<f64> {
+        let late = self.ms.iter().rev().take(count);
+        super::runs::nearest_rank(late.map(|ms| f64::from(*ms)).collect(), 0.5)
+    }
+
     /// The median, ms.
     pub fn median(&self) -> Option<f64> {
         super::runs::nearest_rank(self.ms.iter().map(|ms| f64::from(*ms)).collect(), 0.5)

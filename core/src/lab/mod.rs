@@ -3,8 +3,10 @@
 //! Everything on screen, in a headless report and in a keyframe is this state. It holds bounded history
 //! only, so a keyframe stays small however long the session.
 
+mod accuracy;
 mod commands;
 mod layers;
+mod pace;
 mod runs;
 mod workers;
 
@@ -122,9 +124,10 @@ impl Lab {
             What::LinkMeasured { from, to, rtt_ms, rate_mbps, offset_ms } => {
                 self.take_link(*from, *to, *rtt_ms, *rate_mbps, *offset_ms);
             }
-            What::SingleMeasured { worker, ms } => {
+            What::SingleMeasured { worker, ms, compute_ms } => {
                 if let Some(state) = self.workers.get_mut(worker.index()) {
                     state.single_ms = Some(*ms);
+                    state.single_compute_ms = Some(*compute_ms);
                 }
             }
             What::PartitionProposed(proposal) => self.propose(proposal),
@@ -276,7 +279,7 @@ fn sentence(what: &What) -> Option<(Level, String)> {
         }
         What::WorkerReady { worker } => info(format!("{worker} is ready")),
         What::WorkerLost { worker, reason } => Some((Level::Error, format!("{worker} is lost: {reason}"))),
-        What::SingleMeasured { worker, ms } => {
+        What::SingleMeasured { worker, ms, .. } => {
             info(format!("{worker} alone takes {ms:.1} ms for the whole network"))
         }
         What::PartitionProposed(proposal) => info(format!(

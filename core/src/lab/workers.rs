@@ -67,6 +67,8 @@ pub struct WorkerState {
     pub link_asked: Option<LinkShape>,
     /// The whole network alone, ms.
     pub single_ms: Option<f64>,
+    /// Of that, computing, ms.
+    pub single_compute_ms: Option<f64>,
     /// Part of each late run spent computing, 0…1.
     pub busy: VecDeque<f32>,
     /// Part of each late run spent waiting for rows, 0…1.
@@ -140,6 +142,7 @@ impl Lab {
             throttle: Throttle { asked: 100.0, percent: 100.0 },
             link_asked: None,
             single_ms: None,
+            single_compute_ms: None,
             busy: VecDeque::new(),
             wait: VecDeque::new(),
         };

@@ -1,0 +1,343 @@
+//! The command line: what users type, and nothing of what it does.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An interactive lab for collaborative DNN inference on unlike devices.
+///
+/// Without a subcommand it starts the demo: three emulated Raspberry Pis as real worker processes on
+/// loopback enlarge a photo together.
+#[derive(Debug, Parser)]
+#[command(name = "collab-tui", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; the demo if left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The demo's options.
+    #[command(flatten)]
+    pub demo: DemoArgs,
+}
+
+/// Everything the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run emulated devices as worker processes on this machine.
+    Demo(DemoArgs),
+    /// Lead workers that run elsewhere.
+    Live(LiveArgs),
+    /// Show a recorded session.
+    Replay(ReplayArgs),
+    /// Show a session that is still being recorded, as it grows.
+    Watch(WatchArgs),
+    /// Write a recorded session as tables or traces.
+    Export(ExportArgs),
+    /// Print a network's units, cuts, work, and what can be split.
+    Inspect(InspectArgs),
+    /// Plan a partition for devices that need not exist.
+    Plan(PlanArgs),
+    /// Measure.
+    Bench(BenchArgs),
+    /// Trust a worker: note its fingerprint, and let it note the lab's.
+    Pair(PairArgs),
+    /// Run a worker in this process, as the program `worker` does.
+    #[command(disable_help_flag = true)]
+    Worker {
+        /// As for `worker`; see `worker --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+/// What every command that runs a network takes.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// A network of the catalogue, or an ONNX file.
+    #[arg(long, default_value = "upconv7", value_name = "NAME|FILE.onnx")]
+    pub model: String,
+    /// A picture, a folder of pictures, or `noise`. Default: the network's own photo.
+    #[arg(long, value_name = "FILE|DIR|noise")]
+    pub input: Option<String>,
+    /// How the first partition is found: best-single, equal, proportional.
+    #[arg(long, default_value = "proportional")]
+    pub planner: String,
+    /// A partition by hand, such as `0-5:86,85,85/6-7:A`; overrides --planner.
+    #[arg(long)]
+    pub partition: Option<String>,
+    /// Apply proposals without asking.
+    #[arg(long)]
+    pub auto: bool,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Stop after this time, such as 30s or 2m.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub for_time: Option<Duration>,
+    /// Where the session is recorded. Default: a new file in the data folder.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_record")]
+    pub record: Option<PathBuf>,
+    /// Do not record.
+    #[arg(long)]
+    pub no_record: bool,
+    /// No screen: lines and a summary. Implied when stdout is no terminal.
+    #[arg(long)]
+    pub headless: bool,
+    /// JSON lines instead of text; implies --headless.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `collab-tui demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// What runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Presets (pi5, pi4, pi3, zero2) or slowdowns, one for each device: `pi5,pi4` or `2,4,10`.
+    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',')]
+    pub devices: Vec<String>,
+    /// The link every device sends over, instead of its preset's.
+    #[arg(long)]
+    pub link: Option<LinkPreset>,
+}
+
+/// An emulated link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LinkPreset {
+    /// 940 Mbit/s.
+    Gigabit,
+    /// 94 Mbit/s.
+    #[value(name = "100mbit")]
+    Fast,
+    /// 40 Mbit/s and 3 ms.
+    Wifi,
+}
+
+impl LinkPreset {
+    /// As `worker --link` understands it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkPreset::Gigabit => "gigabit",
+            LinkPreset::Fast => "100mbit",
+            LinkPreset::Wifi => "wifi",
+        }
+    }
+}
+
+/// `collab-tui live`.
+#[derive(Clone, Debug, Args)]
+pub struct LiveArgs {
+    /// What runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// A worker's address; once for each worker.
+    #[arg(long = "worker", value_name = "HOST:PORT", required = true)]
+    pub workers: Vec<String>,
+    /// Refuse everything that changes the lab.
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// `collab-tui replay`.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// A session.
+    pub file: PathBuf,
+    /// Start at this time, such as 4:47.
+    #[arg(long, value_name = "M:SS", value_parser = parse_clock)]
+    pub at: Option<f64>,
+    /// Session seconds per second.
+    #[arg(long, default_value_t = 1.0)]
+    pub speed: f64,
+    /// No screen: print the state at --at, or at the end, as text.
+    #[arg(long)]
+    pub headless: bool,
+    /// Print the state as JSON; implies --headless.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `collab-tui watch`.
+#[derive(Clone, Debug, Args)]
+pub struct WatchArgs {
+    /// A session that another process records.
+    pub file: PathBuf,
+}
+
+/// `collab-tui export`.
+#[derive(Clone, Debug, Args)]
+#[group(id = "form", required = true, multiple = false)]
+pub struct ExportArgs {
+    /// A session.
+    #[arg(group = "source")]
+    pub file: PathBuf,
+    /// One CSV table for each kind of event, into this folder.
+    #[arg(long, value_name = "DIR", group = "form")]
+    pub csv: Option<PathBuf>,
+    /// A trace for ui.perfetto.dev.
+    #[arg(long, value_name = "FILE", group = "form")]
+    pub perfetto: Option<PathBuf>,
+    /// Every event as a line of JSON, to stdout.
+    #[arg(long, group = "form")]
+    pub jsonl: bool,
+}
+
+/// `collab-tui inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// A network of the catalogue, or an ONNX file.
+    pub model: String,
+    /// The input's shape where the file leaves it open, such as 1x3x640x640.
+    #[arg(long, value_parser = parse_shape)]
+    pub shape: Option<Shape>,
+    /// Print the whole geometry as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write a generated network as an ONNX file.
+    #[arg(long, value_name = "FILE.onnx")]
+    pub write: Option<PathBuf>,
+}
+
+/// `collab-tui plan`.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// A network of the catalogue, or an ONNX file.
+    pub model: String,
+    /// Presets or slowdowns, one for each device.
+    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',')]
+    pub devices: Vec<String>,
+    /// The link every device sends over, instead of its preset's.
+    #[arg(long)]
+    pub link: Option<LinkPreset>,
+    /// A planner's name, or `all`.
+    #[arg(long, default_value = "all")]
+    pub planner: String,
+    /// One JSON line for each planner.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `collab-tui bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: Bench,
+}
+
+/// What can be measured.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Bench {
+    /// Collaborative runs against the best single device, interleaved.
+    Run {
+        /// A network of the catalogue, or an ONNX file.
+        #[arg(long, default_value = "upconv7")]
+        model: String,
+        /// Presets or slowdowns, one for each device.
+        #[arg(long, default_value = "4,4,4", value_delimiter = ',')]
+        devices: Vec<String>,
+        /// The link every device sends over.
+        #[arg(long)]
+        link: Option<LinkPreset>,
+        /// A partition by hand; the proportional planner's if left out.
+        #[arg(long)]
+        partition: Option<String>,
+        /// Runs of each kind.
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+        /// A JSON line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The QUIC link between two nodes on loopback: round trips and rate.
+    Link {
+        /// A JSON line for each size.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Seeking and folding a recorded session.
+    Replay {
+        /// A session.
+        file: PathBuf,
+        /// A JSON line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `collab-tui pair`.
+#[derive(Clone, Debug, Args)]
+pub struct PairArgs {
+    /// The worker's address.
+    pub address: String,
+    /// The code that `worker --pair` printed.
+    #[arg(long)]
+    pub code: Option<String>,
+}
+
+/// A tensor shape.
+#[derive(Clone, Debug)]
+pub struct Shape(pub Vec<usize>);
+
+fn parse_shape(text: &str) -> Result<Shape, String> {
+    let sizes: Result<Vec<usize>, _> = text.split(['x', ',']).map(str::parse).collect();
+    sizes.map(Shape).map_err(|_| format!("'{text}' is no shape; write it as 1x3x224x224"))
+}
+
+/// Reads `30s`, `2m`, `1.5s`, `500ms`, or plain seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (digits, scale) = if let Some(digits) = text.strip_suffix("ms") {
+        (digits, 1e-3)
+    } else if let Some(digits) = text.strip_suffix('s') {
+        (digits, 1.0)
+    } else if let Some(digits) = text.strip_suffix('m') {
+        (digits, 60.0)
+    } else {
+        (text, 1.0)
+    };
+    let number = digits.parse::<f64>().ok().filter(|number| (0.0..1e7).contains(number));
+    number
+        .map(|number| Duration::from_secs_f64(number * scale))
+        .ok_or_else(|| format!("'{text}' is no time; write it as 30s or 2m"))
+}
+
+/// Reads `4:47`, `1:02:03` or plain seconds.
+pub fn parse_clock(text: &str) -> Result<f64, String> {
+    let mut secs = 0.0;
+    for field in text.split(':') {
+        let field = field.parse::<f64>().ok().filter(|field| (0.0..1e6).contains(field));
+        secs = secs * 60.0 + field.ok_or_else(|| format!("'{text}' is no time; write it as 4:47"))?;
+    }
+    Ok(secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(parse_duration("soon").is_err());
+        assert_eq!(parse_clock("4:47"), Ok(287.0));
+        assert!(parse_clock("4:-1").is_err());
+    }
+
+    #[test]
+    fn without_a_subcommand_the_demo_takes_its_options() {
+        let cli = Cli::try_parse_from(["collab-tui", "--for", "5s", "--json", "--devices", "2,4"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.demo.devices, ["2", "4"]);
+        assert_eq!(cli.demo.run.for_time, Some(Duration::from_secs(5)));
+    }
+}

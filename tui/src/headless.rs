@@ -1,0 +1,193 @@
+//! Reports without a screen: lines as things happen, and a summary at the end.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use collab_core::event::{Answer, Class, Event, Verdict, What};
+use collab_core::id::WorkerId;
+use collab_core::lab::Lab;
+use serde::Serialize;
+
+use crate::stage::Stage;
+
+/// The last line of a headless run.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    event: &'static str,
+    /// Runs that ended with an output.
+    pub runs: u64,
+    /// Runs that ended without one.
+    pub lost: u64,
+    /// Median latency under the last partition, ms.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile, ms.
+    pub p95_ms: Option<f64>,
+    /// The fastest worker alone, ms.
+    pub best_single_ms: Option<f64>,
+    /// `best_single_ms / p50_ms`.
+    pub speedup: Option<f64>,
+    /// The worst verdict of all comparisons.
+    pub verdict: &'static str,
+    /// The last run's classes.
+    pub top: Option<Vec<Class>>,
+    /// The last run's peak signal-to-noise ratio, dB.
+    pub psnr_db: Option<f64>,
+    /// Predicted against measured, blocks, as a fraction.
+    pub block_mape: Option<f64>,
+    /// Predicted against measured, layers, as a fraction.
+    pub layer_mape: Option<f64>,
+    /// The session's file.
+    pub session: Option<String>,
+}
+
+impl Summary {
+    /// Of what `lab` shows.
+    pub fn of(lab: &Lab, session: Option<String>) -> Self {
+        let quantile = |at: f64| rounded(lab.runs.quantile_ms(lab.current?, at));
+        let p50_ms = quantile(0.5);
+        let best_single_ms = rounded(lab.best_single().map(|(_, ms)| ms));
+        let (top, psnr_db) = match &lab.answer {
+            Some(Answer::Classes(classes)) => (Some(classes.clone()), None),
+            Some(Answer::Picture { psnr_db, .. }) => (None, rounded(*psnr_db)),
+            _ => (None, None),
+        };
+        Self {
+            event: "summary",
+            runs: lab.runs.done,
+            lost: lab.runs.lost,
+            p50_ms,
+            p95_ms: quantile(0.95),
+            best_single_ms,
+            speedup: rounded(best_single_ms.zip(p50_ms).map(|(single, p50)| single / p50)),
+            verdict: lab.runs.overall().unwrap_or("unchecked"),
+            top,
+            psnr_db,
+            block_mape: rounded(lab.block_mape()),
+            layer_mape: rounded(lab.layer_mape()),
+            session,
+        }
+    }
+}
+
+/// To a thousandth: more digits would claim a precision that is not there.
+fn rounded(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite()).map(|value| (value * 1e3).round() / 1e3)
+}
+
+/// How a headless run reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Sentences and a table.
+    Text,
+    /// JSON lines.
+    Json,
+}
+
+/// Prints what an event is worth. To be called after it was applied.
+pub fn report(form: Form, event: &Event, stage: &Stage) {
+    let line = match form {
+        Form::Json => json_line(event),
+        Form::Text => text_line(event, &stage.look().lab),
+    };
+    if let Some(line) = line {
+        print(&line);
+    }
+}
+
+/// Prints one line; a closed pipe is no error, whoever read has seen enough.
+pub fn print(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Events as JSON, without the bulky ones that only the session file keeps.
+fn json_line(event: &Event) -> Option<String> {
+    let bulky = matches!(
+        event.what,
+        What::NetworkLoaded { .. }
+            | What::LayersTimed(_)
+            | What::SpanDone(_)
+            | What::WorkerStatus(_)
+            | What::WorkerLoading { .. }
+            | What::Pictured { .. }
+            | What::PartitionProposed(_)
+    );
+    if bulky {
+        return None;
+    }
+    serde_json::to_string(event).ok()
+}
+
+fn text_line(event: &Event, lab: &Lab) -> Option<String> {
+    if let What::RunDone { run, ms, verdict } = &event.what {
+        let first_of_ten = run.0 % 10 == 0;
+        return first_of_ten.then(|| format!("{:>8}  run {run}: {ms:.1} ms, {}", event.at, verdict.name()));
+    }
+    let line = lab.log.back().filter(|line| line.at == event.at)?;
+    Some(format!("{:>8}  {}", line.at, line.text))
+}
+
+/// The closing table of a text report.
+pub fn table(lab: &Lab, session: Option<&str>) -> String {
+    let summary = Summary::of(lab, None);
+    let ms = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
+    let mut text = String::new();
+    let name = lab.network.as_ref().map_or("no network", |network| network.name.as_str());
+    let _ = writeln!(text, "\n{name} on {} workers", lab.workers.len());
+    let _ = writeln!(text, "  worker            alone ms   rows   busy   wait");
+    for (index, worker) in lab.workers.iter().enumerate() {
+        let percent = |part: Option<f64>| part.map_or("–".to_owned(), |part| format!("{:.0} %", part * 100.0));
+        let _ = writeln!(
+            text,
+            "  {} {:<15} {:>8} {:>6} {:>6} {:>6}",
+            WorkerId::at(index),
+            worker.info.name,
+            ms(worker.single_ms),
+            percent(lab.share(index)),
+            percent(worker.mean_busy()),
+            percent(worker.mean_wait()),
+        );
+    }
+    if let Some(running) = lab.running() {
+        let predicted = ms(running.predicted_ms);
+        let _ = writeln!(text, "  partition {} by {}: {}", running.partition, running.planner, running.plan);
+        let _ = writeln!(text, "  predicted {predicted} ms ({})", running.reason);
+    }
+    let speedup = summary.speedup.map_or("–".to_owned(), |speedup| format!("×{speedup:.2}"));
+    let _ = writeln!(
+        text,
+        "  {} runs, {} lost   p50 {} ms   p95 {} ms   best single {} ms   {speedup}   {}",
+        summary.runs,
+        summary.lost,
+        ms(summary.p50_ms),
+        ms(summary.p95_ms),
+        ms(summary.best_single_ms),
+        summary.verdict
+    );
+    match &lab.answer {
+        Some(Answer::Classes(classes)) => {
+            for class in classes {
+                let _ = writeln!(text, "  {:>5.1} %  {} ({})", class.p * 100.0, class.label, class.class);
+            }
+        }
+        Some(Answer::Picture { psnr_db: Some(psnr), bicubic_psnr_db }) => {
+            let _ = writeln!(text, "  PSNR {psnr:.2} dB, bicubic {} dB", ms(*bicubic_psnr_db));
+        }
+        Some(Answer::Boxes(boxes)) => {
+            for found in boxes {
+                let _ = writeln!(
+                    text,
+                    "  {} at {:.2}, {:.2}, {:.2} wide, {:.2} high, {:.0} %",
+                    found.label, found.x, found.y, found.width, found.height, found.p * 100.0
+                );
+            }
+        }
+        _ => {}
+    }
+    if lab.verdict == Verdict::Unchecked {
+        let _ = writeln!(text, "  the output was not compared with the single device's");
+    }
+    if let Some(session) = session {
+        let _ = writeln!(text, "  session {session}\n  show it again: collab-tui replay {session}");
+    }
+    text
+}

@@ -1,0 +1,109 @@
+//! The one place where events enter a live session: stamped, recorded, applied, in this order.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use collab_core::event::{Event, Level, What};
+use collab_core::time::Micros;
+use collab_sessions::Recorder;
+
+use crate::stage::{Recording, Stage};
+
+/// Told of every event after it was applied.
+pub type Listener = Box<dyn Fn(&Event, &Stage) + Send>;
+
+/// Stamps, records and applies events.
+pub struct Journal {
+    stage: Arc<Stage>,
+    started: Instant,
+    writing: Mutex<Writing>,
+    path: Option<PathBuf>,
+}
+
+struct Writing {
+    recorder: Option<Recorder>,
+    listener: Option<Listener>,
+}
+
+impl Journal {
+    /// A journal that starts now. Without a `recorder` nothing is kept.
+    pub fn new(
+        stage: Arc<Stage>,
+        recorder: Option<(Recorder, PathBuf)>,
+        listener: Option<Listener>,
+    ) -> Self {
+        let (recorder, path) = match recorder {
+            Some((recorder, path)) => (Some(recorder), Some(path)),
+            None => (None, None),
+        };
+        if let Some(path) = &path {
+            let recording = Recording { path: path.display().to_string(), bytes: 0, failed: None };
+            stage.change(|shown| shown.recording = Some(recording));
+        }
+        Self { stage, started: Instant::now(), writing: Mutex::new(Writing { recorder, listener }), path }
+    }
+
+    /// The session's time now.
+    pub fn now(&self) -> Micros {
+        self.started.elapsed().into()
+    }
+
+    /// The session's time at `moment`.
+    pub fn time_of(&self, moment: Instant) -> Micros {
+        moment.saturating_duration_since(self.started).into()
+    }
+
+    /// The session's file, if it is recorded.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// What is shown.
+    pub fn stage(&self) -> &Arc<Stage> {
+        &self.stage
+    }
+
+    /// Records and applies one event.
+    ///
+    /// A recorder that fails is dropped and the screen says so; the lab goes on.
+    pub fn record(&self, what: What) {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Stamped under the lock, so that events are in the order of their times.
+        let event = Event { at: self.now(), what };
+        let mut failed = None;
+        if let Some(recorder) = &mut writing.recorder {
+            let written = recorder.write(&event, &self.stage.look().lab);
+            failed = written.err().map(|error| error.to_string());
+        }
+        let bytes = writing.recorder.as_ref().map(Recorder::bytes);
+        if failed.is_some() {
+            writing.recorder = None;
+        }
+        self.stage.change(|shown| {
+            shown.lab.apply(&event);
+            if let Some(recording) = &mut shown.recording {
+                recording.bytes = bytes.unwrap_or(recording.bytes);
+                recording.failed = failed.or(recording.failed.take());
+            }
+        });
+        if let Some(listener) = &writing.listener {
+            listener(&event, &self.stage);
+        }
+    }
+
+    /// Records a sentence for the log.
+    pub fn note(&self, level: Level, text: impl Into<String>) {
+        self.record(What::Noted { level, text: text.into() });
+    }
+
+    /// Ends the session in order and closes its file.
+    pub fn finish(&self) -> anyhow::Result<()> {
+        self.record(What::SessionEnded);
+        let recorder = self.writing.lock().unwrap_or_else(PoisonError::into_inner).recorder.take();
+        if let Some(recorder) = recorder {
+            recorder.finish()?;
+        }
+        Ok(())
+    }
+}
