@@ -10,27 +10,29 @@ use crate::predict::{LinkCost, RatePerWorker, link_cost};
 const LATE_RUNS: usize = 3;
 
 impl Lab {
-    /// Each worker's rate and link as last measured; `None` before every ready worker was measured once.
+    /// Each worker's rate and link as last measured; `None` before a network is loaded.
     ///
     /// A worker that computes now is judged by its late layer times; one without rows by its time for the
-    /// whole network, scaled by its CPU share.
+    /// whole network, scaled by its CPU share; one never measured (it cannot hold the whole network) is
+    /// taken for as slow as the slowest that was.
     pub fn costs(&self) -> Option<RatePerWorker> {
         let network = self.network.as_ref()?;
-        let mut macs_per_ms = Vec::with_capacity(self.workers.len());
-        let mut links = Vec::with_capacity(self.workers.len());
-        for (index, worker) in self.workers.iter().enumerate() {
-            let late = self.late_rate(network, WorkerId::at(index));
-            let rate = late.or_else(|| single_rate(network, worker));
-            match rate {
-                Some(rate) => macs_per_ms.push(rate),
-                None if worker.is_ready() => return None,
-                // Never planned with: it is not ready.
-                None => macs_per_ms.push(1.0),
-            }
-            links.push(self.link_of(WorkerId::at(index), worker));
-        }
-        let lab = link_cost(LinkShape::default(), 0.2, None);
-        Some(RatePerWorker { macs_per_ms, links, lab })
+        let rates: Vec<Option<f64>> = self
+            .workers
+            .iter()
+            .enumerate()
+            .map(|(index, worker)| {
+                let late = self.late_rate(network, WorkerId::at(index));
+                late.or_else(|| single_rate(network, worker))
+            })
+            .collect();
+        let slowest = rates.iter().flatten().copied().reduce(f64::min).unwrap_or(1.0);
+        let links = self.workers.iter().enumerate();
+        Some(RatePerWorker {
+            macs_per_ms: rates.into_iter().map(|rate| rate.unwrap_or(slowest)).collect(),
+            links: links.map(|(index, worker)| self.link_of(WorkerId::at(index), worker)).collect(),
+            lab: link_cost(LinkShape::default(), 0.2, None),
+        })
     }
 
     fn late_rate(&self, network: &Network, worker: WorkerId) -> Option<f64> {

@@ -104,6 +104,12 @@ impl Runs {
         nearest_rank(of_it.map(|sample| sample.ms).collect(), quantile)
     }
 
+    /// The median of the late latencies of runs that ended since `moment`, ms.
+    pub fn median_since(&self, moment: Micros) -> Option<f64> {
+        let since = self.recent.iter().filter(|sample| sample.at >= moment);
+        nearest_rank(since.map(|sample| sample.ms).collect(), 0.5)
+    }
+
     /// All comparisons together: the worst verdict met, `None` if nothing was compared.
     pub fn overall(&self) -> Option<&'static str> {
         match self.checked {

@@ -1,0 +1,145 @@
+//! The demo's devices: real worker processes on loopback, each slowed down as its preset says.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use collab_core::id::Fingerprint;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+/// How long a worker may take to say where it listens.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Worker processes that end with this value.
+pub struct Devices {
+    /// Where each listens, with which key.
+    pub listening: Vec<(String, Fingerprint)>,
+    children: Vec<Child>,
+    /// Workers end when this end of their stdin closes, also if the lab is killed.
+    _lifelines: Vec<ChildStdin>,
+    folder: PathBuf,
+}
+
+impl Devices {
+    /// Starts one worker for each of `presets`, which admits the key `lab` only.
+    pub async fn start(presets: &[String], lab: Fingerprint) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("collab-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let mut devices =
+            Self { listening: Vec::new(), children: Vec::new(), _lifelines: Vec::new(), folder };
+        let authorized = devices.folder.join("authorized");
+        std::fs::write(&authorized, format!("{lab} the demo's lab\n"))?;
+        // All are started before the first is waited for.
+        for (index, preset) in presets.iter().enumerate() {
+            let name = unique_name(presets, index);
+            let child = devices.spawn(preset, &name, &authorized)?;
+            devices.children.push(child);
+        }
+        for index in 0..presets.len() {
+            let child = &mut devices.children[index];
+            devices._lifelines.extend(child.stdin.take());
+            let first_line = tokio::time::timeout(START_PATIENCE, first_line(child)).await;
+            let line = match first_line {
+                Ok(line) => line?,
+                Err(_) => bail!("worker {} said nothing within {START_PATIENCE:?}", presets[index]),
+            };
+            devices.listening.push(parse_listening(&line)?);
+        }
+        Ok(devices)
+    }
+
+    fn spawn(&self, preset: &str, name: &str, authorized: &Path) -> anyhow::Result<Child> {
+        let program = std::env::current_exe().context("this program's own file is not known")?;
+        Command::new(program)
+            .args(["worker", "--listen", "127.0.0.1:0", "--stdin-lifeline"])
+            .args(["--name", name, "--emulate", preset])
+            .arg("--authorized")
+            .arg(authorized)
+            .arg("--state")
+            .arg(self.folder.join(name))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("a worker process cannot be started")
+    }
+}
+
+impl Drop for Devices {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            // Already gone is as good.
+            let _ = child.start_kill();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A device's name: its preset, with a number where several share it.
+fn unique_name(presets: &[String], index: usize) -> String {
+    let plain = |preset: &str| match preset.trim_start_matches('×').parse::<f64>() {
+        Ok(slowdown) => format!("x{slowdown}"),
+        Err(_) => preset.to_owned(),
+    };
+    let name = plain(&presets[index]);
+    let same = |preset: &&String| plain(preset) == name;
+    if presets.iter().filter(same).count() == 1 {
+        return name;
+    }
+    let place = presets[..=index].iter().filter(same).count();
+    format!("{name}-{place}")
+}
+
+/// The first line a worker prints, or what it complained of instead.
+async fn first_line(child: &mut Child) -> anyhow::Result<String> {
+    let stdout = child.stdout.take().context("a worker without stdout")?;
+    let mut lines = BufReader::new(stdout).lines();
+    if let Some(line) = lines.next_line().await? {
+        // Whatever else it prints is read, so that it never waits for a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        if let Some(mut complaints) = child.stderr.take() {
+            tokio::spawn(async move { tokio::io::copy(&mut complaints, &mut tokio::io::sink()).await });
+        }
+        return Ok(line);
+    }
+    let mut complaint = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_string(&mut complaint).await?;
+    }
+    bail!("a worker ended at once: {}", complaint.trim());
+}
+
+/// Reads `listening 127.0.0.1:41234 sha256:… name …`.
+fn parse_listening(line: &str) -> anyhow::Result<(String, Fingerprint)> {
+    let mut words = line.split_whitespace();
+    let address = words.next().filter(|word| *word == "listening").and_then(|_| words.next());
+    let fingerprint = words.next().and_then(Fingerprint::parse);
+    match (address, fingerprint) {
+        (Some(address), Some(fingerprint)) => Ok((address.to_owned(), fingerprint)),
+        _ => bail!("a worker printed '{line}' instead of where it listens"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_one_preset_are_told_apart() {
+        let presets: Vec<String> = ["pi4", "pi4", "2", "pi5"].map(str::to_owned).to_vec();
+        let names: Vec<String> = (0..4).map(|index| unique_name(&presets, index)).collect();
+        assert_eq!(names, ["pi4-1", "pi4-2", "x2", "pi5"]);
+    }
+
+    #[test]
+    fn where_a_worker_listens_is_read_from_its_first_line() {
+        let fingerprint = collab_core::id::Digest([3; 32]);
+        let line = format!("listening 127.0.0.1:4321 {fingerprint} name pi4");
+        assert_eq!(parse_listening(&line).unwrap(), ("127.0.0.1:4321".to_owned(), fingerprint));
+        assert!(parse_listening("cannot listen").is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! Commands: one place where verbs are refused, recorded, carried out and measured.
+
+use std::time::{Duration, Instant};
+
+use collab_core::command::{CommandId, Settled, Verb};
+use collab_core::event::{LinkShape, What};
+use collab_core::id::WorkerId;
+use collab_core::lab::Lab;
+use collab_core::partition::Partition;
+use collab_core::plan::Problem;
+
+use super::controller::{Controller, Outcome};
+
+/// How long after a command its effect is measured.
+const EFFECT_AFTER: Duration = Duration::from_secs(10);
+
+impl Controller {
+    /// Records a command and begins to carry it out.
+    pub(super) fn operate(&mut self, who: &str, verb: Verb) {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        let given = {
+            let shown = self.journal.stage().look();
+            let (before, after) = around(&shown.lab, &verb);
+            let predicted_ms = predicted(&shown.lab, &verb);
+            let (who, verb) = (who.to_owned(), verb.clone());
+            What::CommandGiven { id, who, verb, before, after, predicted_ms }
+        };
+        self.journal.record(given);
+        if self.read_only && verb.changes_the_lab() {
+            let reason = "this lab is read-only (it was started with --read-only)".to_owned();
+            self.settle(id, Settled::Refused(reason));
+            return;
+        }
+        match self.carry_out(id, verb) {
+            Ok(Now::Done) => self.settle(id, Settled::Done),
+            Ok(Now::Later) => {}
+            Err(reason) => self.settle(id, Settled::Refused(reason)),
+        }
+    }
+
+    fn carry_out(&mut self, id: CommandId, verb: Verb) -> Result<Now, String> {
+        match verb {
+            Verb::Throttle { worker, percent } => {
+                if !(1.0..=100.0).contains(&percent) {
+                    return Err(format!("a CPU share is 1 to 100 %, not {percent}"));
+                }
+                let asked = self.fleet.throttle(worker, percent)?;
+                self.settle_when(id, asked);
+                Ok(Now::Later)
+            }
+            Verb::Link { worker, rate_mbps, delay_ms } => {
+                let asked = self.fleet.shape_link(worker, LinkShape { rate_mbps, delay_ms })?;
+                self.settle_when(id, asked);
+                Ok(Now::Later)
+            }
+            Verb::Accept => {
+                let offered = self.journal.stage().look().lab.proposal;
+                let offered = offered.ok_or("there is no proposal to accept")?;
+                self.prepare(offered, Some(id));
+                Ok(Now::Later)
+            }
+            Verb::Reject { .. } => {
+                let offered = self.journal.stage().look().lab.proposal;
+                offered.map(|_| Now::Done).ok_or_else(|| "there is no proposal to reject".to_owned())
+            }
+            Verb::Undo => {
+                let before = self.journal.stage().look().lab.past.last().copied();
+                let before = before.ok_or("no partition ran before this one")?;
+                self.prepare(before, Some(id));
+                Ok(Now::Later)
+            }
+            Verb::Edit { partition } => {
+                let proposal = {
+                    let shown = self.journal.stage().look();
+                    let workers = shown.lab.workers.len();
+                    let plan = Partition::parse(&partition, self.model.network(), workers)
+                        .map_err(|error| error.to_string())?;
+                    let lost = shown.lab.workers.iter().enumerate().find(|(index, worker)| {
+                        !worker.is_ready() && plan.uses(*index)
+                    });
+                    if let Some((index, _)) = lost {
+                        return Err(format!("worker {} is not there", WorkerId::at(index)));
+                    }
+                    self.planning.announce(&shown.lab, "by hand", plan)
+                };
+                self.offer(proposal.ok_or("nothing was measured yet")?, true, Some(id));
+                Ok(Now::Later)
+            }
+            Verb::Verify => {
+                self.verifying = Some(id);
+                self.reference.forget();
+                Ok(Now::Later)
+            }
+            Verb::Freeze | Verb::Thaw | Verb::Mark { .. } => Ok(Now::Done),
+        }
+    }
+
+    fn settle_when(
+        &self,
+        id: CommandId,
+        asked: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
+        let outcomes = self.outcomes.clone();
+        tokio::spawn(async move {
+            let outcome = asked.await.map_or_else(Settled::Refused, |()| Settled::Done);
+            let _ = outcomes.send(Outcome::Settled(id, outcome));
+        });
+    }
+
+    pub(super) fn settle(&mut self, id: CommandId, outcome: Settled) {
+        if outcome == Settled::Done {
+            self.effects.push((id, Instant::now()));
+        }
+        self.journal.record(What::CommandSettled { id, outcome });
+    }
+
+    /// Notes the median latency since a command, once enough time has passed.
+    pub(super) fn measure_effects(&mut self, now: Instant) {
+        let due = |(_, settled): &(CommandId, Instant)| now >= *settled + EFFECT_AFTER;
+        let (due, waiting) = self.effects.drain(..).partition(due);
+        self.effects = waiting;
+        let due: Vec<(CommandId, Instant)> = due;
+        for (id, settled) in due {
+            let since = self.journal.time_of(settled);
+            let measured = self.journal.stage().look().lab.runs.median_since(since);
+            if let Some(measured_ms) = measured {
+                self.journal.record(What::CommandMeasured { id, measured_ms });
+            }
+        }
+    }
+}
+
+/// Whether a command is done at once, or when somebody answers.
+enum Now {
+    Done,
+    Later,
+}
+
+/// The state that a verb changes and the state it asks for, in words.
+fn around(lab: &Lab, verb: &Verb) -> (String, String) {
+    let running = || lab.current.map_or("nothing".to_owned(), |id| id.to_string());
+    let link = |shape: LinkShape| match shape.rate_mbps {
+        Some(rate) => format!("{rate:.0} Mbit/s, {:.1} ms", shape.delay_ms),
+        None => format!("unpaced, {:.1} ms", shape.delay_ms),
+    };
+    match verb {
+        Verb::Throttle { worker, percent } => {
+            let before = lab.worker(*worker).map_or(100.0, |worker| worker.throttle.percent);
+            (format!("{before:.0} %"), format!("{percent:.0} %"))
+        }
+        Verb::Link { worker, rate_mbps, delay_ms } => {
+            let shape = lab.worker(*worker).and_then(|worker| Some(worker.status.as_ref()?.link));
+            let after = LinkShape { rate_mbps: *rate_mbps, delay_ms: *delay_ms };
+            (link(shape.unwrap_or_default()), link(after))
+        }
+        Verb::Accept => (running(), lab.proposal.map_or("nothing".to_owned(), |id| id.to_string())),
+        Verb::Undo => (running(), lab.past.last().map_or("nothing".to_owned(), |id| id.to_string())),
+        Verb::Edit { partition } => (running(), partition.clone()),
+        Verb::Reject { .. } => {
+            (lab.proposal.map_or("nothing".to_owned(), |id| id.to_string()), "no proposal".to_owned())
+        }
+        Verb::Freeze | Verb::Thaw => {
+            let word = |frozen: bool| if frozen { "frozen" } else { "not frozen" }.to_owned();
+            (word(lab.frozen), word(matches!(verb, Verb::Freeze)))
+        }
+        Verb::Verify => (lab.verdict.name().to_owned(), "compared".to_owned()),
+        Verb::Mark { name } => (String::new(), name.clone()),
+    }
+}
+
+/// The latency that a verb should lead to, where the model can tell.
+fn predicted(lab: &Lab, verb: &Verb) -> Option<f64> {
+    let network = lab.network.as_ref()?;
+    let allowed: Vec<bool> = lab.workers.iter().map(|worker| worker.is_ready()).collect();
+    let mut costs = lab.costs()?;
+    let plan = match verb {
+        Verb::Throttle { worker, percent } => {
+            let before = lab.worker(*worker)?.throttle.percent;
+            *costs.macs_per_ms.get_mut(worker.index())? *= percent / before;
+            lab.running()?.plan.clone()
+        }
+        Verb::Accept => lab.offered()?.plan.clone(),
+        Verb::Undo => lab.partitions.get(lab.past.last()?)?.plan.clone(),
+        Verb::Edit { partition } => Partition::parse(partition, network, lab.workers.len()).ok()?,
+        _ => return None,
+    };
+    let problem = Problem { network, costs: &costs, allowed: &allowed };
+    Some(problem.cost(plan).timeline.finish_ms)
+}
