@@ -1,0 +1,128 @@
+//! `collab-tui inspect`: what a network is made of, and what of it can be split.
+
+use std::fmt::Write as _;
+
+use collab_core::network::{Network, Split};
+use collab_core::rows::Rows;
+
+/// The geometry as a table for people.
+pub fn table(network: &Network) -> String {
+    let mut text = String::new();
+    let shape = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
+    let _ = writeln!(text, "{}  {}", network.name, network.id);
+    let _ = writeln!(
+        text,
+        "input {}   output {}   {} layers in {} units   {} MACs   {} of weights\n",
+        shape(&network.input.shape),
+        shape(&network.output_shape),
+        network.layers.len(),
+        network.units.len(),
+        count(network.macs()),
+        bytes(network.weight_bytes()),
+    );
+    let _ = writeln!(
+        text,
+        "{:<5} {:<28} {:<18} {:>14} {:>10} {:>10} {:>8}  split",
+        "unit", "layer", "operator", "rows × values", "MACs", "weights", "halo"
+    );
+    for (index, unit) in network.units.iter().enumerate() {
+        for layer_index in unit.layers.0..unit.layers.1 {
+            let layer = &network.layers[layer_index as usize];
+            let is_last = layer_index + 1 == unit.layers.1;
+            let unit_column = if layer_index == unit.layers.0 { index.to_string() } else { String::new() };
+            let split = if is_last { split_sentence(&unit.split) } else { "" };
+            let halo = if is_last { halo(network, index) } else { String::new() };
+            let _ = writeln!(
+                text,
+                "{unit_column:<5} {:<28} {:<18} {:>14} {:>10} {:>10} {halo:>8}  {split}",
+                shortened(&layer.name, 28),
+                shortened(&layer.op, 18),
+                format!("{} × {}", layer.output.rows, layer.output.row_values()),
+                count(layer.row_macs * u64::from(layer.output.rows)),
+                if layer.weight_bytes > 0 { bytes(layer.weight_bytes) } else { String::new() },
+            );
+        }
+    }
+    let split = network.units.iter().filter(|unit| unit.split == Split::Rows).count();
+    let _ = writeln!(
+        text,
+        "\n{split} of {} units can be split by rows; the tail begins at unit {}.",
+        network.units.len(),
+        network.tail_start()
+    );
+    text
+}
+
+/// Rows of the unit's input that a strip in the middle needs beyond its share.
+fn halo(network: &Network, unit: usize) -> String {
+    let (input, output) = (network.cut(unit).rows, network.cut(unit + 1).rows);
+    if output < 3 || network.units[unit].split != Split::Rows {
+        return String::new();
+    }
+    let third = Rows::new(output / 3, 2 * output / 3);
+    let need = network.demand(&(unit..unit + 1), third).input;
+    if need == Rows::all(input) {
+        return "all".to_owned();
+    }
+    let share = f64::from(third.len()) * f64::from(input) / f64::from(output);
+    match f64::from(need.len()) - share {
+        extra if extra >= 0.5 => format!("+{extra:.0}"),
+        _ => "0".to_owned(),
+    }
+}
+
+fn split_sentence(split: &Split) -> &str {
+    match split {
+        Split::Rows => "by rows",
+        Split::Features => "by features",
+        Split::Whole(reason) => reason,
+    }
+}
+
+fn shortened(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    // The end of a node's name tells more than its beginning.
+    let tail: String = text.chars().skip(length + 1 - width).collect();
+    format!("…{tail}")
+}
+
+fn count(number: u64) -> String {
+    match number {
+        0 => "–".to_owned(),
+        1..1_000_000 => format!("{:.0} k", number as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} M", number as f64 / 1e6),
+        _ => format!("{:.2} G", number as f64 / 1e9),
+    }
+}
+
+fn bytes(number: u64) -> String {
+    match number {
+        0..10_240 => format!("{number} B"),
+        10_240..10_485_760 => format!("{:.0} KiB", number as f64 / 1024.0),
+        _ => format!("{:.1} MiB", number as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use collab_core::network::samples::chain;
+
+    use super::*;
+
+    #[test]
+    fn every_layer_has_a_line_and_halos_are_counted() {
+        let text = table(&chain(30, 3));
+        assert_eq!(text.lines().filter(|line| line.contains("Conv 3×3")).count(), 3);
+        assert!(text.contains("+2"), "a 3×3 convolution needs two more rows:\n{text}");
+        assert!(text.contains("3 of 3 units can be split by rows"));
+    }
+
+    #[test]
+    fn long_names_keep_their_end() {
+        assert_eq!(shortened("abcdefgh", 4), "…fgh");
+        assert_eq!(shortened("abcd", 4), "abcd");
+    }
+}
