@@ -2,8 +2,33 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Context as _;
+
 use collab_core::network::{Network, Split};
 use collab_core::rows::Rows;
+use collab_models::{recipe, source};
+
+use crate::cli::InspectArgs;
+use crate::headless::print;
+use crate::lab;
+
+/// Prints a network's geometry; writes it as ONNX if asked to.
+pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
+    let shape = args.shape.as_ref().map(|shape| shape.0.clone());
+    let loaded = lab::load(&args.model, 7, shape)?;
+    let network = loaded.model.network();
+    if let Some(path) = &args.write {
+        let failed = || format!("cannot write {}", path.display());
+        let mut file = std::io::BufWriter::new(std::fs::File::create(path).with_context(failed)?);
+        recipe::write_onnx(source::read(&loaded.bytes)?.proto, &mut file).with_context(failed)?;
+    }
+    if args.json {
+        print(&serde_json::to_string(network.as_ref())?);
+    } else {
+        print(&table(network));
+    }
+    Ok(())
+}
 
 /// The geometry as a table for people.
 pub fn table(network: &Network) -> String {

@@ -1,2 +1,63 @@
-//! Placeholder.
-fn main() {}
+//! `collab-tui`: an interactive lab for collaborative DNN inference on unlike devices.
+//!
+//! This file maps the command line to what does it, and results to exit codes: 0 well, 1 error, 2 usage,
+//! 3 a worker was lost for good.
+
+mod app;
+mod bench;
+mod cli;
+mod folders;
+mod headless;
+mod inspect;
+mod journal;
+mod keys;
+mod lab;
+mod pair;
+mod plan;
+mod replay;
+mod screen;
+mod stage;
+mod terminal;
+mod theme;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let command = cli.command.unwrap_or(Command::Demo(cli.demo));
+    match run(command) {
+        Ok(code) => code,
+        Err(error) => {
+            #[allow(clippy::print_stderr)] // the one place where errors reach the user
+            {
+                eprintln!("collab-tui: {error:#}");
+            }
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(demo) => {
+            let workers = lab::Workers::Demo(demo.devices.clone(), demo.link.map(cli::LinkPreset::shape));
+            Ok(ExitCode::from(app::run(&demo.run, workers, false)?))
+        }
+        Command::Live(live) => {
+            let workers = lab::Workers::Live(live.workers.clone());
+            Ok(ExitCode::from(app::run(&live.run, workers, live.read_only)?))
+        }
+        Command::Replay(args) => watch::replay(&args).map(|()| ExitCode::SUCCESS),
+        Command::Watch(args) => watch::watch(&args).map(|()| ExitCode::SUCCESS),
+        Command::Export(args) => watch::export(&args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(&args.what).map(|()| ExitCode::SUCCESS),
+        Command::Pair(args) => pair::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Worker { arguments } => Ok(collab_worker::program::run(arguments)),
+    }
+}

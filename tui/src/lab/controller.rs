@@ -4,6 +4,7 @@
 //! (preparing strips, comparing clocks, the reference) runs beside it and answers with an [`Outcome`].
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,9 @@ const RUN_DEADLINE: Duration = Duration::from_secs(30);
 const RECONSIDER_EVERY: Duration = Duration::from_millis(300);
 /// Between two rounds of clock exchanges.
 const CLOCKS_EVERY: Duration = Duration::from_secs(2);
+
+/// The planner's name of partitions that measure one worker alone.
+const ALONE: &str = "alone";
 
 /// What came of something that ran beside the loop.
 pub enum Outcome {
@@ -84,6 +88,11 @@ pub struct Controller {
     clocks_compared: Instant,
     ending: Option<Ending>,
     stop_at: Option<Instant>,
+    output: Option<PathBuf>,
+    /// The last complete output, if it is to be written.
+    last_output: Option<(usize, Map)>,
+    /// Whether the first partition was planned; before, workers are measured one by one.
+    planned: bool,
 }
 
 /// What the loop is given to begin with.
@@ -100,19 +109,21 @@ pub struct Parts {
     pub reference: Reference,
     /// The planner.
     pub planning: Planning,
-    /// From the screen.
-    pub requests: mpsc::UnboundedReceiver<Request>,
     /// Apply proposals without asking.
     pub auto: bool,
     /// Refuse everything that changes the lab.
     pub read_only: bool,
-    /// When to end.
-    pub stop_at: Option<Instant>,
+    /// Where the last output is written.
+    pub output: Option<PathBuf>,
 }
 
 impl Controller {
-    /// A loop that has not begun.
-    pub fn new(parts: Parts) -> Self {
+    /// A loop that has not begun, and ends at `stop_at` if not asked to before.
+    pub fn new(
+        parts: Parts,
+        requests: mpsc::UnboundedReceiver<Request>,
+        stop_at: Option<Instant>,
+    ) -> Self {
         let (outcomes, inbox) = mpsc::unbounded_channel();
         let now = Instant::now();
         Self {
@@ -126,7 +137,7 @@ impl Controller {
             read_only: parts.read_only,
             outcomes,
             inbox,
-            requests: parts.requests,
+            requests,
             schedules: HashMap::new(),
             next: None,
             flight: None,
@@ -139,7 +150,10 @@ impl Controller {
             reconsidered: now,
             clocks_compared: now,
             ending: None,
-            stop_at: parts.stop_at,
+            stop_at,
+            output: parts.output,
+            last_output: None,
+            planned: false,
         }
     }
 
@@ -152,6 +166,7 @@ impl Controller {
                 let shown = self.journal.stage().look();
                 self.planning.first(&shown.lab)?
             };
+            self.planned = true;
             match first {
                 Some(proposal) => self.offer(proposal, true, None),
                 None => self.end(Ending::NobodyLeft),
@@ -164,6 +179,9 @@ impl Controller {
         // What landed last is still worth its line.
         while !self.landed.is_empty() {
             self.step().await;
+        }
+        if let (Some(path), Some((frame, output))) = (&self.output, &self.last_output) {
+            self.inputs.save(*frame, output, path)?;
         }
         Ok(self.ending.unwrap_or(Ending::Asked))
     }
@@ -182,7 +200,7 @@ impl Controller {
             };
             let proposal = Proposal {
                 partition: id,
-                planner: "alone".to_owned(),
+                planner: ALONE.to_owned(),
                 plan: partition,
                 predicted_ms: None,
                 spans: Vec::new(),
@@ -290,7 +308,7 @@ impl Controller {
         self.flight = Some(Flight::new(run, id, frame, &schedule, output, Instant::now()));
         for transfer in &schedule.input {
             let Node::Worker(worker) = transfer.peer else { continue };
-            let (encoding, bytes) = self.inputs.frame(frame).rows(transfer.rows);
+            let (encoding, bytes) = self.inputs.frame(frame).rows(self.model.network(), transfer.rows);
             let header = RowsHeader {
                 run,
                 partition: id,
@@ -313,14 +331,20 @@ impl Controller {
                 None => self.end(Ending::NobodyLeft),
             },
             Some(outcome) = self.inbox.recv() => self.take_outcome(outcome),
-            request = self.requests.recv() => match request {
-                Some(Request::Verb(verb)) => self.operate("operator", verb),
-                Some(Request::Playback(_)) => {}
-                Some(Request::Quit) | None => self.end(Ending::Asked),
-            },
+            request = self.requests.recv() => self.take_request(request.unwrap_or(Request::Quit)),
             () = sleep_until(wake.into()) => {}
         }
         self.look_at_the_clock(Instant::now());
+    }
+
+    /// Does what the operator asks for.
+    pub fn take_request(&mut self, request: Request) {
+        match request {
+            Request::Verb(verb) => self.operate("operator", verb),
+            // There is no time to move in while live; the screen says so.
+            Request::Playback(_) => {}
+            Request::Quit => self.end(Ending::Asked),
+        }
     }
 
     fn next_wake(&self) -> Instant {
@@ -426,13 +450,17 @@ impl Controller {
                 self.journal.record(what);
             }
         }
-        self.landed.push(flight.land(now, verdict));
+        let (landed, output) = flight.land(now, verdict);
+        if self.output.is_some() {
+            self.last_output = Some((landed.frame, output));
+        }
+        self.landed.push(landed);
     }
 
     fn finish_run(&mut self, landed: &Landed) {
         self.journal.record(What::RunDone { run: landed.run, ms: landed.ms, verdict: landed.verdict });
         let now = Instant::now();
-        let collaborating = self.journal.stage().look().lab.running().is_some_and(|of| of.planner != "alone");
+        let collaborating = self.journal.stage().look().lab.running().is_some_and(|of| of.planner != ALONE);
         if !collaborating || now < self.reconsidered + RECONSIDER_EVERY {
             return;
         }
@@ -464,8 +492,10 @@ impl Controller {
             return;
         }
         let shown = self.journal.stage().look();
-        let affected = shown.lab.running().is_some_and(|running| running.plan.uses(worker.index()));
-        let planned = affected.then(|| self.planning.plan(&shown.lab));
+        let affected = shown.lab.running().is_some_and(|running| {
+            running.plan.uses(worker.index()) || running.planner == ALONE
+        });
+        let planned = (self.planned && affected).then(|| self.planning.plan(&shown.lab));
         drop(shown);
         if let Some(Some(proposal)) = planned {
             // The running partition cannot run any more, so this one is applied even when frozen.

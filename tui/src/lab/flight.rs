@@ -56,6 +56,8 @@ pub struct Flight {
 pub struct Landed {
     /// Which.
     pub run: RunId,
+    /// Its input.
+    pub frame: usize,
     /// Its latency, ms.
     pub ms: f64,
     /// Against the single device.
@@ -99,10 +101,11 @@ impl Flight {
     }
 
     /// The output is complete since `now`.
-    pub fn land(self, now: Instant, verdict: Verdict) -> Landed {
+    pub fn land(self, now: Instant, verdict: Verdict) -> (Landed, Map) {
         let ms = now.duration_since(self.started).as_secs_f64() * 1e3;
         let until = now + REPORT_PATIENCE;
-        Landed { run: self.run, ms, verdict, started: self.started, reports: self.reports, until }
+        let Self { run, frame, started, output, reports, .. } = self;
+        (Landed { run, frame, ms, verdict, started, reports, until }, output)
     }
 }
 

@@ -1,0 +1,145 @@
+//! A lab with a screen or without: threads, signals, the summary, the exit code.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use collab_core::lab::{Lab, Phase};
+use collab_sessions::Recorder;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::cli::RunArgs;
+use crate::headless::{self, Form, Summary};
+use crate::journal::{Journal, Listener};
+use crate::lab::{self, Ending, Setup, Workers};
+use crate::screen::{self, Request, ScreenOptions};
+use crate::stage::{Shown, Stage};
+
+/// A worker was lost for good.
+pub const EXIT_WORKER_LOST: u8 = 3;
+
+/// Runs a lab as the arguments say; answers the exit code.
+pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<u8> {
+    let form = form(args.headless, args.json);
+    let stage = Arc::new(Stage::new(Shown::default()));
+    let recorder = recorder(args)?;
+    let listener = form.map(|form| -> Listener {
+        Box::new(move |event, stage: &Stage| headless::report(form, event, stage))
+    });
+    let journal = Arc::new(Journal::new(stage.clone(), recorder, listener));
+    let setup = Setup {
+        model: args.model.clone(),
+        input: args.input.clone(),
+        workers,
+        planner: args.planner.clone(),
+        partition: args.partition.clone(),
+        auto: args.auto,
+        read_only,
+        seed: args.seed,
+        for_time: args.for_time,
+        output: args.output.clone(),
+    };
+    let (requests, asked) = mpsc::unbounded_channel();
+    let (ended, has_ended) = oneshot::channel();
+    // The lab has a thread and a runtime of its own, so that a slow terminal cannot delay a run.
+    let thread = std::thread::Builder::new().name("lab".to_owned()).spawn({
+        let journal = journal.clone();
+        move || -> anyhow::Result<Ending> {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let result = runtime.block_on(lab::run(setup, journal, asked));
+            // A reference that is still being computed must not hold up the end.
+            runtime.shutdown_background();
+            let failed_or_asked = !matches!(result, Ok(Ending::NobodyLeft));
+            let _ = ended.send(failed_or_asked);
+            result
+        }
+    })?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let shown = runtime.block_on(wait(form, stage.clone(), requests, has_ended));
+    let ending = thread.join().map_err(|_| anyhow::anyhow!("the lab's thread panicked"))?;
+    shown?;
+    ending?;
+    let lab = stage.look().lab.clone();
+    let session = journal.path().map(|path| path.display().to_string());
+    match form {
+        Some(Form::Json) => {
+            headless::print(&serde_json::to_string(&Summary::of(&lab, session))?);
+        }
+        Some(Form::Text) | None => headless::print(&headless::table(&lab, session.as_deref())),
+    }
+    Ok(if has_lost_worker(&lab) { EXIT_WORKER_LOST } else { 0 })
+}
+
+/// How to report without a screen; `None` is with one.
+pub fn form(headless: bool, json: bool) -> Option<Form> {
+    match (json, headless || !std::io::stdout().is_terminal()) {
+        (true, _) => Some(Form::Json),
+        (false, true) => Some(Form::Text),
+        (false, false) => None,
+    }
+}
+
+/// Shows the screen, or waits for signals, until the operator leaves or the lab ended.
+async fn wait(
+    form: Option<Form>,
+    stage: Arc<Stage>,
+    requests: mpsc::UnboundedSender<Request>,
+    has_ended: oneshot::Receiver<bool>,
+) -> anyhow::Result<()> {
+    // With nobody left the screen stays, so that the operator can read why.
+    let leaves = async {
+        match has_ended.await {
+            Ok(false) if form.is_none() => std::future::pending().await,
+            _ => {}
+        }
+    };
+    match form {
+        None => tokio::select! {
+            shown = screen::run(stage, requests.clone(), ScreenOptions::from_env()) => {
+                let _ = requests.send(Request::Quit);
+                shown
+            }
+            () = leaves => Ok(()),
+        },
+        Some(_) => {
+            tokio::select! {
+                signal = stop_signal() => {
+                    signal?;
+                    let _ = requests.send(Request::Quit);
+                }
+                () = leaves => {}
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Resolves with the first Ctrl-C or SIGTERM.
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn recorder(args: &RunArgs) -> anyhow::Result<Option<(Recorder, PathBuf)>> {
+    if args.no_record {
+        return Ok(None);
+    }
+    let path = match &args.record {
+        Some(path) => path.clone(),
+        None => crate::folders::new_session(&args.model)?,
+    };
+    let recorder = Recorder::create(&path)
+        .with_context(|| "cannot record the session (use --record FILE or --no-record)")?;
+    Ok(Some((recorder, path)))
+}
+
+fn has_lost_worker(lab: &Lab) -> bool {
+    lab.workers.iter().any(|worker| matches!(worker.phase, Phase::Lost { .. }))
+}

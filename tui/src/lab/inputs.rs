@@ -1,0 +1,161 @@
+//! What runs are fed with: pictures as 8-bit rows, or values where a network does not start from a picture.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use collab_core::event::{Level, What};
+use collab_core::id::RunId;
+use collab_core::network::Network;
+use collab_core::rows::Rows;
+use collab_core::wire::Encoding;
+use collab_models::Map;
+use collab_models::answer;
+use collab_models::catalogue::Meaning;
+use collab_models::pixels::{self, Picture, Shape};
+
+/// The most different inputs kept ready.
+const KEPT: usize = 64;
+/// The largest thumbnail, in pixels across and down.
+const THUMBNAIL: u16 = 96;
+
+/// One input, cheap to copy.
+#[derive(Clone)]
+pub enum Frame {
+    /// A picture in the network's size.
+    Picture(Arc<pixels::Frame>),
+    /// Values in the order of the network's input.
+    Values(Arc<Vec<f32>>),
+}
+
+impl Frame {
+    /// For people.
+    pub fn name(&self) -> &str {
+        match self {
+            Frame::Picture(frame) => &frame.name,
+            Frame::Values(_) => "noise",
+        }
+    }
+
+    /// What is sent of `rows`: how it is encoded, and the bytes.
+    pub fn rows(&self, network: &Network, rows: Rows) -> (Encoding, Vec<u8>) {
+        match self {
+            Frame::Picture(frame) => (Encoding::U8, frame.picture.rows(rows.start..rows.end)),
+            Frame::Values(values) => {
+                let cut = network.input.cut;
+                let inner = cut.inner as usize;
+                let planes = values.chunks_exact((cut.rows as usize * inner).max(1));
+                let of_rows = planes.flat_map(|plane| &plane[rows.start as usize * inner..rows.end as usize * inner]);
+                (Encoding::F32, of_rows.flat_map(|value| value.to_le_bytes()).collect())
+            }
+        }
+    }
+
+    /// Writes the whole input as the network's values.
+    pub fn fill(&self, network: &Network, input: &mut Map) -> anyhow::Result<()> {
+        match (self, &network.input.pixels) {
+            (Frame::Picture(frame), Some(settings)) => {
+                pixels::normalise(settings, frame.picture.planes(), input.values_mut())?;
+            }
+            (Frame::Values(values), _) => input.values_mut().copy_from_slice(values),
+            (Frame::Picture(_), None) => anyhow::bail!("this network does not start from a picture"),
+        }
+        Ok(())
+    }
+}
+
+/// Every input, and what outputs mean.
+pub struct Inputs {
+    frames: Vec<Frame>,
+    meaning: Meaning,
+    network: Arc<Network>,
+}
+
+impl Inputs {
+    /// Reads what `words` name (a picture, a folder, an embedded photo, `noise`) for `network`.
+    pub fn open(words: &str, seed: u64, network: Arc<Network>, meaning: Meaning) -> anyhow::Result<Self> {
+        let frames = match Shape::of_input(&network.input.shape).filter(|_| network.input.pixels.is_some()) {
+            Some(shape) => pictures(words, seed, shape, meaning)?,
+            None => {
+                anyhow::ensure!(
+                    words == "noise",
+                    "{} does not start from a picture: run it with --input noise",
+                    network.name
+                );
+                vec![Frame::Values(Arc::new(noise(&network, seed)))]
+            }
+        };
+        Ok(Self { frames, meaning, network })
+    }
+
+    /// How many different inputs there are; at least one.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The input at `index`, below [`Inputs::len`].
+    pub fn frame(&self, index: usize) -> &Frame {
+        &self.frames[index]
+    }
+
+    /// What an output means, as events.
+    pub fn answer(&self, index: usize, run: RunId, output: &Map) -> Vec<What> {
+        let frame = match &self.frames[index] {
+            Frame::Picture(frame) => Some(frame.as_ref()),
+            Frame::Values(_) => None,
+        };
+        let settings = self.network.input.pixels.as_ref();
+        match answer::read(self.meaning, settings, &self.network.output_shape, output.values(), frame) {
+            Ok(reading) => {
+                let thumbnail = |picture: &Picture| picture.thumbnail(THUMBNAIL, THUMBNAIL);
+                let pictured = frame.map(|frame| What::Pictured {
+                    run,
+                    before: thumbnail(&frame.picture),
+                    after: reading.picture.as_ref().map(thumbnail),
+                });
+                [What::Answered { run, answer: reading.answer }].into_iter().chain(pictured).collect()
+            }
+            Err(error) => {
+                let text = format!("run {run}: the output has no meaning: {error}");
+                vec![What::Noted { level: Level::Warning, text }]
+            }
+        }
+    }
+
+    /// Writes an output: as a picture where the file's name ends in `.png`, as little-endian floats otherwise.
+    pub fn save(&self, index: usize, output: &Map, path: &Path) -> anyhow::Result<()> {
+        let failed = || format!("cannot write {}", path.display());
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+            let frame = match &self.frames[index] {
+                Frame::Picture(frame) => Some(frame.as_ref()),
+                Frame::Values(_) => None,
+            };
+            let settings = self.network.input.pixels.as_ref();
+            let shape = &self.network.output_shape;
+            let reading = answer::read(self.meaning, settings, shape, output.values(), frame)?;
+            let picture = reading.picture.context("this network's output is no picture: write it as .f32")?;
+            return picture.write_png(path).with_context(failed);
+        }
+        let bytes: Vec<u8> = output.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+        std::fs::write(path, bytes).with_context(failed)
+    }
+}
+
+fn pictures(words: &str, seed: u64, shape: Shape, meaning: Meaning) -> anyhow::Result<Vec<Frame>> {
+    let source = pixels::Inputs::open(words, seed)?;
+    let factor = match meaning {
+        Meaning::Picture { factor } => factor,
+        _ => 1,
+    };
+    let count = source.count().unwrap_or(1).min(KEPT);
+    (0..count as u64)
+        .map(|index| Ok(Frame::Picture(Arc::new(source.frame(index, shape, factor)?))))
+        .collect()
+}
+
+/// Values between −1 and 1, the same for the same seed.
+fn noise(network: &Network, seed: u64) -> Vec<f32> {
+    let cut = network.input.cut;
+    let shape = Shape { channels: cut.outer, height: cut.rows, width: cut.inner };
+    Picture::noise(shape, seed).planes().iter().map(|&byte| (f32::from(byte) - 127.5) / 127.5).collect()
+}

@@ -1,0 +1,196 @@
+//! A lab from nothing to its last run: load the network, find the workers, connect, and drive.
+
+mod controller;
+mod demo;
+mod fleet;
+mod flight;
+mod inputs;
+mod operate;
+mod planning;
+mod reference;
+mod reports;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use collab_core::event::{LinkShape, SessionInfo, What};
+use collab_models::{LoadOptions, Model, catalogue};
+use collab_worker::keys::Identity;
+use tokio::sync::mpsc;
+
+pub use controller::Ending;
+
+use self::controller::{Controller, Parts};
+use self::demo::Devices;
+use self::fleet::Fleet;
+use self::inputs::Inputs;
+use self::planning::Planning;
+use self::reference::Reference;
+use crate::journal::Journal;
+use crate::screen::Request;
+
+/// Where workers come from.
+#[derive(Clone, Debug)]
+pub enum Workers {
+    /// Started here, each with a preset; a link for all of them, instead of the preset's.
+    Demo(Vec<String>, Option<LinkShape>),
+    /// Running elsewhere, at these addresses.
+    Live(Vec<String>),
+}
+
+/// What a lab is to do.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// A network of the catalogue, or an ONNX file.
+    pub model: String,
+    /// What it runs on; the network's own photo if left out.
+    pub input: Option<String>,
+    /// Where workers come from.
+    pub workers: Workers,
+    /// The planner's name.
+    pub planner: String,
+    /// The first partition by hand.
+    pub partition: Option<String>,
+    /// Apply proposals without asking.
+    pub auto: bool,
+    /// Refuse everything that changes the lab.
+    pub read_only: bool,
+    /// Of everything random.
+    pub seed: u64,
+    /// How long to run once all is connected.
+    pub for_time: Option<Duration>,
+    /// Where the last output is written.
+    pub output: Option<PathBuf>,
+}
+
+/// A network's bytes, and the model they make.
+pub struct Loaded {
+    /// The ONNX file, or the recipe.
+    pub bytes: Arc<[u8]>,
+    /// How it is loaded, here and by workers.
+    pub options: LoadOptions,
+    /// What runs it.
+    pub model: Model,
+    /// Its entry in the catalogue, if it has one.
+    pub entry: Option<&'static catalogue::Entry>,
+}
+
+/// Reads a network by its name in the catalogue or from a file.
+pub fn load(name: &str, seed: u64, input_shape: Option<Vec<usize>>) -> anyhow::Result<Loaded> {
+    let bytes: Arc<[u8]> = match catalogue::find(name) {
+        Ok(entry) => entry.bytes(seed).as_ref().into(),
+        Err(unknown) => match std::fs::read(name) {
+            Ok(bytes) => bytes.into(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unknown.into()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+        },
+    };
+    let entry = catalogue::recognise(&bytes);
+    let file_name = || {
+        let stem = std::path::Path::new(name).file_stem();
+        stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned())
+    };
+    let options = LoadOptions {
+        name: entry.map_or_else(file_name, |entry| entry.name.to_owned()),
+        pixels: entry.map(|entry| entry.pixels()),
+        input_shape,
+    };
+    let model = Model::load(&bytes, &options).with_context(|| format!("cannot load {name}"))?;
+    Ok(Loaded { bytes, options, model, entry })
+}
+
+/// Runs a lab to its end; the session is closed in order whatever the end.
+pub async fn run(
+    setup: Setup,
+    journal: Arc<Journal>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+) -> anyhow::Result<Ending> {
+    let mut backlog = Vec::new();
+    let prepared = tokio::select! {
+        prepared = prepare(&setup, &journal) => Some(prepared),
+        () = quit_asked(&mut requests, &mut backlog) => None,
+    };
+    let ended = match prepared {
+        None => Ok(Ending::Asked),
+        Some(Err(error)) => Err(error),
+        Some(Ok((parts, _devices))) => {
+            let stop_at = setup.for_time.map(|time| Instant::now() + time);
+            let mut controller = Controller::new(parts, requests, stop_at);
+            for request in backlog {
+                controller.take_request(request);
+            }
+            controller.drive().await
+        }
+    };
+    journal.finish()?;
+    ended
+}
+
+/// Resolves when the operator leaves; keeps what else was asked for.
+async fn quit_asked(requests: &mut mpsc::UnboundedReceiver<Request>, backlog: &mut Vec<Request>) {
+    while let Some(request) = requests.recv().await {
+        if request == Request::Quit {
+            return;
+        }
+        backlog.push(request);
+    }
+}
+
+/// Everything up to the first run. Devices of a demo live as long as the second value.
+async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts, Option<Devices>)> {
+    let planning = Planning::new(&setup.planner, setup.partition.clone())?;
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    journal.record(What::SessionStarted(SessionInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        mode: match setup.workers {
+            Workers::Demo(..) => "demo".to_owned(),
+            Workers::Live(_) => "live".to_owned(),
+        },
+        started_unix_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+        seed: setup.seed,
+        planner: setup.planner.clone(),
+        read_only: setup.read_only,
+    }));
+    let (name, seed) = (setup.model.clone(), setup.seed);
+    let loaded = tokio::task::spawn_blocking(move || load(&name, seed, None)).await??;
+    let network = loaded.model.network().clone();
+    journal.record(What::NetworkLoaded { network: network.clone() });
+    let meaning = catalogue::meaning(loaded.entry, &network.input.shape, &network.output_shape);
+    let photo = loaded.entry.map_or("noise", |entry| entry.photo.name);
+    let inputs = Inputs::open(setup.input.as_deref().unwrap_or(photo), setup.seed, network, meaning)?;
+    let (identity, devices, addresses) = match &setup.workers {
+        Workers::Demo(presets, _) => {
+            let identity = Identity::generate()?;
+            let devices = Devices::start(presets, identity.fingerprint()).await?;
+            let addresses = devices.listening.iter().map(|(at, key)| (at.clone(), Some(*key)));
+            let addresses = addresses.collect::<Vec<_>>();
+            (identity, Some(devices), addresses)
+        }
+        Workers::Live(addresses) => {
+            let identity = Identity::open(&crate::folders::keys()?)?;
+            let known = collab_worker::keys::KnownWorkers::at(crate::folders::known_workers()?);
+            let addresses = addresses.iter().map(|address| Ok((address.clone(), known.find(address)?)));
+            (identity, None, addresses.collect::<anyhow::Result<_>>()?)
+        }
+    };
+    let link = match &setup.workers {
+        Workers::Demo(_, link) => *link,
+        Workers::Live(_) => None,
+    };
+    let fleet = Fleet::connect(identity, &addresses, link, journal).await?;
+    fleet.load(&loaded, journal).await?;
+    let parts = Parts {
+        journal: journal.clone(),
+        model: loaded.model,
+        fleet,
+        inputs,
+        reference: Reference::default(),
+        planning,
+        auto: setup.auto,
+        read_only: setup.read_only,
+        output: setup.output.clone(),
+    };
+    Ok((parts, devices))
+}
