@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use collab_core::command::{CommandId, Settled};
 use collab_core::event::{Level, Proposal, Verdict, What};
 use collab_core::id::{Node, PartitionId, RunId, WorkerId};
+use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::RowsHeader;
 use collab_models::{Map, Model};
@@ -35,7 +36,7 @@ const RECONSIDER_EVERY: Duration = Duration::from_millis(300);
 const CLOCKS_EVERY: Duration = Duration::from_secs(2);
 
 /// The planner's name of partitions that measure one worker alone.
-const ALONE: &str = "alone";
+pub(super) const ALONE: &str = "alone";
 
 /// What came of something that ran beside the loop.
 pub enum Outcome {
@@ -74,10 +75,10 @@ pub struct Controller {
     requests: mpsc::UnboundedReceiver<Request>,
     schedules: HashMap<PartitionId, Arc<Schedule>>,
     /// Prepared everywhere; runs from the next run on, for the command if one asked.
-    next: Option<(PartitionId, Option<CommandId>)>,
-    flight: Option<Flight>,
-    landed: Vec<Landed>,
-    runs: u64,
+    pub(super) next: Option<(PartitionId, Option<CommandId>)>,
+    pub(super) flight: Option<Flight>,
+    pub(super) landed: Vec<Landed>,
+    pub(super) runs: u64,
     pub(super) commands: u32,
     /// A command that waits for the next comparison.
     pub(super) verifying: Option<CommandId>,
@@ -86,7 +87,7 @@ pub struct Controller {
     answered: Option<usize>,
     reconsidered: Instant,
     clocks_compared: Instant,
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
     stop_at: Option<Instant>,
     output: Option<PathBuf>,
     /// The last complete output, if it is to be written.
@@ -160,7 +161,7 @@ impl Controller {
     /// Measures every worker alone, plans, and runs until asked to end or nobody is left.
     pub async fn drive(&mut self) -> anyhow::Result<Ending> {
         self.reference_for(0);
-        self.measure_singles().await?;
+        self.measure_singles().await;
         if self.ending.is_none() {
             let first = {
                 let shown = self.journal.stage().look();
@@ -184,72 +185,6 @@ impl Controller {
             self.inputs.save(*frame, output, path)?;
         }
         Ok(self.ending.unwrap_or(Ending::Asked))
-    }
-
-    /// Every worker computes the whole network alone: what collaboration must beat, and whom to trust with
-    /// how many rows.
-    async fn measure_singles(&mut self) -> anyhow::Result<()> {
-        for worker in self.fleet.ready() {
-            if self.ending.is_some() {
-                return Ok(());
-            }
-            let id = self.planning.next_id();
-            let partition = {
-                let network = self.model.network();
-                collab_core::partition::Partition::single(network, worker, self.fleet.len())
-            };
-            let proposal = Proposal {
-                partition: id,
-                planner: ALONE.to_owned(),
-                plan: partition,
-                predicted_ms: None,
-                spans: Vec::new(),
-                layers: Vec::new(),
-                reason: format!("measuring {worker} alone"),
-            };
-            self.offer(proposal, true, None);
-            self.measure_single(worker, id).await;
-        }
-        Ok(())
-    }
-
-    async fn measure_single(&mut self, worker: WorkerId, id: PartitionId) {
-        let mut best: Option<(f64, f64)> = None;
-        let begun = Instant::now();
-        for _ in 0..3 {
-            let runs = self.runs;
-            // One run: begun once the partition is there, ended when its reports are in.
-            loop {
-                let refused = self.journal.stage().look().lab.proposal != Some(id) && self.next.is_none();
-                let running = self.journal.stage().look().lab.current == Some(id);
-                if self.ending.is_some() || !self.fleet.is_ready(worker) || (refused && !running) {
-                    return;
-                }
-                if self.runs == runs {
-                    self.begin_run();
-                } else if self.flight.is_none() && self.landed.is_empty() {
-                    break;
-                }
-                self.step().await;
-            }
-            let shown = self.journal.stage().look();
-            let lab = &shown.lab;
-            let Some(last) = lab.runs.last().filter(|last| last.run == RunId(self.runs)) else { continue };
-            let computing = lab.timeline.iter().filter(|span| {
-                span.node == Node::Worker(worker) && span.kind == collab_core::event::SpanKind::Compute
-            });
-            let compute_ms: f64 = computing.map(|span| span.end_ms - span.start_ms).sum();
-            if compute_ms > 0.0 && best.is_none_or(|(ms, _)| last.ms < ms) {
-                best = Some((last.ms, compute_ms));
-            }
-            drop(shown);
-            if begun.elapsed() > Duration::from_secs(1) {
-                break;
-            }
-        }
-        if let Some((ms, compute_ms)) = best {
-            self.journal.record(What::SingleMeasured { worker, ms, compute_ms });
-        }
     }
 
     /// Announces a partition; if `apply`, has every worker prepare it, to switch when all have.
@@ -277,53 +212,65 @@ impl Controller {
         });
     }
 
-    /// Starts a run if none is in flight and there is a partition to run.
-    fn begin_run(&mut self) {
+    /// Starts a run of the current partition if none is in flight, after a switch if one is due.
+    pub(super) fn begin_run(&mut self) {
         if self.flight.is_some() || self.is_time_up() {
             return;
         }
-        if let Some((id, command)) = self.next.take() {
-            let run = RunId(self.runs + 1);
-            let before = self.journal.stage().look().lab.current;
-            self.journal.record(What::PartitionSwitched { partition: id, run });
-            if let Some(command) = command {
-                self.settle(command, Settled::Done);
-            }
-            if let Some(before) = before.filter(|before| *before != id) {
-                self.schedules.remove(&before);
-                self.fleet.drop_partition(before);
-            }
-        }
+        self.switch_now();
         let current = self.journal.stage().look().lab.current;
-        let Some((id, schedule)) = current.and_then(|id| Some((id, self.schedules.get(&id)?.clone()))) else {
+        if let Some(id) = current {
+            self.start_run(id);
+        }
+    }
+
+    /// Switches to the partition that is prepared, if one is.
+    pub(super) fn switch_now(&mut self) {
+        if let Some((id, command)) = self.next.take() {
+            self.switch(id, command);
+        }
+    }
+
+    fn switch(&mut self, id: PartitionId, command: Option<CommandId>) {
+        let before = self.journal.stage().look().lab.current;
+        self.journal.record(What::PartitionSwitched { partition: id, run: RunId(self.runs + 1) });
+        if let Some(command) = command {
+            self.settle(command, Settled::Done);
+        }
+        if let Some(before) = before.filter(|before| *before != id) {
+            self.schedules.remove(&before);
+            self.fleet.drop_partition(before);
+        }
+    }
+
+    /// Starts a run of a prepared partition; does nothing if it is not prepared or a run is in flight.
+    pub(super) fn start_run(&mut self, id: PartitionId) {
+        let Some(schedule) = self.schedules.get(&id).filter(|_| self.flight.is_none()).cloned() else {
             return;
         };
         self.runs += 1;
         let run = RunId(self.runs);
         let frame = (self.runs as usize - 1) % self.inputs.len();
-        let cut = self.model.network().cut(self.model.network().units.len());
-        let output = Map::zeros(cut, collab_core::rows::Rows::all(cut.rows));
-        let input = self.inputs.frame(frame).name().to_owned();
-        self.journal.record(What::RunStarted { run, partition: id, input });
+        let network = self.model.network().clone();
+        let cut = network.cut(network.units.len());
+        let output = Map::zeros(cut, Rows::all(cut.rows));
+        let input = self.inputs.frame(frame).clone();
+        let name = input.name().to_owned();
+        self.journal.record(What::RunStarted { run, partition: id, input: name });
         self.flight = Some(Flight::new(run, id, frame, &schedule, output, Instant::now()));
         for transfer in &schedule.input {
             let Node::Worker(worker) = transfer.peer else { continue };
-            let (encoding, bytes) = self.inputs.frame(frame).rows(self.model.network(), transfer.rows);
-            let header = RowsHeader {
-                run,
-                partition: id,
-                block: 0,
-                rows: transfer.rows,
-                encoding,
-                bytes: bytes.len() as u64,
-            };
+            let (encoding, bytes) = input.rows(&network, transfer.rows);
+            let bytes_sent = bytes.len() as u64;
+            let rows = transfer.rows;
+            let header = RowsHeader { run, partition: id, block: 0, rows, encoding, bytes: bytes_sent };
             self.fleet.send_rows(worker, header, bytes);
         }
         self.reference_for(frame);
     }
 
     /// Waits for one thing and takes it into account.
-    async fn step(&mut self) {
+    pub(super) async fn step(&mut self) {
         let wake = self.next_wake();
         tokio::select! {
             from = self.fleet.receive() => match from {

@@ -9,6 +9,8 @@ mod operate;
 mod planning;
 mod reference;
 mod reports;
+mod singles;
+mod versus;
 
 use std::path::PathBuf;
 use std::sync::Arc;

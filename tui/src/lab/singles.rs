@@ -1,0 +1,99 @@
+//! Every worker computes the whole network alone: what collaboration must beat, and how many rows each is
+//! worth.
+
+use std::time::{Duration, Instant};
+
+use collab_core::event::{Proposal, SpanKind, What};
+use collab_core::id::{Node, PartitionId, RunId, WorkerId};
+use collab_core::lab::Lab;
+use collab_core::partition::Partition;
+
+use super::controller::{ALONE, Controller};
+
+/// Runs of each worker, fewer if they are slow…
+const RUNS: usize = 3;
+/// …and take longer than this together.
+const ENOUGH: Duration = Duration::from_millis(1500);
+
+impl Controller {
+    /// Measures every ready worker alone, one after the other. A worker that cannot hold the whole network
+    /// is left out.
+    pub(super) async fn measure_singles(&mut self) {
+        for worker in self.fleet.ready() {
+            let id = self.planning.next_id();
+            self.offer(alone(self, worker, id), true, None);
+            if !self.wait_until_prepared(id).await {
+                continue;
+            }
+            let mut best: Option<(f64, f64)> = None;
+            let begun = Instant::now();
+            for _ in 0..RUNS {
+                let Some(run) = self.run_once(id).await else { break };
+                let time = single_time(&self.journal.stage().look().lab, run, worker);
+                best = match (best, time) {
+                    (Some(best), Some(time)) if best.0 <= time.0 => Some(best),
+                    (best, time) => time.or(best),
+                };
+                if begun.elapsed() > ENOUGH {
+                    break;
+                }
+            }
+            if let Some((ms, compute_ms)) = best {
+                self.journal.record(What::SingleMeasured { worker, ms, compute_ms });
+            }
+        }
+    }
+
+    /// Waits until a partition is prepared and switches to it; false if it was refused or the lab ends.
+    pub(super) async fn wait_until_prepared(&mut self, id: PartitionId) -> bool {
+        while self.ending.is_none() {
+            if self.next.as_ref().is_some_and(|(next, _)| *next == id) {
+                self.switch_now();
+                return true;
+            }
+            if self.journal.stage().look().lab.proposal != Some(id) {
+                return false;
+            }
+            self.step().await;
+        }
+        false
+    }
+
+    /// One run of a prepared partition, its reports included; `None` if it is lost or the lab ends.
+    pub(super) async fn run_once(&mut self, id: PartitionId) -> Option<RunId> {
+        self.start_run(id);
+        let run = RunId(self.runs);
+        while self.flight.is_some() || !self.landed.is_empty() {
+            if self.ending.is_some() {
+                return None;
+            }
+            self.step().await;
+        }
+        let shown = self.journal.stage().look();
+        shown.lab.runs.last().is_some_and(|last| last.run == run).then_some(run)
+    }
+}
+
+fn alone(controller: &Controller, worker: WorkerId, partition: PartitionId) -> Proposal {
+    let network = controller.model.network();
+    Proposal {
+        partition,
+        planner: ALONE.to_owned(),
+        plan: Partition::single(network, worker, controller.fleet.len()),
+        predicted_ms: None,
+        spans: Vec::new(),
+        layers: Vec::new(),
+        reason: format!("measuring {worker} alone"),
+    }
+}
+
+/// Latency and computing time of a run that `worker` did alone, ms.
+fn single_time(lab: &Lab, run: RunId, worker: WorkerId) -> Option<(f64, f64)> {
+    let last = lab.runs.last().filter(|last| last.run == run)?;
+    let computing = |span: &&collab_core::event::Span| {
+        span.run == run && span.node == Node::Worker(worker) && span.kind == SpanKind::Compute
+    };
+    let spans = lab.timeline.iter().filter(computing);
+    let compute_ms: f64 = spans.map(|span| span.end_ms - span.start_ms).sum();
+    (compute_ms > 0.0).then_some((last.ms, compute_ms))
+}
