@@ -1,0 +1,183 @@
+//! What the network says: classes with bars, boxes on the picture, or the picture before and after.
+
+use collab_core::event::{Answer, Class, FoundBox, Thumbnail, Verdict};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::panel::{self, Panel};
+use super::widgets::{bar, picture};
+use super::{Scene, text};
+
+/// Draws it in a panel of its own.
+pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
+    let theme = scene.theme;
+    let input = scene.lab.runs.in_flight.back().map(|run| text::shorten(&run.input, 24));
+    let mut panel = Panel::new(theme, "Answer");
+    if let Some(input) = input {
+        panel = panel.with(input, theme.dim());
+    }
+    let inner = panel.draw(theme, area, buf);
+    draw_inside(scene, inner, buf);
+}
+
+/// Draws it into `area`.
+pub(super) fn draw_inside(scene: &Scene, area: Rect, buf: &mut Buffer) {
+    let lab = scene.lab;
+    if area.height < 2 {
+        return;
+    }
+    let body = Rect { height: area.height - 1, ..area };
+    match (&lab.answer, &lab.before) {
+        (Some(Answer::Picture { .. }) | None, Some(before)) => {
+            let caption = psnr(scene);
+            let rows = caption.len() as u16;
+            let pictures = Rect { height: body.height.saturating_sub(rows), ..body };
+            draw_pair(scene, before, lab.after.as_ref(), pictures, buf);
+            panel::write(caption, Rect { y: pictures.bottom(), height: rows, ..body }, buf);
+        }
+        (Some(Answer::Classes(classes)), before) => draw_classes(scene, classes, before.as_ref(), body, buf),
+        (Some(Answer::Boxes(boxes)), before) => draw_boxes(scene, boxes, before.as_ref(), body, buf),
+        (Some(Answer::Values { count, min, max }), _) => {
+            let line = format!("{} values from {min:.3} to {max:.3}", text::thousands(*count));
+            panel::write([Line::raw(line)], body, buf);
+        }
+        (Some(Answer::Picture { .. }), None) => {
+            panel::write(psnr(scene), body, buf);
+        }
+        (None, None) => {
+            panel::write([Line::styled("No answer yet.", scene.theme.dim())], body, buf);
+        }
+    }
+    buf.set_line(area.x, area.bottom() - 1, &verdict(scene), area.width);
+}
+
+/// What comparing with one device gave.
+fn verdict(scene: &Scene) -> Line<'static> {
+    let theme = scene.theme;
+    let lab = scene.lab;
+    let [equal, within, differs] = lab.runs.checked;
+    let checked = text::thousands(equal + within + differs);
+    match (lab.runs.overall(), lab.verdict) {
+        (None, _) => Line::styled("not yet compared with one device", theme.dim()),
+        (Some("bit-equal"), _) => Line::from(vec![
+            Span::styled("✓ bit-equal", theme.good()),
+            Span::styled(format!(" to one device's output, {checked} compared"), theme.dim()),
+        ]),
+        (Some("within"), Verdict::Within(by)) => Line::from(vec![
+            Span::styled("✓ within 1e-5", theme.good()),
+            Span::styled(format!(" of one device's output (now {by:.1e}), {checked} compared"), theme.dim()),
+        ]),
+        (Some("within"), _) => Line::styled("✓ within 1e-5 of one device's output", theme.good()),
+        (Some(_), Verdict::Differs(by)) => Line::styled(
+            format!("✗ differs from one device's output by {by:.1e} of its range"),
+            theme.error(),
+        ),
+        (Some(_), _) => Line::styled(
+            format!("✗ {differs} of {checked} outputs differed from one device's"),
+            theme.error(),
+        ),
+    }
+}
+
+fn psnr(scene: &Scene) -> Vec<Line<'static>> {
+    let Some(Answer::Picture { psnr_db, bicubic_psnr_db }) = &scene.lab.answer else { return Vec::new() };
+    let Some(own) = psnr_db else { return Vec::new() };
+    let mut line = Line::from(vec![
+        Span::styled("PSNR ", scene.theme.dim()),
+        Span::styled(format!("{own:.2} dB"), scene.theme.strong()),
+    ]);
+    if let Some(bicubic) = bicubic_psnr_db {
+        let more = own - bicubic;
+        let sign = if more < 0.0 { "−" } else { "+" };
+        let style = if more > 0.0 { scene.theme.good() } else { scene.theme.text() };
+        line.push_span(Span::styled(format!("   bicubic {bicubic:.2}   "), scene.theme.dim()));
+        line.push_span(Span::styled(format!("{sign}{:.2} dB", more.abs()), style));
+    }
+    vec![line]
+}
+
+/// The picture that went in beside the one that came out, drawn equally large.
+fn draw_pair(scene: &Scene, before: &Thumbnail, after: Option<&Thumbnail>, area: Rect, buf: &mut Buffer) {
+    let Some(after) = after else {
+        draw_picture(scene, before, &[], area, buf);
+        return;
+    };
+    if area.height < 3 || area.width < 8 {
+        return;
+    }
+    let half = (area.width - 2) / 2;
+    let room = Rect { y: area.y + 1, width: half, height: area.height - 1, ..area };
+    let (width, height) = picture::fit(after, room);
+    for (index, (shown, title)) in [(before, "before"), (after, "after")].into_iter().enumerate() {
+        let x = area.x + index as u16 * (half + 2);
+        let size = format!("{title}  {}×{}", shown.width, shown.height);
+        buf.set_stringn(x, area.y, size, usize::from(half), scene.theme.dim());
+        picture::draw(shown, &[], scene.theme, Rect { x, y: room.y, width, height }, buf);
+    }
+}
+
+/// Draws one picture; returns what is left to its right.
+fn draw_picture(scene: &Scene, shown: &Thumbnail, boxes: &[FoundBox], area: Rect, buf: &mut Buffer) -> Rect {
+    let (width, height) = picture::fit(shown, area);
+    picture::draw(shown, boxes, scene.theme, Rect { width, height, ..area }, buf);
+    Rect { x: area.x + width + 2, width: area.width.saturating_sub(width + 2), ..area }
+}
+
+fn draw_classes(scene: &Scene, classes: &[Class], before: Option<&Thumbnail>, area: Rect, buf: &mut Buffer) {
+    let theme = scene.theme;
+    let rows = (classes.len().min(5) as u16 * 2).min(area.height);
+    // A tall panel has the picture above the bars, a flat one beside them.
+    let is_tall = area.height >= rows + 8;
+    let rest = match before {
+        Some(shown) if is_tall => {
+            let room = Rect { height: area.height - rows - 1, ..area };
+            let (_, height) = picture::fit(shown, room);
+            draw_picture(scene, shown, &[], room, buf);
+            Rect { y: area.y + height + 1, height: area.height - height - 1, ..area }
+        }
+        Some(shown) if area.width >= 34 => {
+            draw_picture(scene, shown, &[], Rect { width: area.width / 2, ..area }, buf)
+        }
+        _ => area,
+    };
+    let cells = usize::from(rest.width).saturating_sub(9);
+    let two_lines = rest.height as usize >= classes.len().min(5) * 2;
+    let mut lines = Vec::new();
+    for (rank, class) in classes.iter().take(5).enumerate() {
+        let style = if rank == 0 { theme.strong() } else { theme.text() };
+        let share = format!("{:>6.1} %", class.p * 100.0);
+        if two_lines {
+            lines.push(Line::styled(text::shorten(&class.label, usize::from(rest.width)), style));
+            lines.push(Line::from(vec![
+                Span::styled(bar::smooth(class.p, cells), theme.text()),
+                Span::styled(share, style),
+            ]));
+        } else {
+            let label = text::shorten(&class.label, cells);
+            let pad = " ".repeat(cells - text::width(&label));
+            lines.push(Line::styled(format!("{label}{pad} {share}"), style));
+        }
+    }
+    panel::write(lines, rest, buf);
+}
+
+fn draw_boxes(scene: &Scene, boxes: &[FoundBox], before: Option<&Thumbnail>, area: Rect, buf: &mut Buffer) {
+    let theme = scene.theme;
+    let rest = match before {
+        Some(shown) => {
+            draw_picture(scene, shown, boxes, Rect { width: area.width.saturating_sub(14), ..area }, buf)
+        }
+        None => area,
+    };
+    let title = match boxes.len() {
+        0 => "nothing found".to_owned(),
+        1 => "1 found".to_owned(),
+        count => format!("{count} found"),
+    };
+    let mut lines = vec![Line::styled(title, theme.strong())];
+    for found in boxes.iter().take(usize::from(rest.height).saturating_sub(1)) {
+        lines.push(Line::raw(format!("{:>3.0} %  {}", found.p * 100.0, found.label)));
+    }
+    panel::write(lines, rest, buf);
+}

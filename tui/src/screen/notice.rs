@@ -1,0 +1,62 @@
+//! The one sentence under the workers that says where to look.
+
+use collab_core::event::SpanKind;
+use collab_core::id::{Node, WorkerId};
+use collab_core::lab::{Lab, Phase};
+
+/// A link this many times slower than the fastest one is worth a sentence.
+const SLOW_LINK: f64 = 4.0;
+/// So is waiting for more than this part of a run.
+const LONG_WAIT: f64 = 0.25;
+
+/// What matters most at the moment, and whose it is.
+pub(super) fn notice(lab: &Lab) -> Option<(WorkerId, String)> {
+    let lost = lab.workers.iter().find_map(|worker| match &worker.phase {
+        Phase::Lost { reason } => Some((worker.info.worker, format!("is lost: {reason}"))),
+        _ => None,
+    });
+    lost.or_else(|| refused(lab)).or_else(|| slow_link(lab)).or_else(|| long_wait(lab))
+}
+
+fn refused(lab: &Lab) -> Option<(WorkerId, String)> {
+    let status = lab.workers.iter().filter_map(|worker| worker.status.as_ref());
+    let most = status.max_by_key(|status| status.refused)?;
+    let times = if most.refused == 1 { "once".to_owned() } else { format!("{} times", most.refused) };
+    (most.refused > 0)
+        .then(|| (most.worker, format!("refused {times} to talk to someone with an unknown key")))
+}
+
+fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {
+    let rate = |worker: WorkerId| lab.link(Node::Lab, Node::Worker(worker))?.rate_mbps;
+    let rates: Vec<(WorkerId, f64)> =
+        lab.workers.iter().filter_map(|it| Some((it.info.worker, rate(it.info.worker)?))).collect();
+    let fastest = rates.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let slowest = rates.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let times = fastest.1 / slowest.1.max(1e-3);
+    (times >= SLOW_LINK).then(|| {
+        let wait = wait_part(lab, slowest.0).filter(|part| *part >= 0.01);
+        let waits = wait.map(|part| format!(" It waits for rows {:.0} % of every run.", part * 100.0));
+        let slow = format!("its link is {times:.0} times slower than {}'s.", fastest.0);
+        (slowest.0, format!("{slow}{}", waits.unwrap_or_default()))
+    })
+}
+
+fn wait_part(lab: &Lab, worker: WorkerId) -> Option<f64> {
+    lab.worker(worker)?.mean_wait()
+}
+
+fn long_wait(lab: &Lab) -> Option<(WorkerId, String)> {
+    let waits = lab.workers.iter().filter_map(|it| Some((it.info.worker, it.mean_wait()?)));
+    let (worker, part) = waits.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    if part < LONG_WAIT {
+        return None;
+    }
+    let node = Node::Worker(worker);
+    let waited = lab.timeline.iter().filter(|span| span.node == node && span.kind == SpanKind::Wait);
+    let longest = waited.max_by(|a, b| (a.end_ms - a.start_ms).total_cmp(&(b.end_ms - b.start_ms)));
+    let place = longest.map_or_else(String::new, |span| match span.peer {
+        Some(peer) => format!(", most of it for {peer}'s rows of block {}", span.block + 1),
+        None => format!(", most of it before block {}", span.block + 1),
+    });
+    Some((worker, format!("waits {:.0} % of every run{place}.", part * 100.0)))
+}

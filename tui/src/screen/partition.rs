@@ -1,0 +1,184 @@
+//! The third view: who owns which rows, now and as proposed, and the timeline of the last run.
+
+use collab_core::event::{Proposal, SpanKind};
+use collab_core::id::{Node, WorkerId};
+use collab_core::network::{Network, Split};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+
+use super::panel::{self, Panel};
+use super::widgets::gantt::{self, Interval, Lane};
+use super::widgets::ribbon::{self, Band, Look, Slab};
+use super::{Scene, text};
+use crate::theme::Depth;
+
+/// Draws it.
+pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
+    let lanes = lanes(scene);
+    let wanted = 3 + 3 * lanes.len() as u16;
+    let timeline = wanted.clamp(6, (area.height / 2).max(6));
+    let [top, bottom] = area.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(timeline)]));
+    let lab = scene.lab;
+    let ribbons: Vec<(&'static str, &Proposal)> = lab
+        .running()
+        .map(|now| ("now", now))
+        .into_iter()
+        .chain(lab.offered().map(|new| ("new", new)))
+        .collect();
+    if ribbons.is_empty() {
+        let inner = Panel::new(scene.theme, "Partition").draw(scene.theme, top, buf);
+        panel::write([Line::styled("No partition runs yet.", scene.theme.dim())], inner, buf);
+    }
+    let parts = Layout::horizontal(vec![Constraint::Fill(1); ribbons.len()]).split(top);
+    for ((word, proposal), part) in ribbons.iter().zip(parts.iter()) {
+        draw_ribbon(scene, word, proposal, *part, buf);
+    }
+    draw_timeline(scene, &lanes, bottom, buf);
+}
+
+fn draw_ribbon(scene: &Scene, word: &str, proposal: &Proposal, area: Rect, buf: &mut Buffer) {
+    let theme = scene.theme;
+    let is_hollow = word == "new";
+    let measured = scene.lab.runs.quantile_ms(proposal.partition, 0.5).filter(|_| !is_hollow);
+    let time = match (measured, proposal.predicted_ms) {
+        (Some(ms), _) => format!("● {} ms", text::ms(ms)),
+        (None, Some(ms)) => format!("○ {} ms", text::ms(ms)),
+        (None, None) => String::new(),
+    };
+    let title = if is_hollow { "new" } else { "Partition now" };
+    let panel = Panel::new(theme, format!("{title} {}", proposal.partition));
+    let panel = panel.with(format!("by {}", proposal.planner), theme.dim());
+    let room = usize::from(area.width).saturating_sub(6);
+    let plan = Line::styled(text::shorten(&proposal.plan.to_string(), room), theme.dim());
+    let inner = panel.remark(time).foot(plan).draw(theme, area, buf);
+    let Some(network) = &scene.lab.network else { return };
+    let look = Look { is_hollow, is_mono: theme.depth == Depth::Mono, dim: theme.dim(), line: theme.line() };
+    ribbon::draw(&slabs(scene, network, proposal), look, inner, buf);
+}
+
+/// The blocks, as wide as the square root of their work so that small ones stay legible.
+fn slabs(scene: &Scene, network: &Network, proposal: &Proposal) -> Vec<Slab> {
+    let blocks = &proposal.plan.blocks;
+    let slab = |(index, block): (usize, &collab_core::partition::Block)| {
+        let span = block.span();
+        let layers = &network.layers[network.layers_of(&span)];
+        let work: u64 = layers.iter().map(|layer| layer.row_macs * u64::from(layer.output.rows)).sum();
+        let is_tail = span.start >= network.tail_start()
+            || matches!(network.units[span.end - 1].split, Split::Whole(_));
+        let name = if is_tail { "tail".to_owned() } else { format!("block {}", index + 1) };
+        let units = if span.len() == 1 {
+            span.start.to_string()
+        } else {
+            format!("{}–{}", span.start, span.end - 1)
+        };
+        let band = |worker: usize| Band {
+            letter: WorkerId::at(worker).to_string(),
+            style: scene.theme.worker(WorkerId::at(worker)),
+            rows: block.rows(worker).len(),
+        };
+        let exchanged: u64 = proposal
+            .spans
+            .iter()
+            .filter(|span| span.kind == SpanKind::Send && span.block == index as u32)
+            .filter(|span| matches!((span.node, span.peer), (Node::Worker(_), Some(Node::Worker(_)))))
+            .map(|span| span.bytes)
+            .sum();
+        let is_last = index + 1 == blocks.len();
+        let exchange = match exchanged {
+            _ if is_last => String::new(),
+            0 => "no halo".to_owned(),
+            bytes => format!("halo {} →", text::bytes(bytes)),
+        };
+        let title = format!("{name}  units {units}");
+        Slab {
+            title,
+            weight: (work.max(1) as f64).sqrt(),
+            bands: (0..proposal.plan.workers()).map(band).collect(),
+            exchange,
+        }
+    };
+    blocks.iter().enumerate().map(slab).collect()
+}
+
+/// Every node that does something in the last run, or should.
+fn lanes(scene: &Scene) -> Vec<Lane> {
+    let lab = scene.lab;
+    let of = lab.timeline_of.map(|(_, partition)| partition).or(lab.current);
+    let predicted = of.and_then(|of| lab.partitions.get(&of)).map_or(&[][..], |known| &known.spans);
+    let workers = (0..lab.workers.len()).map(|at| Node::Worker(WorkerId::at(at)));
+    let lane = |node: Node| {
+        let measured: Vec<Interval> = lab
+            .timeline
+            .iter()
+            .filter(|span| span.node == node)
+            .map(|span| Interval {
+                kind: span.kind,
+                block: span.block,
+                start: span.start_ms,
+                end: span.end_ms,
+            })
+            .collect();
+        let predicted: Vec<Interval> = predicted
+            .iter()
+            .filter(|span| span.node == node)
+            .map(|span| Interval {
+                kind: span.kind,
+                block: span.block,
+                start: span.start_ms,
+                end: span.end_ms,
+            })
+            .collect();
+        let style = match node {
+            Node::Lab => scene.theme.text(),
+            Node::Worker(worker) => scene.theme.worker(worker),
+        };
+        Lane { label: node.to_string(), style, measured, predicted }
+    };
+    let lanes = [Node::Lab].into_iter().chain(workers).map(lane);
+    lanes.filter(|lane| !lane.measured.is_empty() || !lane.predicted.is_empty()).collect()
+}
+
+fn draw_timeline(scene: &Scene, lanes: &[Lane], area: Rect, buf: &mut Buffer) {
+    let theme = scene.theme;
+    let title = match scene.lab.timeline_of {
+        Some((run, partition)) => format!("Timeline of run {} on {partition}, ms", text::thousands(run.0)),
+        None => "Timeline of one run, ms".to_owned(),
+    };
+    let legend = if area.width >= super::WIDE {
+        "█ compute  ▒ send  · wait   hollow: predicted"
+    } else {
+        "█ compute ▒ send · wait"
+    };
+    let panel = Panel::new(theme, title).remark(Line::styled(legend, theme.dim()));
+    let inner = panel.foot(comparison(scene)).draw(theme, area, buf);
+    if lanes.is_empty() {
+        panel::write([Line::styled("No run has ended yet.", theme.dim())], inner, buf);
+        return;
+    }
+    let ends = lanes.iter().flat_map(|lane| lane.measured.iter().chain(&lane.predicted)).map(|span| span.end);
+    let until = ends.fold(0.0, f64::max);
+    gantt::draw(lanes, until, theme.dim(), inner, buf);
+}
+
+/// Sums over all nodes, measured less predicted: where the prediction is wrong.
+fn comparison(scene: &Scene) -> Line<'static> {
+    let theme = scene.theme;
+    let lab = scene.lab;
+    let Some(known) = lab.timeline_of.and_then(|(_, partition)| lab.partitions.get(&partition)) else {
+        return Line::default();
+    };
+    if known.spans.is_empty() || lab.timeline.is_empty() {
+        return Line::default();
+    }
+    let mut line = Line::from(Span::styled("measured less predicted:", theme.dim()));
+    for (kind, word) in [(SpanKind::Compute, "compute"), (SpanKind::Send, "send"), (SpanKind::Wait, "wait")] {
+        let measured: f64 =
+            lab.timeline.iter().filter(|it| it.kind == kind).map(|it| it.end_ms - it.start_ms).sum();
+        let predicted: f64 =
+            known.spans.iter().filter(|it| it.kind == kind).map(|it| it.end_ms - it.start_ms).sum();
+        line.push_span(Span::styled(format!("  {word} "), theme.dim()));
+        line.push_span(Span::raw(text::signed_ms(measured - predicted)));
+    }
+    line
+}

@@ -1,0 +1,65 @@
+//! What the screen asks the program for, and the one place that refuses it.
+
+use collab_core::command::Verb;
+use collab_core::time::Micros;
+
+use crate::stage::Shown;
+
+/// A wish of the operator.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Do something to the lab.
+    Verb(Verb),
+    /// Move within a replay.
+    Playback(PlaybackRequest),
+    /// Leave.
+    Quit,
+}
+
+/// A movement within a replay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PlaybackRequest {
+    /// Play or pause.
+    Toggle,
+    /// By seconds.
+    SeekBy(f64),
+    /// To a moment of the session.
+    SeekTo(Micros),
+    /// By events; pauses.
+    Step(i64),
+    /// To the mark after (1) or before (-1).
+    Mark(i64),
+    /// Faster or slower.
+    Speed(SpeedChange),
+    /// To the first event.
+    Start,
+    /// To the last event.
+    End,
+}
+
+/// A change of a replay's speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpeedChange {
+    /// Half of it.
+    Halve,
+    /// Twice it.
+    Double,
+    /// As it was lived.
+    One,
+}
+
+/// The sentence that refuses `request`, if it must be refused. Nothing else on the screen refuses.
+pub fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
+    match request {
+        Request::Verb(verb) if verb.changes_the_lab() && shown.playback.is_some() => {
+            Some("this is a replay: what happened cannot be changed")
+        }
+        Request::Verb(verb) if verb.changes_the_lab() && shown.lab.session.read_only => {
+            Some("this lab is read-only: start it without --read-only to change it")
+        }
+        Request::Playback(_) if shown.playback.is_none() => {
+            Some("there is no time to move in: this is a live lab; replay its session for that")
+        }
+        _ => None,
+    }
+}

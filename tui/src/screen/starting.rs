@@ -1,0 +1,84 @@
+//! Before the first run: what is done, what is being waited for.
+
+use collab_core::lab::{Lab, Phase};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::panel::{self, Panel};
+use super::{Scene, text};
+
+/// A step on the way to the first run.
+struct Step {
+    is_done: bool,
+    what: &'static str,
+    detail: String,
+}
+
+/// Draws the steps; those done solid, those to come hollow.
+pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
+    let theme = scene.theme;
+    let inner = Panel::new(theme, "Starting").draw(theme, area, buf);
+    let steps = steps(scene.lab);
+    let next = steps.iter().position(|step| !step.is_done);
+    let indent = if inner.width > 90 { "    " } else { "" };
+    let mut lines = Vec::new();
+    if inner.height as usize > steps.len() * 2 + 1 {
+        lines.push(Line::default());
+    }
+    for (index, step) in steps.iter().enumerate() {
+        let (sign, style) = match (step.is_done, Some(index) == next) {
+            (true, _) => ("●", theme.good()),
+            (false, true) => ("○", theme.accent()),
+            (false, false) => ("○", theme.dim()),
+        };
+        let words = if step.is_done || Some(index) == next { theme.text() } else { theme.dim() };
+        lines.push(Line::from(vec![
+            Span::raw(indent),
+            Span::styled(sign, style),
+            Span::styled(format!(" {:<22}", step.what), words),
+            Span::styled(step.detail.clone(), theme.dim()),
+        ]));
+        if inner.height as usize > steps.len() * 2 + 1 {
+            lines.push(Line::default());
+        }
+    }
+    panel::write(lines, inner, buf);
+}
+
+fn steps(lab: &Lab) -> Vec<Step> {
+    let workers = lab.workers.len();
+    let ready = lab.workers.iter().filter(|worker| worker.is_ready()).count();
+    let timed = lab.workers.iter().filter(|worker| worker.single_ms.is_some()).count();
+    let step = |is_done, what, detail| Step { is_done, what, detail };
+    let network = lab.network.as_ref().map_or_else(String::new, |network| {
+        format!("{}, {} layers, {}", network.name, network.layers.len(), text::bytes(network.weight_bytes()))
+    });
+    let names: Vec<&str> = lab.workers.iter().map(|worker| worker.info.name.as_str()).collect();
+    let loading = lab.workers.iter().find_map(|worker| match worker.phase {
+        Phase::Loading { done, total } => {
+            Some(format!("{} has {} of {}", worker.info.worker, text::bytes(done), text::bytes(total)))
+        }
+        _ => None,
+    });
+    let of_all = |count: usize| if workers > 0 { format!("{count} of {workers}") } else { String::new() };
+    let plan =
+        lab.running().map_or_else(String::new, |running| format!("{} {}", running.partition, running.plan));
+    let singles: Vec<String> = lab
+        .workers
+        .iter()
+        .filter_map(|worker| Some(format!("{} {} ms", worker.info.worker, text::ms(worker.single_ms?))))
+        .collect();
+    vec![
+        step(lab.network.is_some(), "read the network", network),
+        step(workers > 0, "connect the workers", names.join(", ")),
+        step(
+            workers > 0 && ready == workers,
+            "send them the network",
+            loading.unwrap_or_else(|| of_all(ready)),
+        ),
+        step(workers > 0 && timed == workers, "time each one alone", singles.join("  ")),
+        step(lab.current.is_some(), "prepare a partition", plan),
+        step(lab.runs.done > 0, "first run", String::new()),
+    ]
+}

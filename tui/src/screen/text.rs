@@ -1,0 +1,160 @@
+//! Numbers and names as people read them: one decimal in ms, thin space in thousands.
+
+use ratatui::text::Span;
+
+/// U+2009, between groups of three digits.
+const THIN: char = '\u{2009}';
+
+/// `1284` as `1 284`.
+pub(super) fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(THIN);
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Milliseconds with one decimal.
+pub(super) fn ms(value: f64) -> String {
+    if value.abs() < 9999.95 {
+        return format!("{value:.1}");
+    }
+    let whole = thousands(value.abs().trunc() as u64);
+    let sign = if value < 0.0 { "−" } else { "" };
+    format!("{sign}{whole}.{:.0}", (value.abs().fract() * 10.0).floor())
+}
+
+/// A fraction as whole percent, `—` if unknown.
+pub(super) fn percent(part: Option<f64>) -> String {
+    part.map_or_else(|| "—".to_owned(), |part| format!("{:.0} %", part * 100.0))
+}
+
+/// A fraction as signed percent with a true minus.
+pub(super) fn signed_percent(part: f64) -> String {
+    let value = (part * 100.0).round();
+    match value {
+        value if value < 0.0 => format!("−{:.0} %", -value),
+        value if value > 0.0 => format!("+{value:.0} %"),
+        _ => "0 %".to_owned(),
+    }
+}
+
+/// A difference in ms with a sign.
+pub(super) fn signed_ms(value: f64) -> String {
+    match format!("{:.1}", value.abs()) {
+        text if text == "0.0" => text,
+        text if value < 0.0 => format!("−{text}"),
+        text => format!("+{text}"),
+    }
+}
+
+/// Bytes in powers of 1024.
+pub(super) fn bytes(value: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if value < 1024 {
+        return format!("{value} B");
+    }
+    let mut scaled = value as f64 / 1024.0;
+    let mut unit = 0;
+    while scaled >= 999.5 && unit + 1 < UNITS.len() {
+        scaled /= 1024.0;
+        unit += 1;
+    }
+    let decimals = usize::from(scaled < 9.95);
+    format!("{scaled:.decimals$} {}", UNITS[unit])
+}
+
+/// Multiply-accumulates.
+pub(super) fn macs(value: f64) -> String {
+    match value {
+        value if value >= 1e9 => format!("{:.2} G", value / 1e9),
+        value if value >= 1e6 => format!("{:.1} M", value / 1e6),
+        value if value >= 1e3 => format!("{:.0} k", value / 1e3),
+        value => format!("{value:.0}"),
+    }
+}
+
+/// A rate of a link.
+pub(super) fn rate(mbps: f64) -> String {
+    match mbps {
+        mbps if mbps >= 9999.5 => format!("{:.0} Gb/s", mbps / 1000.0),
+        mbps if mbps >= 999.5 => format!("{:.1} Gb/s", mbps / 1000.0),
+        mbps if mbps >= 9.95 => format!("{mbps:.0} Mb/s"),
+        mbps => format!("{mbps:.1} Mb/s"),
+    }
+}
+
+/// Cells that `text` takes.
+pub(super) fn width(text: &str) -> usize {
+    Span::raw(text).width()
+}
+
+/// `text` in at most `cells` cells, with `…` where something was cut off.
+pub(super) fn shorten(text: &str, cells: usize) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    let mut taken = 1;
+    for character in text.chars() {
+        taken += width(character.encode_utf8(&mut [0; 4]));
+        if taken > cells {
+            break;
+        }
+        short.push(character);
+    }
+    if cells > 0 {
+        short.push('…');
+    }
+    short
+}
+
+/// `text` in lines of at most `cells` cells, broken between words.
+pub(super) fn wrap(text: &str, cells: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= cells => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(shorten(word, cells)),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(thousands(1_234_567), "1\u{2009}234\u{2009}567");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(ms(110.46), "110.5");
+        assert_eq!(ms(12345.67), "12\u{2009}345.6");
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(6 * 1024), "6.0 KiB");
+        assert_eq!(bytes(1023 * 1024), "1.0 MiB");
+        assert_eq!(bytes(800_000), "781 KiB");
+        assert_eq!(signed_percent(-0.021), "−2 %");
+        assert_eq!(signed_percent(0.001), "0 %");
+        assert_eq!(signed_ms(-0.01), "0.0");
+        assert_eq!(signed_ms(-19.1), "−19.1");
+        assert_eq!(rate(37.6), "38 Mb/s");
+        assert_eq!(rate(2500.0), "2.5 Gb/s");
+    }
+
+    #[test]
+    fn long_names_are_cut_to_the_cells_there_are() {
+        assert_eq!(shorten("efficientnet", 6), "effic…");
+        assert_eq!(shorten("网络网络", 5), "网络…");
+        assert_eq!(shorten("ab", 0), "");
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+    }
+}

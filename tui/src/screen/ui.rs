@@ -1,0 +1,296 @@
+//! What the operator has chosen to look at. Owns selection, filters, prompt and messages; knows no keys and
+//! draws nothing.
+
+use collab_core::id::WorkerId;
+use collab_core::lab::Lab;
+use ratatui::layout::{Position, Rect};
+
+use super::words;
+use crate::stage::Shown;
+
+/// A page of the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Workers, latency, proposal or answer.
+    #[default]
+    Overview,
+    /// Predicted against measured, layer by layer.
+    Layers,
+    /// Who computes which rows, and when.
+    Partition,
+    /// The search for better partitions.
+    Training,
+    /// What happened.
+    Log,
+}
+
+impl View {
+    /// In the order of the tabs.
+    pub const ALL: [View; 5] = [View::Overview, View::Layers, View::Partition, View::Training, View::Log];
+
+    /// Its tab.
+    pub fn name(self) -> &'static str {
+        match self {
+            View::Overview => "Overview",
+            View::Layers => "Layers",
+            View::Partition => "Partition",
+            View::Training => "Training",
+            View::Log => "Log",
+        }
+    }
+
+    /// The view `by` tabs further, around the end.
+    pub fn turned(self, by: i64) -> Self {
+        let here = Self::ALL.iter().position(|view| *view == self).unwrap_or(0) as i64;
+        Self::ALL[(here + by).rem_euclid(Self::ALL.len() as i64) as usize]
+    }
+}
+
+/// The order of the layers' rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LayerSort {
+    /// As they are computed.
+    #[default]
+    Layer,
+    /// Slowest first.
+    Time,
+    /// Worst predicted first.
+    Error,
+    /// Worker by worker.
+    Worker,
+}
+
+impl LayerSort {
+    /// For the panel's title.
+    pub fn name(self) -> &'static str {
+        match self {
+            LayerSort::Layer => "by layer",
+            LayerSort::Time => "by time",
+            LayerSort::Error => "by error",
+            LayerSort::Worker => "by worker",
+        }
+    }
+
+    /// The next one.
+    pub fn next(self) -> Self {
+        match self {
+            LayerSort::Layer => LayerSort::Time,
+            LayerSort::Time => LayerSort::Error,
+            LayerSort::Error => LayerSort::Worker,
+            LayerSort::Worker => LayerSort::Layer,
+        }
+    }
+}
+
+/// What a line of input is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A command in words.
+    Command,
+    /// A text that rows must hold.
+    Find,
+}
+
+/// A line of input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What for.
+    pub ask: Ask,
+    /// What was typed.
+    pub text: String,
+    /// Where the cursor is, in characters.
+    pub cursor: usize,
+    /// Why the last Enter was not taken.
+    pub error: Option<String>,
+}
+
+impl Prompt {
+    /// With `text` typed already.
+    pub fn new(ask: Ask, text: &str) -> Self {
+        Self { ask, text: text.to_owned(), cursor: text.chars().count(), error: None }
+    }
+
+    fn byte(&self, at: usize) -> usize {
+        self.text.char_indices().nth(at).map_or(self.text.len(), |(byte, _)| byte)
+    }
+
+    /// Types a character.
+    pub fn insert(&mut self, character: char) {
+        let byte = self.byte(self.cursor);
+        self.text.insert(byte, character);
+        self.cursor += 1;
+        self.error = None;
+    }
+
+    /// Deletes the character before the cursor; `false` if there was nothing to delete.
+    pub fn delete(&mut self) -> bool {
+        self.error = None;
+        if self.cursor == 0 {
+            return !self.text.is_empty();
+        }
+        self.cursor -= 1;
+        let byte = self.byte(self.cursor);
+        self.text.remove(byte);
+        true
+    }
+
+    /// Deletes back to the start of the word before the cursor.
+    pub fn delete_word(&mut self) {
+        let before: Vec<char> = self.text.chars().take(self.cursor).collect();
+        let solid = before.iter().rposition(|character| *character != ' ').map_or(0, |at| at + 1);
+        let start = before[..solid].iter().rposition(|character| *character == ' ').map_or(0, |at| at + 1);
+        self.text.replace_range(self.byte(start)..self.byte(self.cursor), "");
+        self.cursor = start;
+        self.error = None;
+    }
+
+    /// Moves the cursor.
+    pub fn step(&mut self, by: i64) {
+        self.cursor = self.cursor.saturating_add_signed(by as isize).min(self.text.chars().count());
+    }
+
+    /// Completes what is typed as a command.
+    pub fn complete(&mut self, lab: &Lab) {
+        if let Some(text) = words::complete(&self.text, lab.workers.len()) {
+            *self = Self::new(self.ask, &text);
+        }
+    }
+}
+
+/// What lies under a cell of the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A tab.
+    Tab(View),
+    /// A worker's row.
+    Worker(usize),
+    /// A row of the view's list.
+    Row(usize),
+    /// The replay's bar.
+    Bar,
+}
+
+/// Where things were drawn last, and how long the view's list is.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    areas: Vec<(Rect, Target)>,
+    /// Rows of the view's list.
+    pub rows: usize,
+    /// Rows of it that are seen at once.
+    pub page: usize,
+}
+
+impl Hits {
+    /// Notes that `target` covers `area`.
+    pub fn add(&mut self, area: Rect, target: Target) {
+        self.areas.push((area, target));
+    }
+
+    /// What lies at a cell, with the area it covers.
+    pub fn at(&self, column: u16, row: u16) -> Option<(Rect, Target)> {
+        let position = Position::new(column, row);
+        self.areas.iter().rev().find(|(area, _)| area.contains(position)).copied()
+    }
+
+    /// Where the replay's bar is.
+    pub fn bar(&self) -> Option<Rect> {
+        self.areas.iter().find(|(_, target)| *target == Target::Bar).map(|(area, _)| *area)
+    }
+}
+
+/// The operator's choices.
+#[derive(Default)]
+pub struct Ui {
+    /// The view shown.
+    pub view: View,
+    /// The selected worker.
+    pub worker: usize,
+    /// Whether its details are shown.
+    pub detail: bool,
+    /// The selected row of the layers.
+    pub layer: usize,
+    /// Their order.
+    pub sort: LayerSort,
+    /// Whose layers are shown; all if `None`.
+    pub one_worker: Option<WorkerId>,
+    /// The text that layers must hold.
+    pub find_layer: String,
+    /// The selected line of the log; the latest if `None`.
+    pub line: Option<usize>,
+    /// Whether only warnings and errors are shown.
+    pub severe: bool,
+    /// The text that log lines must hold.
+    pub find_line: String,
+    /// The line of input, if one is open.
+    pub prompt: Option<Prompt>,
+    /// Whether the help is shown.
+    pub help: bool,
+    /// How far the help is scrolled.
+    pub help_line: usize,
+    /// A sentence for the operator, until the next key.
+    pub message: Option<String>,
+    /// The lab as it was when the drawing was held.
+    pub held: Option<Box<Lab>>,
+    /// Where things were drawn last.
+    pub hits: Hits,
+    /// Whether the mouse drags along the replay's bar.
+    pub dragging: bool,
+}
+
+impl Ui {
+    /// Starts in `view`.
+    pub fn new(view: View) -> Self {
+        Self { view, ..Self::default() }
+    }
+
+    /// What is drawn: the lab, or the lab as it was when the drawing was held.
+    pub fn lab<'a>(&'a self, shown: &'a Shown) -> &'a Lab {
+        self.held.as_deref().unwrap_or(&shown.lab)
+    }
+
+    /// The text that rows of the view must hold.
+    pub fn find(&mut self) -> Option<&mut String> {
+        match self.view {
+            View::Layers => Some(&mut self.find_layer),
+            View::Log => Some(&mut self.find_line),
+            _ => None,
+        }
+    }
+
+    /// Moves the selection of the view by `by` rows.
+    pub fn select(&mut self, by: i64, lab: &Lab) {
+        let step =
+            |from: usize, count: usize| from.saturating_add_signed(by as isize).min(count.saturating_sub(1));
+        match self.view {
+            View::Layers => self.layer = step(self.layer.min(self.hits.rows), self.hits.rows),
+            View::Log => {
+                let last = self.hits.rows.saturating_sub(1);
+                let line = step(self.line.unwrap_or(last), self.hits.rows);
+                self.line = (line < last).then_some(line);
+            }
+            _ => self.worker = step(self.worker, lab.workers.len()),
+        }
+    }
+
+    /// Closes the innermost thing that is open; clears the view's filters if nothing is.
+    pub fn leave(&mut self) {
+        if self.help {
+            self.help = false;
+        } else if self.detail {
+            self.detail = false;
+        } else {
+            match self.view {
+                View::Layers => {
+                    self.find_layer.clear();
+                    self.one_worker = None;
+                }
+                View::Log => {
+                    self.find_line.clear();
+                    self.severe = false;
+                    self.line = None;
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Horizontal bars: a share, a share being changed, and a deviation to either side.
+
+/// Eighths of a cell, from the left.
+const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+
+/// A bar of `cells` cells filled to `part` (0…1) with eighths of a cell; the rest is dots.
+pub(in crate::screen) fn smooth(part: f64, cells: usize) -> String {
+    let eighths = (part.clamp(0.0, 1.0) * cells as f64 * 8.0).round() as usize;
+    let mut bar = "█".repeat(eighths / 8);
+    if !eighths.is_multiple_of(8) {
+        bar.push(EIGHTHS[eighths % 8]);
+    }
+    let rest = cells.saturating_sub(eighths.div_ceil(8));
+    bar.push_str(&" ".repeat(rest));
+    bar
+}
+
+/// A share as it is (`now`) and as it is asked for (`asked`), both 0…1: `█` where both agree, `░` where it
+/// is yet to change, `·` where there is nothing. Returned as (solid, hollow, rest).
+pub(in crate::screen) fn asked(now: f64, asked: f64, cells: usize) -> (String, String, String) {
+    let at = |part: f64| (part.clamp(0.0, 1.0) * cells as f64).round() as usize;
+    let (low, high) = (at(now.min(asked)), at(now.max(asked)));
+    ("█".repeat(low), "░".repeat(high - low), "·".repeat(cells - high))
+}
+
+/// A deviation (−1…1 is the full width) to the left or the right of a line: `half` cells on each side.
+pub(in crate::screen) fn deviation(value: f64, half: usize) -> String {
+    let size = (value.abs().min(1.0) * half as f64 * 2.0).round() as usize;
+    let (full, has_half) = (size / 2, size % 2 == 1);
+    let empty = half - full - usize::from(has_half);
+    if value < 0.0 {
+        let tip = if has_half { "▐" } else { "" };
+        format!("{}{tip}{}│{}", " ".repeat(empty), "█".repeat(full), " ".repeat(half))
+    } else {
+        let tip = if has_half { "▌" } else { "" };
+        format!("{}│{}{tip}{}", " ".repeat(half), "█".repeat(full), " ".repeat(empty))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share() {
+        assert_eq!(smooth(0.5, 4), "██  ");
+        assert_eq!(smooth(0.53125, 4), "██▏ ");
+        assert_eq!(smooth(7.0, 2), "██");
+        assert_eq!(smooth(-1.0, 2), "  ");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_hollow_until_it_is_so() {
+        let parts = |now, wanted| asked(now, wanted, 5);
+        assert_eq!(parts(1.0, 0.6), ("███".into(), "░░".into(), String::new()));
+        assert_eq!(parts(0.6, 1.0), ("███".into(), "░░".into(), String::new()));
+        assert_eq!(parts(0.6, 0.6), ("███".into(), String::new(), "··".into()));
+    }
+
+    #[test]
+    fn a_deviation_grows_from_the_middle_and_stays_in_its_cells() {
+        assert_eq!(deviation(-0.5, 4), "  ██│    ");
+        assert_eq!(deviation(0.125, 4), "    │▌   ");
+        assert_eq!(deviation(9.0, 4), "    │████");
+        assert_eq!(deviation(0.0, 4), "    │    ");
+    }
+}
