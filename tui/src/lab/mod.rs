@@ -23,6 +23,8 @@ use collab_worker::keys::Identity;
 use tokio::sync::mpsc;
 
 pub use controller::Ending;
+pub use fleet::LinkSpeed;
+pub use versus::Versus;
 
 use self::controller::{Controller, Parts};
 use self::demo::Devices;
@@ -195,4 +197,11 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         output: setup.output.clone(),
     };
     Ok((parts, devices))
+}
+
+/// Compares the planned partition with the best single worker, run by run in turn.
+pub async fn versus(setup: Setup, journal: Arc<Journal>, rounds: usize) -> anyhow::Result<Versus> {
+    let (parts, _devices) = prepare(&setup, &journal).await?;
+    let (_requests, asked) = mpsc::unbounded_channel();
+    Controller::new(parts, asked, None).versus(rounds).await
 }
