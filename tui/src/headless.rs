@@ -135,7 +135,8 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
     let _ = writeln!(text, "\n{name} on {} workers", lab.workers.len());
     let _ = writeln!(text, "  worker            alone ms   rows   busy   wait");
     for (index, worker) in lab.workers.iter().enumerate() {
-        let percent = |part: Option<f64>| part.map_or("–".to_owned(), |part| format!("{:.0} %", part * 100.0));
+        let percent =
+            |part: Option<f64>| part.map_or("–".to_owned(), |part| format!("{:.0} %", part * 100.0));
         let _ = writeln!(
             text,
             "  {} {:<15} {:>8} {:>6} {:>6} {:>6}",
@@ -177,7 +178,12 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
                 let _ = writeln!(
                     text,
                     "  {} at {:.2}, {:.2}, {:.2} wide, {:.2} high, {:.0} %",
-                    found.label, found.x, found.y, found.width, found.height, found.p * 100.0
+                    found.label,
+                    found.x,
+                    found.y,
+                    found.width,
+                    found.height,
+                    found.p * 100.0
                 );
             }
         }

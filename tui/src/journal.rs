@@ -28,11 +28,7 @@ struct Writing {
 
 impl Journal {
     /// A journal that starts now. Without a `recorder` nothing is kept.
-    pub fn new(
-        stage: Arc<Stage>,
-        recorder: Option<(Recorder, PathBuf)>,
-        listener: Option<Listener>,
-    ) -> Self {
+    pub fn new(stage: Arc<Stage>, recorder: Option<(Recorder, PathBuf)>, listener: Option<Listener>) -> Self {
         let (recorder, path) = match recorder {
             Some((recorder, path)) => (Some(recorder), Some(path)),
             None => (None, None),
@@ -47,6 +43,11 @@ impl Journal {
     /// The session's time now.
     pub fn now(&self) -> Micros {
         self.started.elapsed().into()
+    }
+
+    /// When the session began.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// The session's time at `moment`.

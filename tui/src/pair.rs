@@ -11,7 +11,8 @@ pub fn run(args: &PairArgs) -> anyhow::Result<()> {
     let known = KnownWorkers::at(crate::folders::known_workers()?);
     print(&format!("this lab's key is {}", identity.fingerprint()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let paired = runtime.block_on(collab_worker::client::pair(&identity, &args.address, args.code.as_deref()))?;
+    let paired =
+        runtime.block_on(collab_worker::client::pair(&identity, &args.address, args.code.as_deref()))?;
     known.note(&args.address, paired.fingerprint, &paired.name)?;
     print(&format!("{} at {} is trusted: {}", paired.name, args.address, paired.fingerprint));
     Ok(())

@@ -32,7 +32,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let devices: Vec<Emulation> = args
         .devices
         .iter()
-        .map(|name| preset(name).with_context(|| format!("'{name}' is no device: pi5, pi4, pi3, zero2 or a number")))
+        .map(|name| {
+            preset(name).with_context(|| format!("'{name}' is no device: pi5, pi4, pi3, zero2 or a number"))
+        })
         .collect::<anyhow::Result<_>>()?;
     let loaded = lab::load(&args.model, 7, None)?;
     let network = loaded.model.network();

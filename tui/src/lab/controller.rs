@@ -15,7 +15,7 @@ use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::RowsHeader;
 use collab_models::{Map, Model};
-use collab_worker::client::{Clock, FromWorker};
+use collab_worker::client::{FromWorker, Pong};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
@@ -45,7 +45,7 @@ pub enum Outcome {
     /// A command was acknowledged or refused.
     Settled(CommandId, Settled),
     /// A worker's clock was compared.
-    Clock(WorkerId, Clock),
+    Clock(WorkerId, Pong),
     /// The single-device output of an input is known, or why it is not.
     Referenced(usize, Result<Vec<f32>, String>),
 }
@@ -120,11 +120,7 @@ pub struct Parts {
 
 impl Controller {
     /// A loop that has not begun, and ends at `stop_at` if not asked to before.
-    pub fn new(
-        parts: Parts,
-        requests: mpsc::UnboundedReceiver<Request>,
-        stop_at: Option<Instant>,
-    ) -> Self {
+    pub fn new(parts: Parts, requests: mpsc::UnboundedReceiver<Request>, stop_at: Option<Instant>) -> Self {
         let (outcomes, inbox) = mpsc::unbounded_channel();
         let now = Instant::now();
         Self {
@@ -185,6 +181,11 @@ impl Controller {
             self.inputs.save(*frame, output, path)?;
         }
         Ok(self.ending.unwrap_or(Ending::Asked))
+    }
+
+    /// Says farewell to the workers.
+    pub async fn close(&self) {
+        self.fleet.close().await;
     }
 
     /// Announces a partition; if `apply`, has every worker prepare it, to switch when all have.
@@ -335,23 +336,40 @@ impl Controller {
     }
 
     fn take(&mut self, worker: WorkerId, event: FromWorker) {
+        let node = Node::Worker(worker);
         match event {
-            FromWorker::Rows { header, bytes } => self.take_rows(header, &bytes),
-            FromWorker::Telemetry(telemetry) => {
-                let (events, report) = reports::translate(worker, telemetry, |run, micros| {
-                    self.fleet.since(worker, micros, self.started(run)?)
-                });
+            FromWorker::Rows { header, body, .. } => self.take_rows(header, &body),
+            FromWorker::Computed(report) => {
+                let run = report.run;
+                let start = self.started(run);
+                let at = |micros| self.fleet.since(worker, micros, start?);
+                let events = reports::computed(worker, report, at);
                 events.into_iter().for_each(|what| self.journal.record(what));
-                match report {
-                    reports::Report::Nothing => {}
-                    reports::Report::Part(run) => self.take_report(run, worker),
-                    reports::Report::Failed(run, reason) => {
-                        if self.flight.as_ref().is_some_and(|flight| flight.run == run) {
-                            self.lose_run(format!("{worker}: {reason}"));
-                        }
-                    }
+                self.take_report(run, worker);
+            }
+            FromWorker::Sent(sent) => {
+                let start = self.started(sent.run);
+                let event = reports::span(node, &sent, |micros| self.fleet.since(worker, micros, start?));
+                event.into_iter().for_each(|what| self.journal.record(what));
+                self.take_report(sent.run, worker);
+            }
+            FromWorker::LabSent(sent) => {
+                let start = self.started(sent.run);
+                let at = |micros: u64| Some(self.fleet.lab_since(micros as i64, start?));
+                let event = reports::span(Node::Lab, &sent, at);
+                event.into_iter().for_each(|what| self.journal.record(what));
+            }
+            FromWorker::Failed { run, reason } => {
+                if self.flight.as_ref().is_some_and(|flight| flight.run == run) {
+                    self.lose_run(format!("{worker}: {reason}"));
                 }
             }
+            FromWorker::PeerLost { peer, reason } => {
+                self.journal.note(Level::Warning, format!("{worker} lost its link to {peer}: {reason}"));
+            }
+            // When rows arrived is what the sender's span and the next computing say already.
+            FromWorker::Arrived(_) | FromWorker::PeerJoined(_) => {}
+            FromWorker::Status(status) => self.journal.record(What::WorkerStatus(status)),
             FromWorker::Closed { reason } => self.lose_worker(worker, reason),
         }
     }
@@ -439,9 +457,10 @@ impl Controller {
             return;
         }
         let shown = self.journal.stage().look();
-        let affected = shown.lab.running().is_some_and(|running| {
-            running.plan.uses(worker.index()) || running.planner == ALONE
-        });
+        let affected = shown
+            .lab
+            .running()
+            .is_some_and(|running| running.plan.uses(worker.index()) || running.planner == ALONE);
         let planned = (self.planned && affected).then(|| self.planning.plan(&shown.lab));
         drop(shown);
         if let Some(Some(proposal)) = planned {
@@ -468,9 +487,9 @@ impl Controller {
                 self.journal.record(What::LinkMeasured {
                     from: Node::Lab,
                     to: Node::Worker(worker),
-                    rtt_ms: clock.rtt_ms,
+                    rtt_ms: clock.rtt_us as f64 / 1e3,
                     rate_mbps: None,
-                    offset_ms: clock.offset_ms,
+                    offset_ms: clock.offset_us as f64 / 1e3,
                 });
             }
             Outcome::Referenced(frame, Ok(values)) => self.reference.set(frame, Some(values)),

@@ -45,7 +45,8 @@ impl Frame {
                 let cut = network.input.cut;
                 let inner = cut.inner as usize;
                 let planes = values.chunks_exact((cut.rows as usize * inner).max(1));
-                let of_rows = planes.flat_map(|plane| &plane[rows.start as usize * inner..rows.end as usize * inner]);
+                let of_rows =
+                    planes.flat_map(|plane| &plane[rows.start as usize * inner..rows.end as usize * inner]);
                 (Encoding::F32, of_rows.flat_map(|value| value.to_le_bytes()).collect())
             }
         }
@@ -148,9 +149,7 @@ fn pictures(words: &str, seed: u64, shape: Shape, meaning: Meaning) -> anyhow::R
         _ => 1,
     };
     let count = source.count().unwrap_or(1).min(KEPT);
-    (0..count as u64)
-        .map(|index| Ok(Frame::Picture(Arc::new(source.frame(index, shape, factor)?))))
-        .collect()
+    (0..count as u64).map(|index| Ok(Frame::Picture(Arc::new(source.frame(index, shape, factor)?)))).collect()
 }
 
 /// Values between −1 and 1, the same for the same seed.

@@ -125,7 +125,9 @@ pub async fn run(
             for request in backlog {
                 controller.take_request(request);
             }
-            controller.drive().await
+            let ended = controller.drive().await;
+            controller.close().await;
+            ended
         }
     };
     journal.finish()?;
@@ -183,7 +185,7 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         Workers::Demo(_, link) => *link,
         Workers::Live(_) => None,
     };
-    let fleet = Fleet::connect(identity, &addresses, link, journal).await?;
+    let mut fleet = Fleet::connect(identity, &addresses, link, journal).await?;
     fleet.load(&loaded, journal).await?;
     let parts = Parts {
         journal: journal.clone(),
@@ -204,4 +206,25 @@ pub async fn versus(setup: Setup, journal: Arc<Journal>, rounds: usize) -> anyho
     let (parts, _devices) = prepare(&setup, &journal).await?;
     let (_requests, asked) = mpsc::unbounded_channel();
     Controller::new(parts, asked, None).versus(rounds).await
+}
+
+/// Measures the links between the lab and two unpaced workers on loopback, and between these.
+pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkSpeed>> {
+    let setup = Setup {
+        model: "tiny_face_detector".to_owned(),
+        input: None,
+        workers: Workers::Demo(vec!["1".to_owned(), "1".to_owned()], Some(LinkShape::default())),
+        planner: "equal".to_owned(),
+        partition: None,
+        auto: false,
+        read_only: false,
+        seed: 7,
+        for_time: None,
+        output: None,
+    };
+    // Preparing measures every link; what it found is what the lab shows.
+    let (parts, _devices) = prepare(&setup, &journal).await?;
+    let speeds = journal.stage().look().lab.links.iter().map(LinkSpeed::from).collect();
+    parts.fleet.close().await;
+    Ok(speeds)
 }

@@ -76,9 +76,12 @@ impl Controller {
                     let workers = shown.lab.workers.len();
                     let plan = Partition::parse(&partition, self.model.network(), workers)
                         .map_err(|error| error.to_string())?;
-                    let lost = shown.lab.workers.iter().enumerate().find(|(index, worker)| {
-                        !worker.is_ready() && plan.uses(*index)
-                    });
+                    let lost = shown
+                        .lab
+                        .workers
+                        .iter()
+                        .enumerate()
+                        .find(|(index, worker)| !worker.is_ready() && plan.uses(*index));
                     if let Some((index, _)) = lost {
                         return Err(format!("worker {} is not there", WorkerId::at(index)));
                     }
@@ -96,11 +99,7 @@ impl Controller {
         }
     }
 
-    fn settle_when(
-        &self,
-        id: CommandId,
-        asked: impl Future<Output = Result<(), String>> + Send + 'static,
-    ) {
+    fn settle_when(&self, id: CommandId, asked: impl Future<Output = Result<(), String>> + Send + 'static) {
         let outcomes = self.outcomes.clone();
         tokio::spawn(async move {
             let outcome = asked.await.map_or_else(Settled::Refused, |()| Settled::Done);

@@ -67,7 +67,9 @@ impl Planning {
         let plan = self.planner.plan(&problem, Duration::from_millis(50))?;
         let single = BestSingle.plan(&problem, Duration::ZERO)?.timeline.finish_ms;
         let reason = match plan.partition.single_owner() {
-            Some(owner) => format!("{owner} alone is best: every split costs more in transfers than it saves"),
+            Some(owner) => {
+                format!("{owner} alone is best: every split costs more in transfers than it saves")
+            }
             None => format!(
                 "×{:.2} over the best single worker, by {}",
                 single / plan.timeline.finish_ms,

@@ -80,7 +80,8 @@ fn verdict(reference: &[f32], output: &[f32]) -> Verdict {
     let range = f64::from(largest - smallest).max(f64::MIN_POSITIVE);
     let differences = reference.iter().zip(output).map(|(a, b)| f64::from((a - b).abs()));
     // NaN on one side only must not pass as equal, and f64::max would drop it.
-    let worst = differences.fold(0.0, |worst: f64, by| if by.is_nan() { f64::INFINITY } else { worst.max(by) });
+    let worst =
+        differences.fold(0.0, |worst: f64, by| if by.is_nan() { f64::INFINITY } else { worst.max(by) });
     let by = (worst / range).min(f64::MAX);
     if reference.len() == output.len() && by <= Verdict::TOLERANCE {
         Verdict::Within(by)

@@ -1,0 +1,337 @@
+//! The connected workers: everything the lab asks of all of them, or of one.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use collab_core::event::{Level, LinkShape, What};
+use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
+use collab_core::lab::LinkState;
+use collab_core::partition::Partition;
+use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
+use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
+use collab_worker::keys::Identity;
+use futures_util::future::join_all;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::Loaded;
+use super::controller::Outcome;
+use crate::journal::Journal;
+
+/// Clock exchanges of which the quickest counts.
+const PINGS: usize = 5;
+/// Bytes that measure a link's rate: a fifth of a second over the slowest preset.
+const PROBE_BYTES: u64 = 1 << 20;
+/// Fleets up to this size have every directed link between workers measured at the start.
+const MEASURED_PAIRS: usize = 4;
+/// Between two notes of how much of the network a worker holds.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// The lab's links to its workers.
+pub struct Fleet {
+    dialer: Dialer,
+    inbox: mpsc::Receiver<(WorkerId, FromWorker)>,
+    members: Vec<Member>,
+    epoch: Instant,
+}
+
+struct Member {
+    /// `None` once it is lost.
+    link: Option<WorkerLink>,
+    /// Its clock minus the lab's, µs.
+    offset_us: i64,
+}
+
+/// A link's speed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkSpeed {
+    /// Sender.
+    pub from: String,
+    /// Receiver.
+    pub to: String,
+    /// Round trip, ms.
+    pub rtt_ms: f64,
+    /// Mbit/s.
+    pub rate_mbps: Option<f64>,
+}
+
+impl From<&LinkState> for LinkSpeed {
+    fn from(link: &LinkState) -> Self {
+        let (from, to) = (link.from.to_string(), link.to.to_string());
+        Self { from, to, rtt_ms: link.rtt_ms, rate_mbps: link.rate_mbps }
+    }
+}
+
+impl Fleet {
+    /// Connects to workers at `addresses`, whose keys must be known. `link` paces what each sends.
+    pub async fn connect(
+        identity: Identity,
+        addresses: &[(String, Option<Fingerprint>)],
+        link: Option<LinkShape>,
+        journal: &Journal,
+    ) -> anyhow::Result<Self> {
+        if addresses.len() > WorkerId::MAX {
+            bail!("{} workers are more than the {} a lab leads", addresses.len(), WorkerId::MAX);
+        }
+        let epoch = journal.started();
+        let (dialer, inbox) = Dialer::new(identity, epoch)?;
+        for warning in &dialer.warnings {
+            journal.note(Level::Warning, warning.clone());
+        }
+        let mut members = Vec::new();
+        for (index, (address, pin)) in addresses.iter().enumerate() {
+            let worker = WorkerId::at(index);
+            let pin = pin.with_context(|| {
+                format!("the key of the worker at {address} is not known: run collab-tui pair {address}")
+            })?;
+            let connected = dialer.connect(worker, address, pin).await;
+            let connected = connected.with_context(|| format!("cannot use worker {worker} at {address}"))?;
+            let mut info = connected.info();
+            if let Some(shape) = link {
+                connected.set_link(shape).await.with_context(|| format!("worker {worker}"))?;
+                if let Some(emulation) = &mut info.emulation {
+                    emulation.link = shape;
+                }
+            }
+            journal.record(What::WorkerJoined(info));
+            members.push(Member { link: Some(connected), offset_us: 0 });
+        }
+        Ok(Self { dialer, inbox, members, epoch })
+    }
+
+    /// Gives every worker the network, introduces them to each other, measures clocks and links.
+    ///
+    /// A worker that cannot take part is lost with its reason; an error if none can.
+    pub async fn load(&mut self, loaded: &Loaded, journal: &Journal) -> anyhow::Result<()> {
+        let options = NetworkOptions {
+            name: loaded.options.name.clone(),
+            pixels: loaded.options.pixels.clone(),
+            input_shape: loaded.options.input_shape.clone(),
+        };
+        let network = loaded.model.network().id;
+        let bytes = Bytes::from_owner(loaded.bytes.clone());
+        let offer = NetworkOffer { network, bytes: bytes.len() as u64, options };
+        let peers: Vec<_> = self.links().map(|(_, link)| link.as_peer()).collect();
+        let loading = self.links().map(|(worker, link)| {
+            let (link, offer, bytes) = (link.clone(), offer.clone(), bytes.clone());
+            let others = peers.iter().filter(|peer| peer.worker != worker).cloned().collect();
+            async move {
+                let mut noted = None::<Instant>;
+                let progress = |done, total| {
+                    if noted.is_none_or(|noted| noted.elapsed() >= PROGRESS_EVERY) {
+                        noted = Some(Instant::now());
+                        journal.record(What::WorkerLoading { worker, done, total });
+                    }
+                };
+                link.offer_network(offer, bytes, progress).await?;
+                link.introduce(others).await
+            }
+        });
+        let loaded = join_all(loading.collect::<Vec<_>>()).await;
+        let mut last_reason = None;
+        for (index, result) in loaded.into_iter().enumerate() {
+            let worker = WorkerId::at(index);
+            match result {
+                Ok(()) => journal.record(What::WorkerReady { worker }),
+                Err(error) => {
+                    self.lose(worker);
+                    let reason = error.to_string();
+                    journal.record(What::WorkerLost { worker, reason: reason.clone() });
+                    last_reason = Some(reason);
+                }
+            }
+        }
+        if self.ready().is_empty() {
+            bail!("no worker can run this network: {}", last_reason.unwrap_or_default());
+        }
+        for (worker, link) in self.ready_links() {
+            if let Some(pong) = best_ping(&link).await {
+                self.set_clock(worker, pong);
+            }
+        }
+        for speed in self.measure_links().await {
+            journal.record(speed);
+        }
+        Ok(())
+    }
+
+    /// Measures every worker's way to the lab, and the ways between workers of a small fleet.
+    async fn measure_links(&self) -> Vec<What> {
+        let ready = self.ready_links();
+        let between = ready.len() <= MEASURED_PAIRS;
+        let mut measured = Vec::new();
+        for (worker, link) in &ready {
+            let others = ready.iter().map(|(other, _)| *other).filter(|other| between && other != worker);
+            for to in std::iter::once(Node::Lab).chain(others.map(Node::Worker)) {
+                // One that fails is not measured; the link's own errors are told elsewhere.
+                let Ok(sample) = link.measure_to(to, PROBE_BYTES).await else { continue };
+                measured.push(What::LinkMeasured {
+                    from: Node::Worker(*worker),
+                    to,
+                    rtt_ms: sample.rtt_us as f64 / 1e3,
+                    rate_mbps: sample.rate_mbps,
+                    offset_ms: sample.offset_us as f64 / 1e3,
+                });
+            }
+        }
+        measured
+    }
+
+    /// How many workers there are, lost ones too.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Workers that can be given work.
+    pub fn ready(&self) -> Vec<WorkerId> {
+        self.links().map(|(worker, _)| worker).collect()
+    }
+
+    /// The next thing a worker says; `None` if no link is left to say anything.
+    pub async fn receive(&mut self) -> Option<(WorkerId, FromWorker)> {
+        self.inbox.recv().await
+    }
+
+    /// Takes a worker out; false if it was lost before.
+    pub fn lose(&mut self, worker: WorkerId) -> bool {
+        self.members.get_mut(worker.index()).is_some_and(|member| member.link.take().is_some())
+    }
+
+    /// Sends input rows.
+    pub fn send_rows(&self, worker: WorkerId, header: RowsHeader, bytes: Vec<u8>) {
+        if let Some(link) = self.link(worker) {
+            link.send_rows(header, bytes.into());
+        }
+    }
+
+    /// Has every worker that `plan` uses prepare it; the sentence of the first that refuses.
+    pub fn prepare(
+        &self,
+        partition: PartitionId,
+        plan: Partition,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let used = self.ready_links().into_iter().filter(|(worker, _)| plan.uses(worker.index()));
+        let used: Vec<_> = used.collect();
+        let missing = (0..self.len()).find(|&index| plan.uses(index) && self.members[index].link.is_none());
+        async move {
+            if let Some(index) = missing {
+                return Err(format!("worker {} is not there", WorkerId::at(index)));
+            }
+            let preparing = used.iter().map(|(worker, link)| async {
+                link.prepare(partition, &plan).await.map(|_| ()).map_err(|error| format!("{worker}: {error}"))
+            });
+            let result: Result<(), String> = join_all(preparing).await.into_iter().collect();
+            if result.is_err() {
+                // Those that did prepare it need not keep it; one that cannot answer has lost it anyway.
+                join_all(used.iter().map(|(_, link)| link.drop_partition(partition))).await;
+            }
+            result
+        }
+    }
+
+    /// Has every worker forget a partition.
+    pub fn drop_partition(&self, partition: PartitionId) {
+        for (_, link) in self.ready_links() {
+            tokio::spawn(async move {
+                // A worker that cannot answer is about to be lost, and the partition with it.
+                let _ = link.drop_partition(partition).await;
+            });
+        }
+    }
+
+    /// Has every worker give a run up.
+    pub fn cancel(&self, run: RunId) {
+        for (_, link) in self.ready_links() {
+            tokio::spawn(async move {
+                // As above: who does not answer has no run to give up.
+                let _ = link.cancel(run).await;
+            });
+        }
+    }
+
+    /// Gives a worker a share of its CPU; resolves when it acknowledged.
+    pub fn throttle(
+        &self,
+        worker: WorkerId,
+        percent: f64,
+    ) -> Result<impl Future<Output = Result<(), String>> + Send + 'static, String> {
+        let link = self.link(worker).ok_or_else(|| not_there(worker))?.clone();
+        Ok(async move { link.throttle(percent).await.map_err(|error| format!("{worker}: {error}")) })
+    }
+
+    /// Paces what a worker sends; resolves when it acknowledged.
+    pub fn shape_link(
+        &self,
+        worker: WorkerId,
+        shape: LinkShape,
+    ) -> Result<impl Future<Output = Result<(), String>> + Send + 'static, String> {
+        let link = self.link(worker).ok_or_else(|| not_there(worker))?.clone();
+        Ok(async move { link.set_link(shape).await.map_err(|error| format!("{worker}: {error}")) })
+    }
+
+    /// Compares clocks with every worker, beside the loop.
+    pub fn compare_clocks(&self, outcomes: &mpsc::UnboundedSender<Outcome>) {
+        for (worker, link) in self.ready_links() {
+            let outcomes = outcomes.clone();
+            tokio::spawn(async move {
+                if let Some(pong) = best_ping(&link).await {
+                    let _ = outcomes.send(Outcome::Clock(worker, pong));
+                }
+            });
+        }
+    }
+
+    /// Takes a comparison of clocks into account.
+    pub fn set_clock(&mut self, worker: WorkerId, pong: Pong) {
+        if let Some(member) = self.members.get_mut(worker.index()) {
+            member.offset_us = pong.offset_us;
+        }
+    }
+
+    /// A moment in `worker`'s clock, µs, as ms since `start`.
+    pub fn since(&self, worker: WorkerId, micros: u64, start: Instant) -> Option<f64> {
+        let lab_us = micros as i64 - self.members.get(worker.index())?.offset_us;
+        Some(self.lab_since(lab_us, start))
+    }
+
+    /// A moment in the lab's clock, µs, as ms since `start`.
+    pub fn lab_since(&self, micros: i64, start: Instant) -> f64 {
+        let start_us = start.saturating_duration_since(self.epoch).as_secs_f64() * 1e6;
+        (micros as f64 - start_us) / 1e3
+    }
+
+    /// Says farewell to every worker.
+    pub async fn close(&self) {
+        self.dialer.close().await;
+    }
+
+    fn link(&self, worker: WorkerId) -> Option<&WorkerLink> {
+        self.members.get(worker.index())?.link.as_ref()
+    }
+
+    fn links(&self) -> impl Iterator<Item = (WorkerId, &WorkerLink)> {
+        let members = self.members.iter().enumerate();
+        members.filter_map(|(index, member)| Some((WorkerId::at(index), member.link.as_ref()?)))
+    }
+
+    fn ready_links(&self) -> Vec<(WorkerId, WorkerLink)> {
+        self.links().map(|(worker, link)| (worker, link.clone())).collect()
+    }
+}
+
+fn not_there(worker: WorkerId) -> String {
+    format!("there is no worker {worker}, or it is lost")
+}
+
+/// The quickest of a few clock exchanges: its round trip hides the least.
+async fn best_ping(link: &WorkerLink) -> Option<Pong> {
+    let mut best: Option<Pong> = None;
+    for _ in 0..PINGS {
+        let pong = link.ping().await.ok()?;
+        if best.is_none_or(|best| pong.rtt_us < best.rtt_us) {
+            best = Some(pong);
+        }
+    }
+    best
+}
