@@ -278,7 +278,7 @@ pub struct PairArgs {
     pub address: String,
     /// The code that `worker --pair` printed.
     #[arg(long)]
-    pub code: Option<String>,
+    pub code: String,
 }
 
 /// A tensor shape.

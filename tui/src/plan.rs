@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use collab_core::event::{Emulation, LinkShape};
 use collab_core::plan::{PLANNERS, Problem, planner};
 use collab_core::predict::{RatePerWorker, link_cost};
-use collab_worker::emulation::preset;
+use collab_worker::emulation::parse_device;
 use serde::Serialize;
 
 use crate::cli::PlanArgs;
@@ -29,13 +29,8 @@ struct Row<'a> {
 
 /// Prints one line for each planner.
 pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
-    let devices: Vec<Emulation> = args
-        .devices
-        .iter()
-        .map(|name| {
-            preset(name).with_context(|| format!("'{name}' is no device: pi5, pi4, pi3, zero2 or a number"))
-        })
-        .collect::<anyhow::Result<_>>()?;
+    let devices: Vec<Emulation> =
+        args.devices.iter().map(|name| parse_device(name)).collect::<Result<_, _>>()?;
     let loaded = lab::load(&args.model, 7, None)?;
     let network = loaded.model.network();
     let link = |device: &Emulation| args.link.map_or(device.link, crate::cli::LinkPreset::shape);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use collab_core::id::Fingerprint;
+use collab_worker::Announcement;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -46,7 +47,9 @@ impl Devices {
                 Ok(line) => line?,
                 Err(_) => bail!("worker {} said nothing within {START_PATIENCE:?}", presets[index]),
             };
-            devices.listening.push(parse_listening(&line)?);
+            let announced = Announcement::parse(&line)
+                .with_context(|| format!("a worker printed '{line}' instead of where it listens"))?;
+            devices.listening.push((announced.address.to_string(), announced.fingerprint));
         }
         Ok(devices)
     }
@@ -113,17 +116,6 @@ async fn first_line(child: &mut Child) -> anyhow::Result<String> {
     bail!("a worker ended at once: {}", complaint.trim());
 }
 
-/// Reads `listening 127.0.0.1:41234 sha256:… name …`.
-fn parse_listening(line: &str) -> anyhow::Result<(String, Fingerprint)> {
-    let mut words = line.split_whitespace();
-    let address = words.next().filter(|word| *word == "listening").and_then(|_| words.next());
-    let fingerprint = words.next().and_then(Fingerprint::parse);
-    match (address, fingerprint) {
-        (Some(address), Some(fingerprint)) => Ok((address.to_owned(), fingerprint)),
-        _ => bail!("a worker printed '{line}' instead of where it listens"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,13 +125,5 @@ mod tests {
         let presets: Vec<String> = ["pi4", "pi4", "2", "pi5"].map(str::to_owned).to_vec();
         let names: Vec<String> = (0..4).map(|index| unique_name(&presets, index)).collect();
         assert_eq!(names, ["pi4-1", "pi4-2", "x2", "pi5"]);
-    }
-
-    #[test]
-    fn where_a_worker_listens_is_read_from_its_first_line() {
-        let fingerprint = collab_core::id::Digest([3; 32]);
-        let line = format!("listening 127.0.0.1:4321 {fingerprint} name pi4");
-        assert_eq!(parse_listening(&line).unwrap(), ("127.0.0.1:4321".to_owned(), fingerprint));
-        assert!(parse_listening("cannot listen").is_err());
     }
 }
