@@ -138,10 +138,12 @@ pub enum Reply {
         received_us: u64,
         /// When this was written.
         answered_us: u64,
+        /// What the worker's emulated link adds to rows and not to this answer, µs.
+        delay_us: u64,
     },
     /// To [`Request::Probe`].
     Probed {
-        /// The shortest round trip of a few, µs.
+        /// The shortest round trip of a few, µs, emulated delays of both ends included.
         rtt_us: u64,
         /// The other node's clock minus this one's, µs, from that round trip.
         offset_us: i64,

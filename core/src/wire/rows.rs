@@ -92,6 +92,8 @@ pub struct ProbeEcho {
     pub timed_bytes: u64,
     /// From the first piece to the last, µs.
     pub timed_us: u64,
+    /// What the receiver's emulated link adds to rows and not to this answer, µs.
+    pub delay_us: u64,
 }
 
 impl Message for ProbeEcho {

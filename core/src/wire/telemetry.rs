@@ -66,8 +66,8 @@ pub struct WorkerSpan {
     pub run: RunId,
     /// What it did.
     pub kind: SpanKind,
-    /// The block whose input or output it is about: as in a header of rows for what is sent, received or
-    /// waited for, the block computed otherwise.
+    /// The block computed or waited for, whose output was sent, or whose input arrived. What the lab sends
+    /// is the input of block 0, and counts as sent in it.
     pub block: u32,
     /// The other end of a transfer.
     pub peer: Option<Node>,
