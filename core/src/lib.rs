@@ -15,3 +15,4 @@ pub mod rows;
 pub mod schedule;
 pub mod simulate;
 pub mod time;
+pub mod wire;

@@ -1,0 +1,362 @@
+//! A worker that is connected: everything a lab can ask of it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use collab_core::event::{LinkShape, SpanKind, WorkerInfo};
+use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
+use collab_core::partition::Partition;
+use collab_core::wire::{
+    self, Answered, Asked, MAX_CHUNK, NetworkOffer, Peer, Reply, Request, RowsHeader, StatusReport,
+    WorkerHello, WorkerSpan,
+};
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::sync::mpsc::{Sender, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::listen::Listener;
+use super::{AskError, FromWorker};
+use crate::clock::Clock;
+use crate::egress::{Egress, Target};
+use crate::probe::{Exchange, LinkSample, measure};
+use crate::streams::{self, Farewell, describe, priority, rows_head};
+
+/// For what is answered at once.
+const SOON: Duration = Duration::from_secs(5);
+/// For what takes the worker some work.
+const LONG: Duration = Duration::from_secs(120);
+/// How many pieces of a network are on their way before the first is acknowledged.
+const CHUNKS_AHEAD: usize = 8;
+
+/// A connection to a worker; clones share it.
+#[derive(Clone)]
+pub struct WorkerLink {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Established {
+    pub(super) worker: WorkerId,
+    pub(super) address: SocketAddr,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) hello: WorkerHello,
+    pub(super) connection: Connection,
+    pub(super) clock: Clock,
+    pub(super) egress: Egress,
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Reply>>>>;
+
+struct Shared {
+    at: Established,
+    requests: UnboundedSender<Vec<u8>>,
+    next: AtomicU64,
+    waiting: Waiting,
+    events: Sender<(WorkerId, FromWorker)>,
+}
+
+/// What a worker says about a partition that it prepared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PreparedOn {
+    /// Memory that its share takes, bytes, estimated.
+    pub bytes: u64,
+    /// How long preparing took, ms.
+    pub ms: f64,
+    /// Strips built.
+    pub built: u32,
+    /// Strips taken over from other partitions.
+    pub reused: u32,
+}
+
+/// An exchange of clock readings over the control stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pong {
+    /// Round trip, µs, with what emulated links add at both ends.
+    pub rtt_us: u64,
+    /// The worker's clock minus the lab's, µs.
+    pub offset_us: i64,
+}
+
+impl WorkerLink {
+    pub(super) fn start(
+        at: Established,
+        mut send: SendStream,
+        mut receive: RecvStream,
+        events: Sender<(WorkerId, FromWorker)>,
+    ) -> Self {
+        let (requests, mut queue) = unbounded_channel::<Vec<u8>>();
+        tokio::spawn(async move {
+            while let Some(frame) = queue.recv().await {
+                if send.write_chunk(frame.into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let waiting = Waiting::default();
+        let (answers, connection) = (waiting.clone(), at.connection.clone());
+        tokio::spawn(async move {
+            let error = loop {
+                match streams::read::<Answered>(&mut receive).await {
+                    Ok(Answered { sequence, reply }) => {
+                        let asked = answers.lock().expect("no holder panics").remove(&sequence);
+                        if let Some(asked) = asked {
+                            // Whoever asked may have given up meanwhile.
+                            let _ = asked.send(reply);
+                        }
+                    }
+                    Err(error) => break error,
+                }
+            };
+            Farewell::Protocol.say(&connection, &error.to_string());
+            answers.lock().expect("no holder panics").clear();
+        });
+        let listener = Listener {
+            worker: at.worker,
+            connection: at.connection.clone(),
+            clock: at.clock,
+            egress: at.egress.clone(),
+            events: events.clone(),
+        };
+        tokio::spawn(listener.listen());
+        Self { shared: Arc::new(Shared { at, requests, next: AtomicU64::new(1), waiting, events }) }
+    }
+
+    /// Its place in the fleet.
+    pub fn worker(&self) -> WorkerId {
+        self.shared.at.worker
+    }
+
+    /// How it introduced itself.
+    pub fn hello(&self) -> &WorkerHello {
+        &self.shared.at.hello
+    }
+
+    /// Of its key.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.shared.at.fingerprint
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.at.address
+    }
+
+    /// All of that, as an event has it.
+    pub fn info(&self) -> WorkerInfo {
+        let WorkerHello { name, host, emulation, memory_limit, .. } = self.hello().clone();
+        let (worker, fingerprint) = (self.worker(), self.fingerprint());
+        let address = self.address().to_string();
+        WorkerInfo { worker, name, address, fingerprint, host, emulation, memory_limit }
+    }
+
+    /// How the other workers are to reach it. From elsewhere a loopback address is of no use to them.
+    pub fn as_peer(&self) -> Peer {
+        let address = self.address().to_string();
+        Peer { worker: self.worker(), address, fingerprint: self.fingerprint() }
+    }
+
+    /// Sends a network unless the worker has it, and has it loaded. `progress` hears bytes held and total.
+    /// Gives how long loading took, ms.
+    pub async fn offer_network(
+        &self,
+        offer: NetworkOffer,
+        bytes: Bytes,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<f64, AskError> {
+        let total = offer.bytes;
+        if bytes.len() as u64 != total {
+            return Err(AskError::Protocol(format!(
+                "the network has {} bytes, its offer says {total}",
+                bytes.len()
+            )));
+        }
+        let Reply::Holding { bytes: mut held } = self.ask(Request::Offer(offer), SOON).await? else {
+            return Err(wrong("offer"));
+        };
+        progress(held, total);
+        let mut ahead = std::collections::VecDeque::new();
+        let mut next = held;
+        while held < total {
+            while next < total && ahead.len() < CHUNKS_AHEAD {
+                let end = (next + MAX_CHUNK as u64).min(total);
+                let data = bytes[next as usize..end as usize].to_vec();
+                ahead.push_back(self.post(Request::Chunk { offset: next, data })?);
+                next = end;
+            }
+            let Some(answer) = ahead.pop_front() else { break };
+            let Reply::Holding { bytes } = self.wait(answer, LONG).await? else { return Err(wrong("chunk")) };
+            held = bytes;
+            progress(held, total);
+        }
+        match self.ask(Request::Load, LONG).await? {
+            Reply::Loaded { ms, .. } => Ok(ms),
+            _ => Err(wrong("load")),
+        }
+    }
+
+    /// Tells the worker its place and the others, and waits until it is linked with all of them. Ask all
+    /// workers at the same time: a link needs both ends.
+    pub async fn introduce(&self, peers: Vec<Peer>) -> Result<(), AskError> {
+        self.done(Request::Introduce { me: self.worker(), peers }, 2 * SOON).await
+    }
+
+    /// Has it prepare its share of a partition while others go on running.
+    pub async fn prepare(&self, partition: PartitionId, plan: &Partition) -> Result<PreparedOn, AskError> {
+        match self.ask(Request::Prepare { partition, plan: plan.clone() }, LONG).await? {
+            Reply::Prepared { bytes, ms, built, reused } => Ok(PreparedOn { bytes, ms, built, reused }),
+            _ => Err(wrong("preparing")),
+        }
+    }
+
+    /// Has it forget a partition. Runs that go by it must have ended.
+    pub async fn drop_partition(&self, partition: PartitionId) -> Result<(), AskError> {
+        self.done(Request::Drop { partition }, LONG).await
+    }
+
+    /// Has it give a run up.
+    pub async fn cancel(&self, run: RunId) -> Result<(), AskError> {
+        self.done(Request::Cancel { run }, SOON).await
+    }
+
+    /// Gives it a share of its CPU, 1…100 %.
+    pub async fn throttle(&self, percent: f64) -> Result<(), AskError> {
+        self.done(Request::Throttle { percent }, SOON).await
+    }
+
+    /// Paces what it sends.
+    pub async fn set_link(&self, link: LinkShape) -> Result<(), AskError> {
+        self.done(Request::Link(link), SOON).await
+    }
+
+    /// Its state now.
+    pub async fn status(&self) -> Result<StatusReport, AskError> {
+        match self.ask(Request::Status, SOON).await? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(wrong("status")),
+        }
+    }
+
+    /// Compares clocks once; take the best of a few.
+    pub async fn ping(&self) -> Result<Pong, AskError> {
+        let clock = self.shared.at.clock;
+        let asked = clock.now();
+        let reply = self.ask(Request::Ping, SOON).await?;
+        let back = clock.now();
+        let Reply::Pong { received_us: received, answered_us: answered, delay_us } = reply else {
+            return Err(wrong("ping"));
+        };
+        let exchange = Exchange { asked, received, answered, back };
+        let rtt_us = exchange.rtt() + delay_us + self.shared.at.egress.delay_us();
+        Ok(Pong { rtt_us, offset_us: exchange.offset() })
+    }
+
+    /// Measures the way from the lab to the worker with so many bytes (0: round trip and clocks only).
+    pub async fn measure(&self, bytes: u64) -> Result<LinkSample, AskError> {
+        let Established { connection, clock, egress, .. } = &self.shared.at;
+        measure(connection, egress, *clock, bytes).await.map_err(AskError::Refused)
+    }
+
+    /// Has the worker measure the way from itself to another node, the lab included.
+    pub async fn measure_to(&self, to: Node, bytes: u64) -> Result<LinkSample, AskError> {
+        match self.ask(Request::Probe { to, bytes }, LONG).await? {
+            Reply::Probed { rtt_us, offset_us, rate_mbps } => Ok(LinkSample { rtt_us, offset_us, rate_mbps }),
+            _ => Err(wrong("probe")),
+        }
+    }
+
+    /// Puts rows on the lab's line; returns at once. [`FromWorker::LabSent`] or [`FromWorker::Failed`] tells
+    /// how it went.
+    pub fn send_rows(&self, header: RowsHeader, body: Bytes) {
+        let Shared { at, events, .. } = &*self.shared;
+        let (worker, clock, events) = (at.worker, at.clock, events.clone());
+        let run = header.run;
+        let tell = move |event: FromWorker| {
+            tokio::spawn(async move {
+                // The lab may have stopped listening on its way out.
+                let _ = events.send((worker, event)).await;
+            });
+        };
+        let head = match rows_head(&header) {
+            Ok(head) if body.len() as u64 == header.bytes => head,
+            Ok(_) => {
+                let reason = format!("{} bytes of rows, the header says {}", body.len(), header.bytes);
+                return tell(FromWorker::Failed { run, reason });
+            }
+            Err(error) => return tell(FromWorker::Failed { run, reason: error.to_string() }),
+        };
+        let done = move |outcome: Result<crate::egress::SentAt, String>| {
+            tell(match outcome {
+                Ok(sent) => FromWorker::LabSent(WorkerSpan {
+                    run,
+                    kind: SpanKind::Send,
+                    block: header.block,
+                    peer: Some(Node::Worker(worker)),
+                    rows: header.rows,
+                    start_us: clock.at(sent.start),
+                    end_us: clock.at(sent.end),
+                    bytes: header.bytes,
+                }),
+                Err(reason) => {
+                    let reason = format!("cannot send rows {} to {worker}: {reason}", header.rows);
+                    FromWorker::Failed { run, reason }
+                }
+            });
+        };
+        let target = Target::Uni(at.connection.clone(), priority::ROWS);
+        at.egress.send(target, head, body, Box::new(done));
+    }
+
+    /// Says farewell.
+    pub fn close(&self) {
+        Farewell::Done.say(&self.shared.at.connection, "the lab has ended");
+    }
+
+    async fn done(&self, request: Request, patience: Duration) -> Result<(), AskError> {
+        match self.ask(request, patience).await? {
+            Reply::Done => Ok(()),
+            _ => Err(wrong("request")),
+        }
+    }
+
+    async fn ask(&self, request: Request, patience: Duration) -> Result<Reply, AskError> {
+        let answer = self.post(request)?;
+        self.wait(answer, patience).await
+    }
+
+    /// Sends a request; the answer comes later.
+    fn post(&self, request: Request) -> Result<oneshot::Receiver<Reply>, AskError> {
+        let sequence = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let frame = wire::encode(&Asked { sequence, request });
+        let frame = frame.map_err(|error| AskError::Protocol(error.to_string()))?;
+        let (sender, answer) = oneshot::channel();
+        self.shared.waiting.lock().expect("no holder panics").insert(sequence, sender);
+        // If the connection has ended, so will the wait for the answer.
+        let _ = self.shared.requests.send(frame);
+        Ok(answer)
+    }
+
+    async fn wait(&self, answer: oneshot::Receiver<Reply>, patience: Duration) -> Result<Reply, AskError> {
+        let ended = self.shared.at.connection.closed();
+        let reply = tokio::select! {
+            reply = timeout(patience, answer) => reply.map_err(|_| AskError::TimedOut(patience))?.ok(),
+            _ = ended => None,
+        };
+        match reply {
+            Some(Reply::Refused { reason }) => Err(AskError::Refused(reason)),
+            Some(reply) => Ok(reply),
+            None => {
+                let reason = self.shared.at.connection.close_reason();
+                let reason = reason.as_ref().map_or("no reason is known".to_owned(), describe);
+                Err(AskError::Closed(reason))
+            }
+        }
+    }
+}
+
+fn wrong(what: &str) -> AskError {
+    AskError::Protocol(format!("the worker answered something else to the {what}"))
+}

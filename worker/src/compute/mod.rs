@@ -1,0 +1,134 @@
+//! The one thread that computes: it takes rows as they arrive and executes schedules.
+
+mod assembly;
+mod prepared;
+mod run;
+mod stretch;
+mod thread;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use collab_core::id::{Node, RunId};
+use collab_core::wire::{RowsHeader, Telemetry};
+
+use crate::clock::Clock;
+
+pub(crate) use prepared::{Part, Prepared, SharedStrip};
+pub(crate) use stretch::Throttle;
+
+/// Where computed rows and reports go.
+pub(crate) trait Outlet: Send + 'static {
+    /// Sends rows to a node; `block` is the one that computed them.
+    fn send(&self, to: Node, header: RowsHeader, block: u32, body: Vec<u8>);
+    /// Reports to the lab.
+    fn report(&self, report: Telemetry);
+}
+
+/// Rows that came from another node and were checked against the schedule.
+pub(crate) struct Arrival {
+    pub(crate) from: Node,
+    pub(crate) header: RowsHeader,
+    pub(crate) body: Vec<u8>,
+    pub(crate) partition: Arc<Prepared>,
+    /// When the last byte came, µs.
+    pub(crate) at_us: u64,
+    /// Its share of the buffer limit.
+    pub(crate) held: Held,
+}
+
+pub(crate) enum Work {
+    Rows(Box<Arrival>),
+    Cancel(RunId),
+    /// Forget every run: the lab has gone.
+    Reset,
+}
+
+/// The computing thread's inbox; the thread ends with it.
+#[derive(Clone)]
+pub(crate) struct Compute {
+    work: Sender<Work>,
+    pub(crate) throttle: Arc<Throttle>,
+    busy_us: Arc<AtomicU64>,
+}
+
+impl Compute {
+    pub(crate) fn start(slowdown: Option<f64>, clock: Clock, outlet: impl Outlet) -> Self {
+        let (work, inbox) = channel();
+        let throttle = Arc::new(Throttle::default());
+        let busy_us = Arc::new(AtomicU64::new(0));
+        let mut thread =
+            thread::Thread::new(slowdown, throttle.clone(), clock, Box::new(outlet), busy_us.clone());
+        std::thread::spawn(move || thread.work(&inbox));
+        Self { work, throttle, busy_us }
+    }
+
+    pub(crate) fn give(&self, work: Work) {
+        // The thread ends only after the last inbox.
+        let _ = self.work.send(work);
+    }
+
+    /// µs spent computing since the start, emulated time included.
+    pub(crate) fn busy_us(&self) -> u64 {
+        self.busy_us.load(Ordering::Relaxed)
+    }
+}
+
+/// How many bytes of rows wait to be computed, and how many may.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    held: Arc<AtomicU64>,
+    most: u64,
+}
+
+/// Bytes taken out of a [`Budget`] until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: u64,
+    of: Arc<AtomicU64>,
+}
+
+impl Budget {
+    pub(crate) fn new(most: u64) -> Self {
+        Self { held: Arc::default(), most }
+    }
+
+    /// Takes `bytes`, if so many are left.
+    pub(crate) fn take(&self, bytes: u64) -> Result<Held, String> {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let held = Held { bytes, of: self.held.clone() };
+        if before.saturating_add(bytes) > self.most {
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            return Err(format!(
+                "{} MiB of rows wait to be computed, {} more would pass the limit of {}: \
+                 start fewer runs at a time",
+                mib(before),
+                mib(bytes),
+                mib(self.most)
+            ));
+        }
+        Ok(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_given_back_when_what_it_was_for_is_gone() {
+        let budget = Budget::new(100);
+        let first = budget.take(60).unwrap();
+        assert!(budget.take(60).unwrap_err().contains("start fewer runs"));
+        let second = budget.take(40).unwrap();
+        drop((first, second));
+        assert!(budget.take(100).is_ok());
+    }
+}

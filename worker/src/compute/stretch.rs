@@ -1,0 +1,147 @@
+//! Making a device slower: how long a computation is stretched by sleeping.
+//!
+//! A slower processor is uniformly slower, so every span is stretched from the CPU time it took, rather than
+//! some spans being stopped by a quota.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cpu_time::ThreadTime;
+
+/// The CPU share that the operator gives, shared between threads.
+#[derive(Debug)]
+pub(crate) struct Throttle(AtomicU64);
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self(AtomicU64::new(100f64.to_bits()))
+    }
+}
+
+impl Throttle {
+    /// 1…100 %.
+    pub(crate) fn percent(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, percent: f64) {
+        self.0.store(percent.clamp(1.0, 100.0).to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// Which clock times a computation, and by what its time is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Pace {
+    /// The device as it is: wall time.
+    Real,
+    /// CPU time of this thread times this, the rest slept.
+    Slowed(f64),
+}
+
+impl Pace {
+    /// `slowdown` is the emulated device's, `percent` the CPU share.
+    pub(super) fn of(slowdown: Option<f64>, percent: f64) -> Self {
+        match slowdown {
+            None if percent >= 100.0 => Pace::Real,
+            slowdown => Pace::Slowed(slowdown.unwrap_or(1.0) * 100.0 / percent),
+        }
+    }
+
+    /// What a clock reading between layers counts as.
+    pub(super) fn scale(self, time: Duration) -> Duration {
+        match self {
+            Pace::Real => time,
+            Pace::Slowed(factor) => time.mul_f64(factor),
+        }
+    }
+
+    /// The clock for times within a computation.
+    pub(super) fn clock(self) -> impl FnMut() -> Duration {
+        let start = Instant::now();
+        move || match self {
+            Pace::Real => start.elapsed(),
+            Pace::Slowed(_) => thread_time(),
+        }
+    }
+}
+
+fn thread_time() -> Duration {
+    ThreadTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
+}
+
+/// A computation being timed.
+pub(super) struct Timed {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl Timed {
+    pub(super) fn start() -> Self {
+        Self { wall: Instant::now(), cpu: thread_time() }
+    }
+
+    /// Sleeps until it has taken as long as on the slower device.
+    pub(super) fn stretch(self, pace: Pace, debt: &mut Debt) {
+        let Pace::Slowed(factor) = pace else { return };
+        let cpu = thread_time().saturating_sub(self.cpu);
+        let rest = debt.sleep_for(cpu.mul_f64(factor), self.wall.elapsed());
+        if !rest.is_zero() {
+            std::thread::sleep(rest);
+        }
+        debt.settle(cpu.mul_f64(factor), self.wall.elapsed());
+    }
+}
+
+/// How much longer than it should the last computation took; the next is shortened by it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Debt(Duration);
+
+impl Debt {
+    /// Sleeping too long costs some 0.1 ms; more than this was another program's doing and is not made up
+    /// for, because it would make the next span look faster than the device.
+    const MOST: Duration = Duration::from_millis(1);
+
+    /// How long to sleep so that `wall` becomes `target` less the debt.
+    fn sleep_for(self, target: Duration, wall: Duration) -> Duration {
+        target.saturating_sub(wall).saturating_sub(self.0)
+    }
+
+    /// Notes how long it took in the end.
+    fn settle(&mut self, target: Duration, wall: Duration) {
+        self.0 = (self.0 + wall).saturating_sub(target).min(Self::MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn us(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
+    #[test]
+    fn the_throttle_multiplies_the_stretch() {
+        assert_eq!(Pace::of(None, 100.0), Pace::Real);
+        assert_eq!(Pace::of(None, 50.0), Pace::Slowed(2.0));
+        assert_eq!(Pace::of(Some(4.0), 100.0), Pace::Slowed(4.0));
+        assert_eq!(Pace::of(Some(4.0), 25.0), Pace::Slowed(16.0));
+    }
+
+    #[test]
+    fn oversleeping_is_made_up_for_in_the_next_span() {
+        let mut debt = Debt::default();
+        assert_eq!(debt.sleep_for(us(4000), us(1000)), us(3000));
+        debt.settle(us(4000), us(4080));
+        assert_eq!(debt.sleep_for(us(4000), us(1000)), us(2920));
+        debt.settle(us(4000), us(3920));
+        assert_eq!(debt.sleep_for(us(4000), us(1000)), us(3000), "the debt is paid");
+    }
+
+    #[test]
+    fn another_programs_delay_is_not_made_up_for() {
+        let mut debt = Debt::default();
+        debt.settle(us(4000), us(90_000));
+        assert_eq!(debt.sleep_for(us(4000), us(1000)), us(2000));
+    }
+}

@@ -1,0 +1,200 @@
+//! The loop of the computing thread: the oldest run that has a part ready goes first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use collab_core::event::SpanKind;
+use collab_core::id::RunId;
+use collab_core::wire::{Telemetry, WorkerSpan};
+
+use super::run::{Outgoing, Run};
+use super::stretch::{Debt, Pace, Throttle, Timed};
+use super::{Arrival, Outlet, Work};
+use crate::clock::Clock;
+
+/// The most runs in progress.
+const MOST_RUNS: usize = 32;
+/// A run that gets no rows for this long is given up; the lab's own deadline is shorter.
+const STALE: Duration = Duration::from_secs(60);
+/// How many ended runs are remembered, so that late rows do not start them again.
+const REMEMBERED: usize = 1024;
+
+pub(super) struct Thread {
+    slowdown: Option<f64>,
+    throttle: Arc<Throttle>,
+    clock: Clock,
+    outlet: Box<dyn Outlet>,
+    busy_us: Arc<AtomicU64>,
+    runs: BTreeMap<RunId, Run>,
+    ended: BTreeSet<RunId>,
+    debt: Debt,
+    /// Since when there is nothing to compute, µs.
+    idle_us: u64,
+    times: Vec<Duration>,
+}
+
+impl Thread {
+    pub(super) fn new(
+        slowdown: Option<f64>,
+        throttle: Arc<Throttle>,
+        clock: Clock,
+        outlet: Box<dyn Outlet>,
+        busy_us: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            slowdown,
+            throttle,
+            clock,
+            outlet,
+            busy_us,
+            runs: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            debt: Debt::default(),
+            idle_us: clock.now(),
+            times: Vec::new(),
+        }
+    }
+
+    /// Works until the last inbox is gone.
+    pub(super) fn work(&mut self, inbox: &Receiver<Work>) {
+        loop {
+            while let Ok(work) = inbox.try_recv() {
+                self.take(work);
+            }
+            let ready = self.runs.values().find_map(|run| Some((run.id, run.ready()?)));
+            if let Some((id, part)) = ready {
+                self.step(id, part);
+                continue;
+            }
+            match inbox.recv_timeout(Duration::from_secs(1)) {
+                Ok(work) => self.take(work),
+                Err(RecvTimeoutError::Timeout) => self.give_up_stale(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, work: Work) {
+        match work {
+            Work::Rows(arrival) => self.accept(*arrival),
+            Work::Cancel(run) => {
+                self.end(run);
+            }
+            Work::Reset => {
+                self.runs.clear();
+                self.ended.clear();
+            }
+        }
+    }
+
+    fn accept(&mut self, arrival: Arrival) {
+        let id = arrival.header.run;
+        if self.ended.contains(&id) {
+            return;
+        }
+        if !self.runs.contains_key(&id) && self.runs.len() >= MOST_RUNS {
+            self.fail(id, format!("{MOST_RUNS} runs are in progress already: start fewer at a time"));
+            return;
+        }
+        let run = self.runs.entry(id).or_insert_with(|| Run::new(&arrival));
+        if let Err(reason) = run.accept(arrival) {
+            self.fail(id, reason);
+        }
+    }
+
+    fn end(&mut self, run: RunId) -> Option<Run> {
+        self.ended.insert(run);
+        while self.ended.len() > REMEMBERED {
+            self.ended.pop_first();
+        }
+        self.runs.remove(&run)
+    }
+
+    fn fail(&mut self, run: RunId, reason: String) {
+        self.end(run);
+        self.outlet.report(Telemetry::Failed { run, reason });
+    }
+
+    fn give_up_stale(&mut self) {
+        let stale = self.runs.values().filter(|run| run.touched.elapsed() > STALE).map(|run| run.id);
+        for run in stale.collect::<Vec<_>>() {
+            self.fail(run, format!("no rows came for {} seconds", STALE.as_secs()));
+        }
+    }
+
+    /// Computes one part of one run.
+    fn step(&mut self, id: RunId, part: usize) {
+        let pace = Pace::of(self.slowdown, self.throttle.percent());
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let start_us = self.clock.now();
+        let block = run.block();
+        if let Some((_, peer, rows)) = run.awaited(part).filter(|(at, _, _)| *at > self.idle_us) {
+            let since = self.idle_us.max(run.begun_us);
+            if start_us > since {
+                let kind = SpanKind::Wait;
+                let span = WorkerSpan {
+                    run: id,
+                    kind,
+                    block,
+                    peer: Some(peer),
+                    rows,
+                    start_us: since,
+                    end_us: start_us,
+                    bytes: 0,
+                };
+                run.note(span);
+            }
+        }
+        let timed = Timed::start();
+        self.times.clear();
+        self.times.resize(run.partition.layers, Duration::ZERO);
+        let computed = compute(run, part, pace, &mut self.times);
+        timed.stretch(pace, &mut self.debt);
+        let end_us = self.clock.now();
+        self.busy_us.fetch_add(end_us - start_us, Ordering::Relaxed);
+        self.idle_us = end_us;
+        let outgoing = match computed {
+            Ok(outgoing) => outgoing,
+            Err(reason) => return self.fail(id, reason),
+        };
+        for Outgoing { to, header, body } in outgoing {
+            self.outlet.send(to, header, block, body);
+        }
+        let rows = run.partition.parts[block as usize][part].rows;
+        self.times.iter_mut().for_each(|time| *time = pace.scale(*time));
+        run.note(WorkerSpan {
+            run: id,
+            kind: SpanKind::Compute,
+            block,
+            peer: None,
+            rows,
+            start_us,
+            end_us,
+            bytes: 0,
+        });
+        run.note_layers(part, &self.times);
+        run.advance();
+        if run.is_done()
+            && let Some(run) = self.end(id)
+        {
+            self.outlet.report(Telemetry::Computed(run.report));
+        }
+    }
+}
+
+/// Input, strip, and the bytes of what goes out. An engine that panics makes the run fail, not the worker.
+fn compute(run: &mut Run, part: usize, pace: Pace, times: &mut [Duration]) -> Result<Vec<Outgoing>, String> {
+    let input = run.input(part)?;
+    let block = run.block() as usize;
+    let strip = run.partition.parts[block][part].strip.clone();
+    let mut strip = strip.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut clock = pace.clock();
+    let computed = catch_unwind(AssertUnwindSafe(|| strip.run(input, &mut clock, times)));
+    let output = computed.unwrap_or_else(|_| Err("the engine panicked".to_owned()))?;
+    drop(strip);
+    run.finish(part, output)
+}

@@ -1,0 +1,59 @@
+//! What a worker needs of an inference engine.
+//!
+//! The executor knows only these traits, so that it can be tested with a tiny engine whose arithmetic is
+//! plain to see.
+
+mod map;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use collab_core::network::Network;
+use collab_core::rows::Rows;
+use collab_core::wire::NetworkOptions;
+
+pub use map::{Map, MapError};
+
+/// Loads networks.
+pub trait Engine: Send + Sync + 'static {
+    /// Reads a network. An error is a sentence.
+    fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String>;
+}
+
+/// A network that can be run in strips.
+pub trait Model: Send + 'static {
+    /// Its geometry.
+    fn network(&self) -> &Arc<Network>;
+
+    /// Prepares rows `rows` of the output of the block `units`. An error is a sentence.
+    fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String>;
+}
+
+/// Rows of a block, ready to be computed.
+pub trait Strip: Send + 'static {
+    /// Computes its rows from exactly the input rows that [`Network::demand`] says.
+    ///
+    /// Adds to `times`, one for each of the network's layers, what `clock` shows to have passed in them.
+    /// An error is a sentence.
+    fn run(
+        &mut self,
+        input: Map,
+        clock: &mut dyn FnMut() -> Duration,
+        times: &mut [Duration],
+    ) -> Result<Map, String>;
+}
+
+/// The engine that the program uses.
+pub(crate) fn default_engine() -> Arc<dyn Engine> {
+    Arc::new(Missing)
+}
+
+/// Until there is an engine: refuses every network.
+struct Missing;
+
+impl Engine for Missing {
+    fn load(&self, _: &[u8], _: &NetworkOptions) -> Result<Box<dyn Model>, String> {
+        Err("this build has no inference engine".to_owned())
+    }
+}

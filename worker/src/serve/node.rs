@@ -1,0 +1,225 @@
+//! What the tasks of a worker share, and the way out for computed rows.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use collab_core::event::{Host, LinkShape, SpanKind};
+use collab_core::id::{self, Fingerprint};
+use collab_core::wire::{RowsHeader, StatusReport, Telemetry, WorkerHello, WorkerSpan};
+use quinn::{Connection, Endpoint};
+
+use super::ServerConfig;
+use super::peers::Peers;
+use super::reports::Reports;
+use crate::builder::{Builder, Job, Registry};
+use crate::clock::Clock;
+use crate::compute::{Budget, Compute, Outlet, Work};
+use crate::egress::{Egress, Target};
+use crate::engine::Engine;
+use crate::host::{self, CpuShare};
+use crate::keys::{AuthorizedKeys, Pairing};
+use crate::store::Store;
+use crate::streams::{Farewell, priority, rows_head};
+
+/// Rows may wait for this many bytes unless the worker has a memory limit, of which they may take a quarter.
+const BUFFER: u64 = 512 << 20;
+
+/// The connections to everyone who sends or receives rows.
+pub(crate) type Routes = Arc<Mutex<HashMap<id::Node, Connection>>>;
+
+pub(crate) struct Node {
+    pub(crate) config: ServerConfig,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) clock: Clock,
+    pub(crate) authorized: AuthorizedKeys,
+    pub(crate) pairing: Pairing,
+    pub(crate) refused: AtomicU64,
+    pub(crate) routes: Routes,
+    pub(crate) peers: Peers,
+    pub(crate) egress: Egress,
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) registry: Registry,
+    pub(crate) builder: Builder,
+    pub(crate) compute: Compute,
+    pub(crate) budget: Budget,
+    /// The lab that leads, by its key and its connection.
+    leader: Mutex<Option<(Fingerprint, Connection)>>,
+    pub(crate) status: Mutex<StatusReport>,
+    host: Host,
+}
+
+impl Node {
+    pub(super) fn start(
+        config: ServerConfig,
+        fingerprint: Fingerprint,
+        endpoint: Endpoint,
+        authorized: AuthorizedKeys,
+        engine: Arc<dyn Engine>,
+    ) -> Arc<Self> {
+        let clock = Clock::start();
+        let registry = Registry::default();
+        let routes = Routes::default();
+        let reports = Arc::new(Reports::default());
+        let egress = Egress::start(own_link(&config));
+        let store = Store::at(config.networks.clone());
+        let builder = Builder::start(engine, store, config.memory_limit, registry.clone());
+        let outlet = Way { routes: routes.clone(), egress: egress.clone(), reports: reports.clone(), clock };
+        let slowdown = config.emulation.as_ref().map(|emulation| emulation.slowdown);
+        Arc::new(Self {
+            compute: Compute::start(slowdown, clock, outlet),
+            budget: Budget::new(config.memory_limit.map_or(BUFFER, |limit| limit / 4)),
+            config,
+            fingerprint,
+            endpoint,
+            clock,
+            authorized,
+            pairing: Pairing::default(),
+            refused: AtomicU64::new(0),
+            routes,
+            peers: Peers::default(),
+            egress,
+            reports,
+            registry,
+            builder,
+            leader: Mutex::new(None),
+            status: Mutex::new(StatusReport { throttle_percent: 100.0, ..StatusReport::default() }),
+            host: host::describe(),
+        })
+    }
+
+    pub(crate) fn hello(&self) -> WorkerHello {
+        WorkerHello {
+            name: self.config.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: self.host.clone(),
+            emulation: self.config.emulation.clone(),
+            memory_limit: self.config.memory_limit,
+        }
+    }
+
+    /// Makes a lab the leader, unless another one is. A lab that comes back takes its own place.
+    pub(crate) fn follow(&self, lab: Fingerprint, connection: &Connection) -> Result<(), String> {
+        let mut leader = self.leader.lock().expect("no holder panics");
+        match leader.as_ref() {
+            Some((other, _)) if *other != lab => {
+                return Err(format!(
+                    "this worker is led by another lab (key {}…): stop that one first",
+                    other.short()
+                ));
+            }
+            Some((_, before)) => Farewell::Replaced.say(before, "the lab connected anew"),
+            None => {}
+        }
+        *leader = Some((lab, connection.clone()));
+        drop(leader);
+        self.forget();
+        self.routes.lock().expect("no holder panics").insert(id::Node::Lab, connection.clone());
+        self.reports.open(connection.clone());
+        Ok(())
+    }
+
+    /// The lab behind this connection has gone.
+    pub(crate) fn unfollow(&self, connection: &Connection) {
+        let mut leader = self.leader.lock().expect("no holder panics");
+        if leader.as_ref().is_some_and(|(_, led)| led.stable_id() == connection.stable_id()) {
+            *leader = None;
+            drop(leader);
+            self.leave("the lab has gone");
+        }
+    }
+
+    /// Ends everything that a lab began.
+    pub(crate) fn leave(&self, reason: &str) {
+        self.reports.close();
+        self.routes.lock().expect("no holder panics").remove(&id::Node::Lab);
+        self.peers.clear(&self.routes, reason);
+        self.forget();
+    }
+
+    /// Back to how the worker was started, with its network still loaded.
+    fn forget(&self) {
+        self.compute.give(Work::Reset);
+        self.compute.throttle.set(100.0);
+        self.egress.set_link(own_link(&self.config));
+        drop(self.builder.give(Job::DropAll));
+    }
+}
+
+/// The link that a worker emulates of its own accord.
+fn own_link(config: &ServerConfig) -> LinkShape {
+    let emulated = config.emulation.as_ref().map(|emulation| emulation.link);
+    config.link.or(emulated).unwrap_or_default()
+}
+
+/// The way of computed rows and reports out of the worker.
+struct Way {
+    routes: Routes,
+    egress: Egress,
+    reports: Arc<Reports>,
+    clock: Clock,
+}
+
+impl Outlet for Way {
+    fn send(&self, to: id::Node, header: RowsHeader, block: u32, body: Vec<u8>) {
+        let run = header.run;
+        let failed = move |reason: String| {
+            let reason = format!("cannot send rows {} to {to}: {reason}", header.rows);
+            Telemetry::Failed { run, reason }
+        };
+        let connection = self.routes.lock().expect("no holder panics").get(&to).cloned();
+        let (connection, head) = match (connection, rows_head(&header)) {
+            (Some(connection), Ok(head)) => (connection, head),
+            (None, _) => return self.reports.push(failed("it is not connected".to_owned())),
+            (_, Err(error)) => return self.reports.push(failed(error.to_string())),
+        };
+        let (reports, clock) = (self.reports.clone(), self.clock);
+        let done = move |outcome: Result<crate::egress::SentAt, String>| match outcome {
+            Ok(sent) => reports.push(Telemetry::Sent(WorkerSpan {
+                run,
+                kind: SpanKind::Send,
+                block,
+                peer: Some(to),
+                rows: header.rows,
+                start_us: clock.at(sent.start),
+                end_us: clock.at(sent.end),
+                bytes: header.bytes,
+            })),
+            Err(reason) => reports.push(failed(reason)),
+        };
+        self.egress.send(Target::Uni(connection, priority::ROWS), head, body.into(), Box::new(done));
+    }
+
+    fn report(&self, report: Telemetry) {
+        self.reports.push(report);
+    }
+}
+
+/// Looks at the worker once a second and reports.
+pub(super) async fn report_status(node: Arc<Node>) {
+    let mut share = CpuShare::start();
+    let mut busy = node.compute.busy_us();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let (seconds, used) = share.read();
+        let now_busy = node.compute.busy_us();
+        let computing = (now_busy - busy) as f64 / 1e4 / seconds.max(1e-6);
+        busy = now_busy;
+        let emulated = node.config.emulation.is_some();
+        let status = StatusReport {
+            cpu_percent: if emulated { computing.min(100.0) } else { used },
+            temperature_c: host::temperature(),
+            throttle_percent: node.compute.throttle.percent(),
+            link: node.egress.link(),
+            memory: host::resident_memory(),
+            dropped: node.reports.dropped(),
+            refused: node.refused.load(Ordering::Relaxed),
+        };
+        *node.status.lock().expect("no holder panics") = status;
+        node.reports.push(Telemetry::Status(status));
+    }
+}

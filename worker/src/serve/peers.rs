@@ -1,0 +1,172 @@
+//! The links to other workers: each pair has one, dialled by the lower index, kept up while a lab vouches
+//! for both.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use collab_core::id::{self, Fingerprint, WorkerId};
+use collab_core::wire::{Peer, Telemetry};
+use quinn::Connection;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use super::inbound;
+use super::node::{Node, Routes};
+use crate::builder::Fleet;
+use crate::keys::fingerprint_of;
+use crate::streams::{Farewell, describe};
+
+/// How long an introduction waits for every link.
+const INTRODUCTION: Duration = Duration::from_secs(5);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Everyone the lab vouches for.
+#[derive(Default)]
+pub(crate) struct Peers {
+    known: Mutex<Known>,
+    /// Told whenever a link is there, or someone new is vouched for.
+    pub(crate) changed: Notify,
+}
+
+#[derive(Default)]
+struct Known {
+    me: Option<WorkerId>,
+    peers: HashMap<WorkerId, Peer>,
+    dialling: Vec<AbortHandle>,
+}
+
+impl Peers {
+    /// The place of whoever holds this key.
+    pub(crate) fn find(&self, fingerprint: Fingerprint) -> Option<WorkerId> {
+        let known = self.known.lock().expect("no holder panics");
+        let found = known.peers.values().find(|peer| peer.fingerprint == fingerprint);
+        found.map(|peer| peer.worker)
+    }
+
+    /// This worker's place among the others.
+    pub(crate) fn fleet(&self) -> Option<Fleet> {
+        let known = self.known.lock().expect("no holder panics");
+        Some(Fleet { me: known.me?, peers: known.peers.keys().copied().collect() })
+    }
+
+    /// Nobody is vouched for any more.
+    pub(crate) fn clear(&self, routes: &Routes, reason: &str) {
+        let known = std::mem::take(&mut *self.known.lock().expect("no holder panics"));
+        known.dialling.iter().for_each(AbortHandle::abort);
+        let mut routes = routes.lock().expect("no holder panics");
+        for worker in known.peers.keys() {
+            if let Some(connection) = routes.remove(&id::Node::Worker(*worker)) {
+                Farewell::Done.say(&connection, reason);
+            }
+        }
+    }
+}
+
+/// Takes over what the lab says about the others, and waits until there is a link to each.
+pub(super) async fn introduce(node: Arc<Node>, me: WorkerId, peers: Vec<Peer>) -> Result<(), String> {
+    check(me, &peers, node.fingerprint)?;
+    let wanted: Vec<WorkerId> = peers.iter().map(|peer| peer.worker).collect();
+    let same = {
+        let known = node.peers.known.lock().expect("no holder panics");
+        known.me == Some(me)
+            && known.peers.len() == peers.len()
+            && peers.iter().all(|peer| known.peers.get(&peer.worker) == Some(peer))
+    };
+    if !same {
+        node.peers.clear(&node.routes, "the lab introduced the workers anew");
+        let mut known = node.peers.known.lock().expect("no holder panics");
+        known.me = Some(me);
+        for peer in peers {
+            if me < peer.worker {
+                let dial = keep_dialling(node.clone(), peer.clone());
+                known.dialling.push(tokio::spawn(dial).abort_handle());
+            }
+            known.peers.insert(peer.worker, peer);
+        }
+        drop(known);
+        node.peers.changed.notify_waiters();
+    }
+    let missing = || {
+        let routes = node.routes.lock().expect("no holder panics");
+        wanted.iter().copied().find(|worker| !routes.contains_key(&id::Node::Worker(*worker)))
+    };
+    let linked = async {
+        loop {
+            let changed = node.peers.changed.notified();
+            match missing() {
+                Some(_) => changed.await,
+                None => return,
+            }
+        }
+    };
+    let late = timeout(INTRODUCTION, linked).await.is_err();
+    match missing().filter(|_| late) {
+        Some(peer) => Err(format!(
+            "{me} and {peer} cannot reach each other: check that their addresses are not local ones and \
+             that no firewall keeps UDP away"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check(me: WorkerId, peers: &[Peer], own: Fingerprint) -> Result<(), String> {
+    let everyone = peers.iter().map(|peer| (peer.worker, peer.fingerprint));
+    let everyone: Vec<_> = everyone.chain([(me, own)]).collect();
+    for (index, (worker, fingerprint)) in everyone.iter().enumerate() {
+        let mut before = everyone[..index].iter();
+        if let Some((other, _)) = before.find(|(other, key)| other == worker || key == fingerprint) {
+            return Err(format!(
+                "workers {other} and {worker} have the same place or the same key: give each its own --state folder"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Dials a peer whenever there is no link, more and more rarely.
+async fn keep_dialling(node: Arc<Node>, peer: Peer) {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        if let Ok(connection) = dial(&node, &peer).await {
+            pause = SHORTEST_PAUSE;
+            link(&node, peer.worker, connection).await;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn dial(node: &Node, peer: &Peer) -> Result<Connection, String> {
+    let mut addresses = tokio::net::lookup_host(&peer.address).await.map_err(|error| error.to_string())?;
+    let address = addresses.next().ok_or("the name has no address")?;
+    let connecting = node.endpoint.connect(address, "collab").map_err(|error| error.to_string())?;
+    let connection = connecting.await.map_err(|error| describe(&error))?;
+    let found = fingerprint_of(&connection);
+    if found != Some(peer.fingerprint) {
+        let sentence = "another key was vouched for at this address";
+        Farewell::Refused.say(&connection, sentence);
+        return Err(sentence.to_owned());
+    }
+    Ok(connection)
+}
+
+/// Uses a connection to a peer until it ends.
+pub(super) async fn link(node: &Arc<Node>, peer: WorkerId, connection: Connection) {
+    let key = id::Node::Worker(peer);
+    let before = node.routes.lock().expect("no holder panics").insert(key, connection.clone());
+    if let Some(before) = before {
+        Farewell::Replaced.say(&before, "the peer connected anew");
+    }
+    node.peers.changed.notify_waiters();
+    node.reports.push(Telemetry::PeerJoined { peer });
+    let error = inbound::serve(node, key, &connection).await;
+    let mut routes = node.routes.lock().expect("no holder panics");
+    if routes.get(&key).is_some_and(|current| current.stable_id() == connection.stable_id()) {
+        routes.remove(&key);
+        drop(routes);
+        node.reports.push(Telemetry::PeerLost { peer, reason: describe(&error) });
+    }
+}
