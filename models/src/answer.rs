@@ -71,8 +71,8 @@ pub fn read(
     let answer = match meaning {
         Meaning::Classes { labelled } => Answer::Classes(classes(values, labelled, TOP)),
         Meaning::Faces => Answer::Boxes(faces(values)?),
-        Meaning::Picture { factor } => {
-            if let Some(reading) = read_picture(pixels, shape, values, frame, factor) {
+        Meaning::Picture { factor, margin } => {
+            if let Some(reading) = read_picture(pixels, shape, values, frame, factor, margin) {
                 return Ok(reading);
             }
             summarise(values)
@@ -88,13 +88,15 @@ fn read_picture(
     values: &[f32],
     frame: Option<&Frame>,
     factor: u32,
+    margin: u32,
 ) -> Option<Reading> {
     let planes = denormalise(pixels?, values).ok()?;
     let picture = Picture::of_planes(Shape::of_input(shape)?, planes)?;
     let (frame, original) = frame.and_then(|frame| Some((frame, frame.original.as_ref()?))).unzip();
-    let psnr_db = original.and_then(|original| psnr(original, &picture));
+    let psnr_db = original.and_then(|original| psnr(original, &picture, margin));
     let bicubic = frame.map(|frame| frame.picture.enlarge_bicubic(factor));
-    let bicubic_psnr_db = original.zip(bicubic).and_then(|(original, bicubic)| psnr(original, &bicubic));
+    let bicubic_psnr_db =
+        original.zip(bicubic).and_then(|(original, bicubic)| psnr(original, &bicubic, margin));
     Some(Reading { answer: Answer::Picture { psnr_db, bicubic_psnr_db }, picture: Some(picture) })
 }
 
@@ -104,10 +106,12 @@ fn summarise(values: &[f32]) -> Answer {
     Answer::Values { count: values.len() as u64, min, max }
 }
 
-/// Peak signal-to-noise ratio of `picture` against `original`, in dB: `10 · log10(255² / mean squared error)`.
+/// Peak signal-to-noise ratio of `picture` against `original`, in dB: `10 · log10(255² / mean squared error)`,
+/// over the pixels that are at least `margin` away from the edges.
 ///
-/// `None` if their sizes differ, or if they are equal and there is no noise.
-pub fn psnr(original: &Picture, picture: &Picture) -> Option<f64> {
+/// `None` if the sizes differ or leave nothing inside, or if the pictures are equal and there is no noise.
+pub fn psnr(original: &Picture, picture: &Picture, margin: u32) -> Option<f64> {
+    let (original, picture) = (original.inside(margin)?, picture.inside(margin)?);
     if original.shape() != picture.shape() {
         return None;
     }
@@ -176,8 +180,8 @@ mod tests {
         assert_eq!(reading.answer, Answer::Picture { psnr_db: None, bicubic_psnr_db: None });
         let picture = reading.picture.unwrap();
         assert_eq!(picture.shape(), shape.times(2));
-        let back = psnr(&frame.picture, &picture.reduce(2)).unwrap();
-        assert!(back > 28.0, "{back} dB");
+        let back = psnr(&frame.picture, &picture.reduce(2), 8).unwrap();
+        assert!(back > 40.0, "{back} dB");
     }
 
     #[test]
@@ -189,14 +193,14 @@ mod tests {
         assert_eq!(original.shape(), shape.times(2));
         let mut values = vec![0.0; original.planes().len()];
         crate::pixels::normalise(&entry.pixels(), original.planes(), &mut values).unwrap();
-        values[0] += 10.0 / 255.0;
+        values[256 * 128 + 128] += 10.0 / 255.0;
         let reading =
             read(entry.meaning, Some(&entry.pixels()), &[1, 3, 256, 256], &values, Some(&frame)).unwrap();
         let Answer::Picture { psnr_db: Some(psnr_db), bicubic_psnr_db: Some(bicubic) } = reading.answer
         else {
             panic!("{:?}", reading.answer)
         };
-        let expected = 10.0 * (255.0_f64.powi(2) * 256.0 * 256.0 * 3.0 / 100.0).log10();
+        let expected = 10.0 * (255.0_f64.powi(2) * 224.0 * 224.0 * 3.0 / 100.0).log10();
         assert!((psnr_db - expected).abs() < 1e-9, "{psnr_db} {expected}");
         assert!((20.0..40.0).contains(&bicubic), "{bicubic}");
     }
@@ -219,10 +223,11 @@ mod tests {
     #[test]
     fn equal_pictures_have_no_noise_and_pictures_of_other_sizes_no_comparison() {
         let picture = Picture::decode(catalogue::photo("coffee_128").unwrap().png, "coffee").unwrap();
-        assert_eq!(psnr(&picture, &picture), None);
-        assert_eq!(psnr(&picture, &picture.reduce(2)), None);
+        assert_eq!(psnr(&picture, &picture, 0), None);
+        assert_eq!(psnr(&picture, &picture.reduce(2), 0), None);
         let noise = Picture::noise(picture.shape(), 1);
-        assert!(psnr(&picture, &noise).unwrap() < 12.0);
+        assert!(psnr(&picture, &noise, 0).unwrap() < 12.0);
+        assert_eq!(psnr(&picture, &noise, 64), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod picture;
 
 use collab_core::network::Pixels;
 
-pub use input::{Frame, InputError, Inputs};
+pub use input::{Frame, InputError, Inputs, noise_values};
 pub use picture::{Picture, PictureError, Shape};
 
 /// Pixels and values that do not fit together.

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use collab_models::catalogue::PHOTOS;
-use collab_models::pixels::{InputError, Inputs, Picture, PictureError, Shape};
+use collab_models::pixels::{InputError, Inputs, Picture, PictureError, Shape, noise_values};
 use proptest::prelude::*;
 
 const RGB: Shape = Shape { channels: 3, height: 24, width: 32 };
@@ -69,12 +69,15 @@ fn what_is_no_picture_is_refused_with_a_sentence() {
 
 #[test]
 fn an_absurdly_large_picture_is_refused_before_it_is_decoded() {
-    let mut png = encoded(&Picture::noise(RGB, 3), image::ImageFormat::Png);
-    png[16..20].copy_from_slice(&1_000_000_000_u32.to_be_bytes());
-    let crc = crc32(&png[12..29]);
-    png[29..33].copy_from_slice(&crc.to_be_bytes());
-    let error = Picture::decode(&png, "huge.png").unwrap_err();
-    assert!(matches!(error, PictureError::TooManyPixels { width: 1_000_000_000, .. }), "{error}");
+    for (width, height) in [(1_000_000_000_u32, 24_u32), (40_000, 1), (30_000, 30_000), (16_000, 16_000)] {
+        let mut png = encoded(&Picture::noise(RGB, 3), image::ImageFormat::Png);
+        png[16..20].copy_from_slice(&width.to_be_bytes());
+        png[20..24].copy_from_slice(&height.to_be_bytes());
+        let crc = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&crc.to_be_bytes());
+        let error = Picture::decode(&png, "huge.png").unwrap_err();
+        assert!(matches!(error, PictureError::TooManyPixels { .. }), "{width}×{height}: {error}");
+    }
 }
 
 /// The checksum of PNG chunks.
@@ -124,6 +127,17 @@ fn noise_is_the_same_for_the_same_seed_and_new_for_every_run() {
 }
 
 #[test]
+fn a_network_that_reads_no_picture_gets_noise_only() {
+    let inputs = Inputs::open("coffee_224", 0).unwrap();
+    let error = inputs.frame(0, Shape { channels: 16, ..RGB }, 1).unwrap_err().to_string();
+    assert!(error.contains("16 channels") && error.contains("noise"), "{error}");
+    let values = noise_values(1000, 3);
+    assert_eq!(values, noise_values(1000, 3));
+    assert_ne!(values, noise_values(1000, 4));
+    assert!(values.iter().all(|value| (-1.0..1.0).contains(value)));
+}
+
+#[test]
 fn embedded_photos_are_found_by_name() {
     for photo in PHOTOS {
         let side: u32 = photo.name.rsplit('_').next().unwrap().parse().unwrap();
@@ -167,7 +181,7 @@ fn a_thumbnail_keeps_proportions_and_mean_colours() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_picture_fits_any_input(

@@ -30,6 +30,9 @@ pub enum Meaning {
     Picture {
         /// 1 or more.
         factor: u32,
+        /// How many pixels of the output, from each edge, suffer from the padding of a network that was
+        /// trained without any; its quality is measured inside of them.
+        margin: u32,
     },
     /// The grid of the tiny face detector.
     Faces,
@@ -114,7 +117,7 @@ pub const ENTRIES: [Entry; 10] = [
         name: "upconv7",
         description: "enlarges a photo twice, 128×128 to 256×256 (waifu2x upconv_7 photo, trained)",
         origin: Origin::Shipped(UPCONV7),
-        meaning: Meaning::Picture { factor: 2 },
+        meaning: Meaning::Picture { factor: 2, margin: 16 },
         photo: &shipped::ASTRONAUT,
         scale: Scale::Unit,
     },
@@ -217,7 +220,7 @@ pub fn meaning(entry: Option<&Entry>, input: &[usize], output: &[usize]) -> Mean
             let factor = rows / height;
             let whole = factor > 0 && rows == factor * height && columns == factor * width;
             match u32::try_from(factor) {
-                Ok(factor) if whole => Meaning::Picture { factor },
+                Ok(factor) if whole => Meaning::Picture { factor, margin: 0 },
                 _ => Meaning::Raw,
             }
         }
@@ -267,8 +270,8 @@ mod tests {
         let picture = [1, 3, 64, 48];
         assert_eq!(meaning(None, &picture, &[1, 1000]), Meaning::Classes { labelled: true });
         assert_eq!(meaning(None, &picture, &[1, 1000, 1, 1]), Meaning::Classes { labelled: true });
-        assert_eq!(meaning(None, &picture, &[1, 3, 192, 144]), Meaning::Picture { factor: 3 });
-        assert_eq!(meaning(None, &picture, &picture), Meaning::Picture { factor: 1 });
+        assert_eq!(meaning(None, &picture, &[1, 3, 192, 144]), Meaning::Picture { factor: 3, margin: 0 });
+        assert_eq!(meaning(None, &picture, &picture), Meaning::Picture { factor: 1, margin: 0 });
         for other in [&[1, 3, 128, 48][..], &[1, 3, 65, 49], &[1, 3, 32, 24], &[1, 1, 64, 48], &[1, 10], &[]]
         {
             assert_eq!(meaning(None, &picture, other), Meaning::Raw, "{other:?}");

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
 use super::picture::{Picture, PictureError, Shape};
 use crate::catalogue::{self, Photo};
 
@@ -53,6 +56,9 @@ pub enum InputError {
     /// A picture that cannot be read.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// A picture for a network that reads something else.
+    #[error("this network reads {0} channels, a picture has 1 or 3: run it on \"noise\"")]
+    Channels(u32),
 }
 
 impl Inputs {
@@ -98,6 +104,9 @@ impl Inputs {
     /// # Errors
     /// [`InputError`]; the next index may still work.
     pub fn frame(&self, index: u64, shape: Shape, factor: u32) -> Result<Frame, InputError> {
+        if !matches!((self, shape.channels), (Self::Noise { .. }, _) | (_, 1 | 3)) {
+            return Err(InputError::Channels(shape.channels));
+        }
         let (name, picture) = match self {
             Self::Noise { seed } => {
                 let picture = Picture::noise(shape, seed.wrapping_add(index));
@@ -120,6 +129,16 @@ impl Inputs {
         }
         Ok(Frame { name, picture: picture.fit(shape), original: None })
     }
+}
+
+/// `count` input values uniform in −1…1 for a network that does not start from a picture, the same for the
+/// same seed.
+pub fn noise_values(count: usize, seed: u64) -> Vec<f32> {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut stream = ChaCha8Rng::from_seed(key);
+    let scale = 1.0 / (1 << 23) as f32;
+    (0..count).map(|_| (stream.next_u32() >> 8) as f32 * scale - 1.0).collect()
 }
 
 /// The PNG and JPEG files of a folder by name, without those in its folders.

@@ -11,13 +11,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// The widest and highest picture read, in pixels.
-const MAX_SIDE: u32 = 16_384;
+const MAX_SIDE: u32 = 32_768;
+
+/// The most pixels of a picture read, in millions.
+const MAX_MEGAPIXELS: u64 = 128;
 
 /// The largest picture file read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 
-/// The most memory a decoder may take, in bytes.
-const MAX_DECODED: u64 = 1 << 30;
+/// The most memory a decoder may take: eight bytes for each pixel, and as much again to work with.
+const MAX_DECODED: u64 = 16 * MAX_MEGAPIXELS * 1_000_000;
 
 /// The size of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,14 +79,12 @@ pub enum PictureError {
         source: image::ImageError,
     },
     /// More pixels than is sensible.
-    #[error("{name} is {width}×{height} pixels: pictures of at most {MAX_SIDE}×{MAX_SIDE} are read")]
+    #[error(
+        "{name} has too many pixels: pictures of at most {MAX_MEGAPIXELS} million pixels, {MAX_SIDE} wide or high, are read"
+    )]
     TooManyPixels {
         /// Its path.
         name: String,
-        /// Columns.
-        width: u32,
-        /// Rows.
-        height: u32,
     },
 }
 
@@ -114,17 +115,23 @@ impl Picture {
     /// # Errors
     /// [`PictureError`].
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self, PictureError> {
-        let not_a_picture = |source| PictureError::NotAPicture { name: name.to_owned(), source };
+        let too_many_pixels = || PictureError::TooManyPixels { name: name.to_owned() };
+        let not_a_picture = |error| match error {
+            image::ImageError::Limits(_) => too_many_pixels(),
+            source => PictureError::NotAPicture { name: name.to_owned(), source },
+        };
         let mut reader = ImageReader::new(Cursor::new(bytes))
             .with_guessed_format()
             .map_err(|error| not_a_picture(image::ImageError::IoError(error)))?;
         let mut limits = Limits::default();
+        limits.max_image_width = Some(MAX_SIDE);
+        limits.max_image_height = Some(MAX_SIDE);
         limits.max_alloc = Some(MAX_DECODED);
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(not_a_picture)?;
         let (width, height) = decoder.dimensions();
-        if width > MAX_SIDE || height > MAX_SIDE {
-            return Err(PictureError::TooManyPixels { name: name.to_owned(), width, height });
+        if u64::from(width) * u64::from(height) > MAX_MEGAPIXELS * 1_000_000 {
+            return Err(too_many_pixels());
         }
         let orientation = decoder.orientation().map_err(not_a_picture)?;
         let mut image = DynamicImage::from_decoder(decoder).map_err(not_a_picture)?;
@@ -163,6 +170,15 @@ impl Picture {
         let start = (rows.start as usize).min(end);
         let planes = self.planes.chunks_exact(self.shape.plane().max(1));
         planes.flat_map(|plane| &plane[start * width..end * width]).copied().collect()
+    }
+
+    /// The picture without `margin` pixels at each edge, or `None` if nothing would be left.
+    pub fn inside(&self, margin: u32) -> Option<Self> {
+        let left = |size: u32| size.checked_sub(2 * margin).filter(|&size| size > 0);
+        let shape = Shape { height: left(self.shape.height)?, width: left(self.shape.width)?, ..self.shape };
+        let rows = self.rows(margin..margin + shape.height);
+        let row = |row: &[u8]| row[margin as usize..][..shape.width as usize].to_vec();
+        Some(Self { shape, planes: rows.chunks_exact(self.shape.width as usize).flat_map(row).collect() })
     }
 
     /// The picture in another size: cropped around its centre to the new proportions, then resized

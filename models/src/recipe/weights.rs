@@ -74,6 +74,9 @@ mod tests {
     #[test]
     fn the_first_weights_are_the_same_on_every_machine() {
         let drawn = values(&Weights::new(Digest([7; 32])).scaled(4, 27, 2.0));
-        assert_eq!(drawn.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), [3188724582, 3196430090, 1051371617, 1050686135]);
+        assert_eq!(
+            drawn.iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+            [3188724582, 3196430090, 1051371617, 1050686135]
+        );
     }
 }
