@@ -1,6 +1,8 @@
 //! The networks of the catalogue, through tract: shapes, work, sameness of bytes, and outputs that depend on
 //! the picture.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::sync::Arc;
 
 use collab_core::event::Answer;

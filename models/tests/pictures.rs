@@ -1,5 +1,7 @@
 //! Pictures as users give them: files, folders, embedded photos, noise, and files that are none.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::io::Cursor;
 use std::path::Path;
 

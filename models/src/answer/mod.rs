@@ -135,7 +135,7 @@ mod tests {
 
     macro_rules! golden {
         ($name:literal) => {
-            golden(include_bytes!(concat!("../data/golden/", $name, ".f32")))
+            golden(include_bytes!(concat!("../../data/golden/", $name, ".f32")))
         };
     }
 
