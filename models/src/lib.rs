@@ -1,1 +1,7 @@
 //! Placeholder.
+
+pub mod answer;
+pub mod catalogue;
+pub mod pixels;
+pub mod recipe;
+pub mod source;
