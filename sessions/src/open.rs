@@ -3,11 +3,12 @@
 use std::io;
 
 use collab_core::event::{Channel, Event};
+use collab_core::time::Micros;
 use mcap::MAGIC;
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use thiserror::Error;
 
-use crate::chunk::{Chunk, Lane, Lanes};
+use crate::chunk::{Chunk, Damage, Lane, Lanes};
 use crate::fields::{self, HEAD, opcode};
 use crate::format::{MAJOR, PROFILE, RECORD_LIMIT};
 use crate::index::{Index, Moment, Segment};
@@ -55,6 +56,9 @@ pub enum Problem {
         /// Its major version.
         found: u32,
     },
+    /// Its first chunk is damaged or packed in another way.
+    #[error("nothing of the session can be read, its first chunk is damaged: {0}. Copy the file again")]
+    FirstChunk(Damage),
     /// Nothing is in it.
     #[error("the file holds no events: its recording ended before the first was flushed. Record again")]
     NoEvents,
@@ -77,6 +81,8 @@ pub enum Completeness {
 pub(crate) struct Place {
     pub(crate) offset: u64,
     pub(crate) length: u64,
+    /// When its first event is.
+    pub(crate) at: Micros,
 }
 
 /// What is where in a file.
@@ -195,8 +201,8 @@ fn read_summary(mut bytes: &[u8], chunks: &mut Vec<Place>, lanes: &mut Lanes) ->
                 }
                 match opcode {
                     opcode::CHUNK_INDEX => {
-                        let (offset, length) = fields::chunk_index(data)?;
-                        chunks.push(Place { offset, length });
+                        let (start, offset, length) = fields::chunk_index(data)?;
+                        chunks.push(Place { offset, length, at: Micros(start / 1000) });
                     }
                     opcode::CHANNEL => lanes.add(data)?,
                     _ => {}
@@ -225,10 +231,12 @@ fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
         match opcode {
             opcode::CHUNK => {
                 let mut chunk = Chunk::default();
-                if chunk.append(source, offset, length, &mut found.lanes).is_err() {
-                    break;
+                match chunk.append(source, offset, length, &mut found.lanes) {
+                    Ok(()) => {}
+                    Err(damage) if found.chunks.is_empty() => return Err(Problem::FirstChunk(damage)),
+                    Err(_) => break,
                 }
-                found.take_chunk(Place { offset, length }, &chunk);
+                found.take_chunk(offset, length, &chunk);
             }
             opcode::CHANNEL if body <= RECORD_LIMIT as u64 => {
                 let taken = found.lanes.add(&source.read(offset + HEAD, body)?);
@@ -237,7 +245,7 @@ fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
                 }
             }
             opcode::FOOTER => {
-                finished = true;
+                finished = source.read(offset + length, MAGIC.len() as u64).is_ok_and(|magic| magic == MAGIC);
                 break;
             }
             _ => {}
@@ -251,14 +259,14 @@ fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
 }
 
 impl Contents {
-    fn take_chunk(&mut self, place: Place, chunk: &Chunk) {
+    fn take_chunk(&mut self, offset: u64, length: u64, chunk: &Chunk) {
         let index = &mut self.index;
         let mut events = chunk.messages.iter().filter(|message| matches!(message.lane, Lane::Events(_)));
         let Some(first) = events.next() else { return };
+        let at = first.at.max(index.end);
         let starts_segment = chunk.messages[0].lane == Lane::Keyframe;
         if starts_segment || index.segments.is_empty() {
-            let at = first.at.max(index.end);
-            index.segments.push(Segment { offset: place.offset, at, events_before: index.events });
+            index.segments.push(Segment { offset, at, events_before: index.events });
         }
         for message in &chunk.messages {
             let Lane::Events(topic) = &message.lane else { continue };
@@ -269,7 +277,7 @@ impl Contents {
                 index.moments.extend(event.ok().and_then(|event| Moment::of(&event, index.end)));
             }
         }
-        self.chunks.push(place);
+        self.chunks.push(Place { offset, length, at });
     }
 }
 

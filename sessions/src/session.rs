@@ -159,11 +159,12 @@ impl Session {
         self.segments().partition_point(|segment| segment.events_before <= events).saturating_sub(1)
     }
 
-    /// Unpacks a segment: its keyframe, if this program can read it, and its events.
+    /// Unpacks the start of a segment, up to the end of its first chunk: its keyframe, if this program can
+    /// read it, and the first of its events.
     pub(crate) fn load(&self, segment: usize) -> Result<(Option<Lab>, Chunk), ReadError> {
         let mut chunk = Chunk::default();
-        for place in self.places(segment) {
-            self.append(*place, &mut chunk)?;
+        if let Some(first) = self.places(segment).first() {
+            self.append(*first, &mut chunk)?;
         }
         let keyframe = chunk.messages.first().filter(|message| message.lane == Lane::Keyframe);
         let lab = keyframe.and_then(|message| serde_json::from_slice(chunk.data(message)).ok());
@@ -171,7 +172,15 @@ impl Session {
         Ok((lab, chunk))
     }
 
-    fn places(&self, segment: usize) -> &[Place] {
+    /// Unpacks one more chunk's events.
+    pub(crate) fn load_more(&self, place: Place, chunk: &mut Chunk) -> Result<(), ReadError> {
+        self.append(place, chunk)?;
+        chunk.messages.retain(|message| matches!(message.lane, Lane::Events(_)));
+        Ok(())
+    }
+
+    /// Where a segment's chunks are.
+    pub(crate) fn places(&self, segment: usize) -> &[Place] {
         let chunks = &self.shared.contents.chunks;
         let position = |segment: &Segment| chunks.partition_point(|place| place.offset < segment.offset);
         let first = self.segments().get(segment).map_or(chunks.len(), position);
