@@ -86,13 +86,15 @@ pub(crate) struct Place {
 }
 
 /// What is where in a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Contents {
     pub(crate) completeness: Completeness,
     /// Chunks with events, in the order of the file.
     pub(crate) chunks: Vec<Place>,
     pub(crate) lanes: Lanes,
     pub(crate) index: Index,
+    /// Everything before this offset is known.
+    known: u64,
 }
 
 /// Reads what a file holds.
@@ -100,7 +102,16 @@ pub(crate) fn contents(source: &Source) -> Result<Contents, Problem> {
     let data_start = check_header(source)?;
     let contents = match by_summary(source) {
         Some(contents) => contents,
-        None => by_scan(source, data_start)?,
+        None => {
+            let nothing = Contents {
+                completeness: Completeness::Recovered { unread_bytes: source.len - data_start },
+                chunks: Vec::new(),
+                lanes: Lanes::default(),
+                index: Index::default(),
+                known: data_start,
+            };
+            more_contents(source, nothing)?
+        }
     };
     if contents.index.events == 0 { Err(Problem::NoEvents) } else { Ok(contents) }
 }
@@ -175,6 +186,7 @@ fn by_summary(source: &Source) -> Option<Contents> {
         chunks,
         lanes,
         index,
+        known: source.len,
     })
 }
 
@@ -213,16 +225,14 @@ fn read_summary(mut bytes: &[u8], chunks: &mut Vec<Place>, lanes: &mut Lanes) ->
     Some(())
 }
 
-/// The contents as far as whole, undamaged chunks follow each other from `offset` on.
-fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
-    let mut found = Contents {
-        completeness: Completeness::Complete,
-        chunks: Vec::new(),
-        lanes: Lanes::default(),
-        index: Index::default(),
-    };
-    let mut finished = false;
-    while source.holds(offset, HEAD) {
+/// Adds to what is `known` of a file whatever whole, undamaged chunks follow.
+pub(crate) fn more_contents(source: &Source, known: Contents) -> Result<Contents, Problem> {
+    let mut found = known;
+    if found.completeness == Completeness::Complete {
+        return Ok(found);
+    }
+    while source.holds(found.known, HEAD) {
+        let offset = found.known;
         let head = source.read(offset, HEAD)?;
         let Some((opcode, body)) = fields::head(&head) else { break };
         let Some(length) = body.checked_add(HEAD).filter(|length| source.holds(offset, *length)) else {
@@ -232,11 +242,10 @@ fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
             opcode::CHUNK => {
                 let mut chunk = Chunk::default();
                 match chunk.append(source, offset, length, &mut found.lanes) {
-                    Ok(()) => {}
+                    Ok(()) => found.take_chunk(offset, length, &chunk),
                     Err(damage) if found.chunks.is_empty() => return Err(Problem::FirstChunk(damage)),
                     Err(_) => break,
                 }
-                found.take_chunk(offset, length, &chunk);
             }
             opcode::CHANNEL if body <= RECORD_LIMIT as u64 => {
                 let taken = found.lanes.add(&source.read(offset + HEAD, body)?);
@@ -245,16 +254,17 @@ fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
                 }
             }
             opcode::FOOTER => {
-                finished = source.read(offset + length, MAGIC.len() as u64).is_ok_and(|magic| magic == MAGIC);
+                if source.read(offset + length, MAGIC.len() as u64).is_ok_and(|magic| magic == MAGIC) {
+                    found.completeness = Completeness::Complete;
+                    return Ok(found);
+                }
                 break;
             }
             _ => {}
         }
-        offset += length;
+        found.known = offset + length;
     }
-    if !finished {
-        found.completeness = Completeness::Recovered { unread_bytes: source.len - offset };
-    }
+    found.completeness = Completeness::Recovered { unread_bytes: source.len.saturating_sub(found.known) };
     Ok(found)
 }
 

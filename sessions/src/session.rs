@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::chunk::{Chunk, Damage, Lane, Message};
 use crate::cursor::Cursor;
 use crate::index::{Moment, Segment};
-use crate::open::{Completeness, Contents, OpenError, Place, Problem, contents};
+use crate::open::{Completeness, Contents, OpenError, Place, Problem, contents, more_contents};
 use crate::source::{ReadSeek, Source};
 
 /// Why a part of an open session cannot be read.
@@ -33,6 +33,7 @@ pub struct Session {
 }
 
 struct Shared {
+    name: String,
     source: Source,
     contents: Contents,
 }
@@ -76,9 +77,20 @@ impl Session {
         let open = || -> Result<Self, Problem> {
             let source = Source::new(Box::new(source))?;
             let contents = contents(&source)?;
-            Ok(Self { shared: Arc::new(Shared { source, contents }) })
+            Ok(Self { shared: Arc::new(Shared { name: name.to_owned(), source, contents }) })
         };
         open().map_err(|problem| OpenError { name: name.to_owned(), problem })
+    }
+
+    /// The session as its file is now: what was flushed since is read, nothing is read twice.
+    pub fn refresh(&self) -> Result<Self, OpenError> {
+        let Shared { name, source, contents } = &*self.shared;
+        let again = || -> Result<Self, Problem> {
+            let source = source.again()?;
+            let contents = more_contents(&source, contents.clone())?;
+            Ok(Self { shared: Arc::new(Shared { name: name.clone(), source, contents }) })
+        };
+        again().map_err(|problem| OpenError { name: name.clone(), problem })
     }
 
     /// Whether it was finished, or recovered.
@@ -189,7 +201,7 @@ impl Session {
     }
 
     fn append(&self, place: Place, chunk: &mut Chunk) -> Result<(), ReadError> {
-        let Shared { source, contents } = &*self.shared;
+        let Shared { source, contents, .. } = &*self.shared;
         let mut lanes = contents.lanes.clone();
         chunk
             .append(source, place.offset, place.length, &mut lanes)

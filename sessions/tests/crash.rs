@@ -140,6 +140,35 @@ fn no_event_waits_for_more_than_a_second_of_the_session() {
     assert_eq!(open(&file.bytes()).events(), recorder.events(), "{waiting} events waited");
 }
 
+#[test]
+fn a_growing_file_is_refreshed_to_what_opening_it_again_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("growing.mcap");
+    let mut recorder = Recorder::create(&path).unwrap();
+    let events = story(27, 9);
+    let mut lab = Lab::default();
+    let mut watched: Option<Session> = None;
+    for (index, event) in events.iter().enumerate() {
+        recorder.write(event, &lab).unwrap();
+        lab.apply(event);
+        if index % 500 == 0 {
+            let again = match &watched {
+                Some(session) => session.refresh().unwrap(),
+                None => Session::open(&path).unwrap(),
+            };
+            let opened = Session::open(&path).unwrap();
+            assert_eq!(again.completeness(), opened.completeness());
+            assert_eq!((again.events(), again.moments()), (opened.events(), opened.moments()));
+            assert!(again.seek(again.length()).unwrap().lab() == opened.seek(opened.length()).unwrap().lab());
+            watched = Some(again);
+        }
+    }
+    recorder.finish().unwrap();
+    let last = watched.unwrap().refresh().unwrap();
+    assert!(last.is_complete());
+    assert!(last.seek(last.length()).unwrap().lab() == &lab);
+}
+
 /// Not a test of its own: what [`a_killed_recorder_loses_nothing_flushed`] starts and kills.
 #[test]
 #[ignore = "started by another test"]

@@ -124,7 +124,8 @@ impl Story {
             self.join(worker);
         }
         for worker in (0..WORKERS).map(WorkerId) {
-            self.put(What::SingleMeasured { worker, ms: 60.0 + 30.0 * f64::from(worker.0) });
+            let ms = 60.0 + 30.0 * f64::from(worker.0);
+            self.put(What::SingleMeasured { worker, ms, compute_ms: ms - 2.0 });
             let rate_mbps = Some(940.0);
             self.put(What::LinkMeasured {
                 from: Node::Lab,
