@@ -24,7 +24,7 @@ pub enum Damage {
     #[error(transparent)]
     Mcap(#[from] McapError),
     /// It is packed in a way that a session is not.
-    #[error("it is compressed as '{found}', a session as 'zstd': rewrite the file with zstd")]
+    #[error("it is compressed as '{found}', not as 'zstd'")]
     Compression {
         /// How.
         found: String,

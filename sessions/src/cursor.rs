@@ -25,7 +25,10 @@ pub struct Cursor {
     segment: usize,
     /// The lab at its start.
     base: Lab,
+    /// The events of its first chunks.
     events: Chunk,
+    /// How many chunks those are.
+    loaded: usize,
     /// How many of its events are applied.
     applied: usize,
     lab: Lab,
@@ -51,10 +54,10 @@ impl Cursor {
         }
         let base = keyframe.unwrap_or_default();
         let (lab, now) = (base.clone(), base.now);
-        let mut cursor = Self { session, segment: from, base, events, applied: 0, lab, now };
+        let mut cursor = Self { session, segment: from, base, events, loaded: 1, applied: 0, lab, now };
         while cursor.segment < segment {
             while cursor.step_within().is_some() {}
-            cursor.enter(cursor.segment + 1)?;
+            cursor.load_more()?;
         }
         Ok(cursor)
     }
@@ -77,19 +80,19 @@ impl Cursor {
 
     /// When the next event is; `None` at the end.
     pub fn peek(&self) -> Option<Micros> {
-        match self.events.messages.get(self.applied) {
-            Some(message) => Some(message.at),
-            None => self.session.segments().get(self.segment + 1).map(|segment| segment.at),
+        if let Some(message) = self.events.messages.get(self.applied) {
+            return Some(message.at);
         }
+        let place = self.session.places(self.segment).get(self.loaded).map(|place| place.at);
+        place.or_else(|| self.session.segments().get(self.segment + 1).map(|segment| segment.at))
     }
 
     /// Applies the next event; `None` at the end.
     pub fn step(&mut self) -> Result<Option<Stepped>, ReadError> {
         while self.applied == self.events.messages.len() {
-            if self.segment + 1 >= self.session.segments().len() {
+            if !self.load_more()? {
                 return Ok(None);
             }
-            self.enter(self.segment + 1)?;
         }
         Ok(self.step_within())
     }
@@ -156,7 +159,7 @@ impl Cursor {
         } else if position < self.position() {
             self.rewind();
         }
-        while self.position() < position && self.step_within().is_some() {}
+        while self.position() < position && self.step()?.is_some() {}
         Ok(())
     }
 
@@ -166,12 +169,21 @@ impl Cursor {
         self.applied = 0;
     }
 
-    /// Unpacks the segment after this one, whose events are all applied.
-    fn enter(&mut self, segment: usize) -> Result<(), ReadError> {
-        let (_, events) = self.session.load(segment)?;
+    /// Unpacks the chunk after those whose events are all applied; `false` at the end.
+    fn load_more(&mut self) -> Result<bool, ReadError> {
+        if let Some(place) = self.session.places(self.segment).get(self.loaded) {
+            self.session.load_more(*place, &mut self.events)?;
+            self.loaded += 1;
+            return Ok(true);
+        }
+        let next = self.segment + 1;
+        if next >= self.session.segments().len() {
+            return Ok(false);
+        }
+        let (_, events) = self.session.load(next)?;
         self.base = self.lab.clone();
-        (self.segment, self.events, self.applied) = (segment, events, 0);
-        Ok(())
+        (self.segment, self.events, self.loaded, self.applied) = (next, events, 1, 0);
+        Ok(true)
     }
 
     fn step_within(&mut self) -> Option<Stepped> {

@@ -73,11 +73,11 @@ pub(crate) fn compression(body: &[u8]) -> Option<&str> {
     fields.text()
 }
 
-/// A chunk index's offset and length of its chunk.
-pub(crate) fn chunk_index(body: &[u8]) -> Option<(u64, u64)> {
+/// A chunk index's first log time in ns, offset and length of its chunk.
+pub(crate) fn chunk_index(body: &[u8]) -> Option<(u64, u64, u64)> {
     let mut fields = Fields(body);
-    let (_start, _end) = (fields.u64()?, fields.u64()?);
-    Some((fields.u64()?, fields.u64()?))
+    let (start, _end) = (fields.u64()?, fields.u64()?);
+    Some((start, fields.u64()?, fields.u64()?))
 }
 
 /// Where a footer says the summary starts; 0 is nowhere.

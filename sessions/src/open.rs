@@ -3,11 +3,12 @@
 use std::io;
 
 use collab_core::event::{Channel, Event};
+use collab_core::time::Micros;
 use mcap::MAGIC;
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use thiserror::Error;
 
-use crate::chunk::{Chunk, Lane, Lanes};
+use crate::chunk::{Chunk, Damage, Lane, Lanes};
 use crate::fields::{self, HEAD, opcode};
 use crate::format::{MAJOR, PROFILE, RECORD_LIMIT};
 use crate::index::{Index, Moment, Segment};
@@ -55,6 +56,9 @@ pub enum Problem {
         /// Its major version.
         found: u32,
     },
+    /// Its first chunk is damaged or packed in another way.
+    #[error("nothing of the session can be read, its first chunk is damaged: {0}. Copy the file again")]
+    FirstChunk(Damage),
     /// Nothing is in it.
     #[error("the file holds no events: its recording ended before the first was flushed. Record again")]
     NoEvents,
@@ -77,16 +81,20 @@ pub enum Completeness {
 pub(crate) struct Place {
     pub(crate) offset: u64,
     pub(crate) length: u64,
+    /// When its first event is.
+    pub(crate) at: Micros,
 }
 
 /// What is where in a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Contents {
     pub(crate) completeness: Completeness,
     /// Chunks with events, in the order of the file.
     pub(crate) chunks: Vec<Place>,
     pub(crate) lanes: Lanes,
     pub(crate) index: Index,
+    /// Everything before this offset is known.
+    known: u64,
 }
 
 /// Reads what a file holds.
@@ -94,7 +102,16 @@ pub(crate) fn contents(source: &Source) -> Result<Contents, Problem> {
     let data_start = check_header(source)?;
     let contents = match by_summary(source) {
         Some(contents) => contents,
-        None => by_scan(source, data_start)?,
+        None => {
+            let nothing = Contents {
+                completeness: Completeness::Recovered { unread_bytes: source.len - data_start },
+                chunks: Vec::new(),
+                lanes: Lanes::default(),
+                index: Index::default(),
+                known: data_start,
+            };
+            more_contents(source, nothing)?
+        }
     };
     if contents.index.events == 0 { Err(Problem::NoEvents) } else { Ok(contents) }
 }
@@ -169,6 +186,7 @@ fn by_summary(source: &Source) -> Option<Contents> {
         chunks,
         lanes,
         index,
+        known: source.len,
     })
 }
 
@@ -195,8 +213,8 @@ fn read_summary(mut bytes: &[u8], chunks: &mut Vec<Place>, lanes: &mut Lanes) ->
                 }
                 match opcode {
                     opcode::CHUNK_INDEX => {
-                        let (offset, length) = fields::chunk_index(data)?;
-                        chunks.push(Place { offset, length });
+                        let (start, offset, length) = fields::chunk_index(data)?;
+                        chunks.push(Place { offset, length, at: Micros(start / 1000) });
                     }
                     opcode::CHANNEL => lanes.add(data)?,
                     _ => {}
@@ -207,16 +225,14 @@ fn read_summary(mut bytes: &[u8], chunks: &mut Vec<Place>, lanes: &mut Lanes) ->
     Some(())
 }
 
-/// The contents as far as whole, undamaged chunks follow each other from `offset` on.
-fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
-    let mut found = Contents {
-        completeness: Completeness::Complete,
-        chunks: Vec::new(),
-        lanes: Lanes::default(),
-        index: Index::default(),
-    };
-    let mut finished = false;
-    while source.holds(offset, HEAD) {
+/// Adds to what is `known` of a file whatever whole, undamaged chunks follow.
+pub(crate) fn more_contents(source: &Source, known: Contents) -> Result<Contents, Problem> {
+    let mut found = known;
+    if found.completeness == Completeness::Complete {
+        return Ok(found);
+    }
+    while source.holds(found.known, HEAD) {
+        let offset = found.known;
         let head = source.read(offset, HEAD)?;
         let Some((opcode, body)) = fields::head(&head) else { break };
         let Some(length) = body.checked_add(HEAD).filter(|length| source.holds(offset, *length)) else {
@@ -225,10 +241,11 @@ fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
         match opcode {
             opcode::CHUNK => {
                 let mut chunk = Chunk::default();
-                if chunk.append(source, offset, length, &mut found.lanes).is_err() {
-                    break;
+                match chunk.append(source, offset, length, &mut found.lanes) {
+                    Ok(()) => found.take_chunk(offset, length, &chunk),
+                    Err(damage) if found.chunks.is_empty() => return Err(Problem::FirstChunk(damage)),
+                    Err(_) => break,
                 }
-                found.take_chunk(Place { offset, length }, &chunk);
             }
             opcode::CHANNEL if body <= RECORD_LIMIT as u64 => {
                 let taken = found.lanes.add(&source.read(offset + HEAD, body)?);
@@ -237,28 +254,29 @@ fn by_scan(source: &Source, mut offset: u64) -> Result<Contents, Problem> {
                 }
             }
             opcode::FOOTER => {
-                finished = true;
+                if source.read(offset + length, MAGIC.len() as u64).is_ok_and(|magic| magic == MAGIC) {
+                    found.completeness = Completeness::Complete;
+                    return Ok(found);
+                }
                 break;
             }
             _ => {}
         }
-        offset += length;
+        found.known = offset + length;
     }
-    if !finished {
-        found.completeness = Completeness::Recovered { unread_bytes: source.len - offset };
-    }
+    found.completeness = Completeness::Recovered { unread_bytes: source.len.saturating_sub(found.known) };
     Ok(found)
 }
 
 impl Contents {
-    fn take_chunk(&mut self, place: Place, chunk: &Chunk) {
+    fn take_chunk(&mut self, offset: u64, length: u64, chunk: &Chunk) {
         let index = &mut self.index;
         let mut events = chunk.messages.iter().filter(|message| matches!(message.lane, Lane::Events(_)));
         let Some(first) = events.next() else { return };
+        let at = first.at.max(index.end);
         let starts_segment = chunk.messages[0].lane == Lane::Keyframe;
         if starts_segment || index.segments.is_empty() {
-            let at = first.at.max(index.end);
-            index.segments.push(Segment { offset: place.offset, at, events_before: index.events });
+            index.segments.push(Segment { offset, at, events_before: index.events });
         }
         for message in &chunk.messages {
             let Lane::Events(topic) = &message.lane else { continue };
@@ -269,7 +287,7 @@ impl Contents {
                 index.moments.extend(event.ok().and_then(|event| Moment::of(&event, index.end)));
             }
         }
-        self.chunks.push(place);
+        self.chunks.push(Place { offset, length, at });
     }
 }
 

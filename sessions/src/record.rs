@@ -93,6 +93,12 @@ pub struct Recorder<W: Write = File> {
     scratch: Vec<u8>,
 }
 
+impl<W: Write> std::fmt::Debug for Recorder<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
 impl Recorder<File> {
     /// Starts a session in a new file, in folders that are made if need be.
     pub fn create(path: &Path) -> Result<Self, RecordError> {

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::chunk::{Chunk, Damage, Lane, Message};
 use crate::cursor::Cursor;
 use crate::index::{Moment, Segment};
-use crate::open::{Completeness, Contents, OpenError, Place, Problem, contents};
+use crate::open::{Completeness, Contents, OpenError, Place, Problem, contents, more_contents};
 use crate::source::{ReadSeek, Source};
 
 /// Why a part of an open session cannot be read.
@@ -33,6 +33,7 @@ pub struct Session {
 }
 
 struct Shared {
+    name: String,
     source: Source,
     contents: Contents,
 }
@@ -76,9 +77,20 @@ impl Session {
         let open = || -> Result<Self, Problem> {
             let source = Source::new(Box::new(source))?;
             let contents = contents(&source)?;
-            Ok(Self { shared: Arc::new(Shared { source, contents }) })
+            Ok(Self { shared: Arc::new(Shared { name: name.to_owned(), source, contents }) })
         };
         open().map_err(|problem| OpenError { name: name.to_owned(), problem })
+    }
+
+    /// The session as its file is now: what was flushed since is read, nothing is read twice.
+    pub fn refresh(&self) -> Result<Self, OpenError> {
+        let Shared { name, source, contents } = &*self.shared;
+        let again = || -> Result<Self, Problem> {
+            let source = source.again()?;
+            let contents = more_contents(&source, contents.clone())?;
+            Ok(Self { shared: Arc::new(Shared { name: name.clone(), source, contents }) })
+        };
+        again().map_err(|problem| OpenError { name: name.clone(), problem })
     }
 
     /// Whether it was finished, or recovered.
@@ -159,11 +171,12 @@ impl Session {
         self.segments().partition_point(|segment| segment.events_before <= events).saturating_sub(1)
     }
 
-    /// Unpacks a segment: its keyframe, if this program can read it, and its events.
+    /// Unpacks the start of a segment, up to the end of its first chunk: its keyframe, if this program can
+    /// read it, and the first of its events.
     pub(crate) fn load(&self, segment: usize) -> Result<(Option<Lab>, Chunk), ReadError> {
         let mut chunk = Chunk::default();
-        for place in self.places(segment) {
-            self.append(*place, &mut chunk)?;
+        if let Some(first) = self.places(segment).first() {
+            self.append(*first, &mut chunk)?;
         }
         let keyframe = chunk.messages.first().filter(|message| message.lane == Lane::Keyframe);
         let lab = keyframe.and_then(|message| serde_json::from_slice(chunk.data(message)).ok());
@@ -171,7 +184,15 @@ impl Session {
         Ok((lab, chunk))
     }
 
-    fn places(&self, segment: usize) -> &[Place] {
+    /// Unpacks one more chunk's events.
+    pub(crate) fn load_more(&self, place: Place, chunk: &mut Chunk) -> Result<(), ReadError> {
+        self.append(place, chunk)?;
+        chunk.messages.retain(|message| matches!(message.lane, Lane::Events(_)));
+        Ok(())
+    }
+
+    /// Where a segment's chunks are.
+    pub(crate) fn places(&self, segment: usize) -> &[Place] {
         let chunks = &self.shared.contents.chunks;
         let position = |segment: &Segment| chunks.partition_point(|place| place.offset < segment.offset);
         let first = self.segments().get(segment).map_or(chunks.len(), position);
@@ -180,7 +201,7 @@ impl Session {
     }
 
     fn append(&self, place: Place, chunk: &mut Chunk) -> Result<(), ReadError> {
-        let Shared { source, contents } = &*self.shared;
+        let Shared { source, contents, .. } = &*self.shared;
         let mut lanes = contents.lanes.clone();
         chunk
             .append(source, place.offset, place.length, &mut lanes)

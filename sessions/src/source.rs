@@ -1,7 +1,7 @@
 //! Bytes of a file at an offset, never more than the file has.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Something that can be read at any place.
 pub trait ReadSeek: Read + Seek + Send {}
@@ -10,14 +10,20 @@ impl<T: Read + Seek + Send> ReadSeek for T {}
 
 /// A file as it was when it was opened.
 pub(crate) struct Source {
-    inner: Mutex<Box<dyn ReadSeek>>,
+    inner: Arc<Mutex<Box<dyn ReadSeek>>>,
     pub(crate) len: u64,
 }
 
 impl Source {
     pub(crate) fn new(mut inner: Box<dyn ReadSeek>) -> io::Result<Self> {
         let len = inner.seek(SeekFrom::End(0))?;
-        Ok(Self { inner: Mutex::new(inner), len })
+        Ok(Self { inner: Arc::new(Mutex::new(inner)), len })
+    }
+
+    /// The same file as it is now.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        let len = self.inner.lock().unwrap_or_else(PoisonError::into_inner).seek(SeekFrom::End(0))?;
+        Ok(Self { inner: self.inner.clone(), len })
     }
 
     /// Whether `length` bytes from `offset` on are within the file.
@@ -30,7 +36,7 @@ impl Source {
         let size = usize::try_from(length).ok().filter(|_| self.holds(offset, length));
         let Some(size) = size else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         let mut bytes = vec![0; size];
-        let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.seek(SeekFrom::Start(offset))?;
         inner.read_exact(&mut bytes)?;
         Ok(bytes)

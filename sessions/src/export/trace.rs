@@ -30,6 +30,7 @@ pub fn perfetto(session: &Session, out: impl Write) -> Result<(), ExportError> {
 enum Track {
     Runs,
     Commands,
+    Losses,
     Spans(SpanKind),
 }
 
@@ -38,19 +39,20 @@ impl Track {
         match self {
             Track::Runs => "runs",
             Track::Commands => "commands",
+            Track::Losses => "losses",
             Track::Spans(SpanKind::Compute) => "compute",
             Track::Spans(SpanKind::Send) => "send",
             Track::Spans(SpanKind::Wait) => "wait",
         }
     }
 
-    /// Thread numbers are the track's place, times this, plus the lane.
+    /// Lanes of a track. A thread's number is unique in the trace: process, place and lane as decimal digits.
     const LANES: usize = 100;
 
     fn place(self) -> usize {
         match self {
             Track::Runs => 1,
-            Track::Commands => 2,
+            Track::Commands | Track::Losses => 2,
             Track::Spans(SpanKind::Compute) => 3,
             Track::Spans(SpanKind::Send) => 4,
             Track::Spans(SpanKind::Wait) => 5,
@@ -67,6 +69,11 @@ struct Trace<W> {
     /// When each lane of a track is free again, µs. Slices of one lane must not overlap.
     tracks: HashMap<(Node, Track), Vec<f64>>,
     first: bool,
+}
+
+/// To whole nanoseconds.
+fn rounded(micros: f64) -> f64 {
+    (micros * 1e3).round() / 1e3
 }
 
 fn process(node: Node) -> usize {
@@ -104,7 +111,7 @@ impl<W: Write> Trace<W> {
         };
         let start = start.max(lanes[lane]).min(end);
         lanes[lane] = end;
-        let thread = track.place() * Track::LANES + lane;
+        let thread = (process(node) * 10 + track.place()) * Track::LANES + lane;
         if is_new {
             let name = match lane {
                 0 => track.name().to_owned(),
@@ -135,7 +142,7 @@ impl<W: Write> Trace<W> {
         let pid = process(node);
         self.put(&json!({
             "ph": "X", "name": name, "cat": category, "pid": pid, "tid": tid,
-            "ts": start, "dur": end - start, "args": args,
+            "ts": rounded(start), "dur": rounded(end - start), "args": args,
         }))
     }
 
@@ -172,10 +179,14 @@ impl<W: Write> Trace<W> {
                     "pid": process(Node::Lab), "tid": tid, "ts": now, "args": args,
                 }))
             }
-            What::WorkerLost { worker, reason } => self.put(&json!({
-                "ph": "i", "s": "p", "name": format!("lost: {reason}"), "cat": "workers",
-                "pid": process(Node::Worker(*worker)), "tid": 0, "ts": now,
-            })),
+            What::WorkerLost { worker, reason } => {
+                let node = Node::Worker(*worker);
+                let (tid, _) = self.lane(node, Track::Losses, now, now)?;
+                self.put(&json!({
+                    "ph": "i", "s": "p", "name": format!("lost: {reason}"), "cat": "losses",
+                    "pid": process(node), "tid": tid, "ts": now,
+                }))
+            }
             What::WorkerStatus(status) => self.put(&json!({
                 "ph": "C", "name": "cpu %", "pid": process(Node::Worker(status.worker)), "ts": now,
                 "args": {"cpu": status.cpu_percent, "throttle": status.throttle_percent},

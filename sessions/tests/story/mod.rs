@@ -12,6 +12,7 @@ use collab_core::network::{Network, samples};
 use collab_core::partition::Partition;
 use collab_core::rows::Rows;
 use collab_core::time::Micros;
+use collab_sessions::{Recorder, Session};
 
 pub(crate) const WORKERS: u8 = 3;
 pub(crate) const UNITS: u32 = 12;
@@ -123,7 +124,8 @@ impl Story {
             self.join(worker);
         }
         for worker in (0..WORKERS).map(WorkerId) {
-            self.put(What::SingleMeasured { worker, ms: 60.0 + 30.0 * f64::from(worker.0) });
+            let ms = 60.0 + 30.0 * f64::from(worker.0);
+            self.put(What::SingleMeasured { worker, ms, compute_ms: ms - 2.0 });
             let rate_mbps = Some(940.0);
             self.put(What::LinkMeasured {
                 from: Node::Lab,
@@ -312,4 +314,26 @@ impl Story {
         self.now += 1_500_000;
         self.join(2);
     }
+}
+
+/// Records as the lab does, each event before it is applied, and answers the finished file.
+pub(crate) fn record(events: &[Event]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in/new/folders/session.mcap");
+    let mut recorder = Recorder::create(&path).unwrap();
+    let mut lab = Lab::default();
+    for event in events {
+        recorder.write(event, &lab).unwrap();
+        lab.apply(event);
+    }
+    let recorded = recorder.finish().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(recorded.bytes, bytes.len() as u64);
+    assert_eq!(recorded.events, events.len() as u64);
+    bytes
+}
+
+/// Opens a file's bytes.
+pub(crate) fn open(bytes: &[u8]) -> Session {
+    Session::read("test", std::io::Cursor::new(bytes.to_vec())).unwrap()
 }
