@@ -14,6 +14,7 @@ mod notice;
 mod overview;
 mod panel;
 mod partition;
+mod preview;
 mod proposal;
 mod replay_bar;
 mod request;
@@ -41,13 +42,14 @@ use ratatui::{Frame, Terminal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub use request::{PlaybackRequest, Request, SpeedChange, refuse};
+pub use request::{PlaybackRequest, Request, SpeedChange};
 pub use ui::View;
 
 use crate::keys::Scope;
 use crate::stage::{Shown, Stage};
 use crate::terminal;
 use crate::theme::Theme;
+use request::refuse;
 use ui::{Hits, Ui};
 
 /// The shortest time between two drawings.
