@@ -111,8 +111,7 @@ fn draw_pair(
     buf: &mut Buffer,
 ) -> u16 {
     let Some(after) = after else {
-        draw_picture(scene, before, &[], area, buf);
-        return area.y + picture::fit(before, area).1;
+        return area.y + draw_picture(scene, before, &[], area, buf).1;
     };
     if area.height < 3 || area.width < 8 {
         return area.y;
@@ -128,12 +127,23 @@ fn draw_pair(
     room.y + height
 }
 
-/// Draws one picture; returns what is left to its right.
-fn draw_picture(scene: &Scene, shown: &Thumbnail, boxes: &[FoundBox], area: Rect, buf: &mut Buffer) -> Rect {
-    let (width, height) = picture::fit(shown, area);
-    picture::draw(shown, boxes, scene.theme, Rect { width, height, ..area }, buf);
-    let taken = (width + 2).min(area.width);
-    Rect { x: area.x + taken, width: area.width - taken, ..area }
+/// Draws one picture as large as `room` allows; returns the cells it takes.
+fn draw_picture(
+    scene: &Scene,
+    shown: &Thumbnail,
+    boxes: &[FoundBox],
+    room: Rect,
+    buf: &mut Buffer,
+) -> (u16, u16) {
+    let (width, height) = picture::fit(shown, room);
+    picture::draw(shown, boxes, scene.theme, Rect { width, height, ..room }, buf);
+    (width, height)
+}
+
+/// `area` without its first columns.
+fn right_of(area: Rect, columns: u16) -> Rect {
+    let columns = columns.min(area.width);
+    Rect { x: area.x + columns, width: area.width - columns, ..area }
 }
 
 fn draw_classes(scene: &Scene, classes: &[Class], before: Option<&Thumbnail>, area: Rect, buf: &mut Buffer) {
@@ -144,14 +154,13 @@ fn draw_classes(scene: &Scene, classes: &[Class], before: Option<&Thumbnail>, ar
     let rest = match before {
         Some(shown) if is_tall => {
             let room = Rect { height: area.height - rows - 1, ..area };
-            let (_, height) = picture::fit(shown, room);
-            draw_picture(scene, shown, &[], room, buf);
+            let (_, height) = draw_picture(scene, shown, &[], room, buf);
             Rect { y: area.y + height + 1, height: area.height - height - 1, ..area }
         }
         Some(shown) if area.width >= 34 => {
             let room = Rect { width: area.width / 2, ..area };
-            let taken = area.width / 2 - draw_picture(scene, shown, &[], room, buf).width;
-            Rect { x: area.x + taken, width: area.width - taken, ..area }
+            let (width, _) = draw_picture(scene, shown, &[], room, buf);
+            right_of(area, width + 2)
         }
         _ => area,
     };
@@ -180,7 +189,9 @@ fn draw_boxes(scene: &Scene, boxes: &[FoundBox], before: Option<&Thumbnail>, are
     let theme = scene.theme;
     let rest = match before {
         Some(shown) => {
-            draw_picture(scene, shown, boxes, Rect { width: area.width.saturating_sub(14), ..area }, buf)
+            let room = Rect { width: area.width.saturating_sub(14), ..area };
+            let (width, _) = draw_picture(scene, shown, boxes, room, buf);
+            right_of(area, width + 2)
         }
         None => area,
     };

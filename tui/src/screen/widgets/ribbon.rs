@@ -97,7 +97,8 @@ fn bands(bands: &[Band], look: Look, area: Rect, buf: &mut Buffer) {
             buf.set_stringn(area.x, row, fill.repeat(cells), cells, band.area);
         }
         if !look.is_mono {
-            let long = format!(" {letter} {} ", band.rows);
+            let long =
+                if owned.len() == 1 { format!(" {letter} ") } else { format!(" {letter} {} ", band.rows) };
             let label = if text::width(&long) <= cells { long } else { letter };
             let start = area.x + area.width.saturating_sub(text::width(&label) as u16) / 2;
             buf.set_stringn(start, y + height / 2, label, cells, band.style);
