@@ -225,7 +225,7 @@ pub const KEYMAP: &[Binding] = &[
     line(&[char('s')], Everywhere, LAYERS, Action::Sort, "sort", "next order: layer, time, error, worker"),
     line(&[char('d')], Everywhere, LAYERS, Action::OneWorker, "worker", "one worker's layers only"),
     line(&[char('w')], Everywhere, LOG, Action::Severity, "severity", "warnings and errors only, or all"),
-    line(&[char('m')], Everywhere, &[], Action::Mark, "mark", "name this moment"),
+    line(&[char('m')], Live, &[], Action::Mark, "mark", "name this moment"),
     line(&[char(':')], Everywhere, &[], Action::Command, "command", "a command in words; Tab completes"),
     line(&[char('?'), key(KeyCode::F(1))], Everywhere, &[], Action::Help, "help", "this help"),
     line(

@@ -24,16 +24,17 @@ pub struct Theme {
     pub depth: Depth,
 }
 
-/// Okabe and Ito's colours, blue lightened so that it reads on black; with their nearest xterm index.
-const WORKERS: [(u32, u8); 8] = [
-    (0x56b4e9, 74),
-    (0xe69f00, 178),
-    (0x00b383, 36),
-    (0xcc79a7, 175),
-    (0xf0e442, 227),
-    (0xd55e00, 166),
-    (0x4a90d9, 68),
-    (0xb0b0b0, 249),
+/// Okabe and Ito's colours, blue lightened so that it reads on black; with their nearest xterm index, and
+/// the index of a darker shade.
+const WORKERS: [(u32, u8, u8); 8] = [
+    (0x56b4e9, 74, 24),
+    (0xe69f00, 178, 94),
+    (0x00b383, 36, 23),
+    (0xcc79a7, 175, 96),
+    (0xf0e442, 227, 100),
+    (0xd55e00, 166, 52),
+    (0x4a90d9, 68, 18),
+    (0xb0b0b0, 249, 240),
 ];
 
 impl Theme {
@@ -108,8 +109,15 @@ impl Theme {
 
     /// A worker's colour.
     pub fn worker(self, worker: WorkerId) -> Style {
-        let (rgb, index) = WORKERS[worker.index() % WORKERS.len()];
+        let (rgb, index, _) = WORKERS[worker.index() % WORKERS.len()];
         self.fg(rgb, index)
+    }
+
+    /// A worker's colour for large areas: darker, so that they do not outshine everything else.
+    pub fn worker_area(self, worker: WorkerId) -> Style {
+        let (rgb, _, index) = WORKERS[worker.index() % WORKERS.len()];
+        let darker = |shift: u32| ((rgb >> shift & 0xff) * 45 / 100) << shift;
+        self.fg(darker(16) | darker(8) | darker(0), index)
     }
 
     /// Adds what marks a selection whatever the colours.

@@ -30,11 +30,14 @@ pub(super) fn draw_inside(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let body = Rect { height: area.height - 1, ..area };
     match (&lab.answer, &lab.before) {
         (Some(Answer::Picture { .. }) | None, Some(before)) => {
-            let caption = psnr(scene);
+            let mut caption = psnr(scene);
+            caption.push(verdict(scene));
             let rows = caption.len() as u16;
-            let pictures = Rect { height: body.height.saturating_sub(rows), ..body };
-            draw_pair(scene, before, lab.after.as_ref(), pictures, buf);
-            panel::write(caption, Rect { y: pictures.bottom(), height: rows, ..body }, buf);
+            let room = Rect { height: area.height.saturating_sub(rows), ..area };
+            let end = draw_pair(scene, before, lab.after.as_ref(), room, buf);
+            let air = u16::from(end < room.bottom());
+            panel::write(caption, Rect { y: end + air, height: rows, ..area }, buf);
+            return;
         }
         (Some(Answer::Classes(classes)), before) => draw_classes(scene, classes, before.as_ref(), body, buf),
         (Some(Answer::Boxes(boxes)), before) => draw_boxes(scene, boxes, before.as_ref(), body, buf),
@@ -49,7 +52,9 @@ pub(super) fn draw_inside(scene: &Scene, area: Rect, buf: &mut Buffer) {
             panel::write([Line::styled("No answer yet.", scene.theme.dim())], body, buf);
         }
     }
-    buf.set_line(area.x, area.bottom() - 1, &verdict(scene), area.width);
+    if lab.runs.done > 0 {
+        buf.set_line(area.x, area.bottom() - 1, &verdict(scene), area.width);
+    }
 }
 
 /// What comparing with one device gave.
@@ -91,37 +96,54 @@ fn psnr(scene: &Scene) -> Vec<Line<'static>> {
         let more = own - bicubic;
         let sign = if more < 0.0 { "−" } else { "+" };
         let style = if more > 0.0 { scene.theme.good() } else { scene.theme.text() };
-        line.push_span(Span::styled(format!("   bicubic {bicubic:.2}   "), scene.theme.dim()));
-        line.push_span(Span::styled(format!("{sign}{:.2} dB", more.abs()), style));
+        line.push_span(Span::styled(format!("  {sign}{:.2}", more.abs()), style));
+        line.push_span(Span::styled(format!(" over bicubic {bicubic:.2}"), scene.theme.dim()));
     }
     vec![line]
 }
 
-/// The picture that went in beside the one that came out, drawn equally large.
-fn draw_pair(scene: &Scene, before: &Thumbnail, after: Option<&Thumbnail>, area: Rect, buf: &mut Buffer) {
+/// The picture that went in beside the one that came out, drawn equally large; returns the row below them.
+fn draw_pair(
+    scene: &Scene,
+    before: &Thumbnail,
+    after: Option<&Thumbnail>,
+    area: Rect,
+    buf: &mut Buffer,
+) -> u16 {
     let Some(after) = after else {
-        draw_picture(scene, before, &[], area, buf);
-        return;
+        return area.y + draw_picture(scene, before, &[], area, buf).1;
     };
     if area.height < 3 || area.width < 8 {
-        return;
+        return area.y;
     }
     let half = (area.width - 2) / 2;
     let room = Rect { y: area.y + 1, width: half, height: area.height - 1, ..area };
     let (width, height) = picture::fit(after, room);
     for (index, (shown, title)) in [(before, "before"), (after, "after")].into_iter().enumerate() {
         let x = area.x + index as u16 * (half + 2);
-        let size = format!("{title}  {}×{}", shown.width, shown.height);
-        buf.set_stringn(x, area.y, size, usize::from(half), scene.theme.dim());
+        buf.set_stringn(x, area.y, title, usize::from(half), scene.theme.dim());
         picture::draw(shown, &[], scene.theme, Rect { x, y: room.y, width, height }, buf);
     }
+    room.y + height
 }
 
-/// Draws one picture; returns what is left to its right.
-fn draw_picture(scene: &Scene, shown: &Thumbnail, boxes: &[FoundBox], area: Rect, buf: &mut Buffer) -> Rect {
-    let (width, height) = picture::fit(shown, area);
-    picture::draw(shown, boxes, scene.theme, Rect { width, height, ..area }, buf);
-    Rect { x: area.x + width + 2, width: area.width.saturating_sub(width + 2), ..area }
+/// Draws one picture as large as `room` allows; returns the cells it takes.
+fn draw_picture(
+    scene: &Scene,
+    shown: &Thumbnail,
+    boxes: &[FoundBox],
+    room: Rect,
+    buf: &mut Buffer,
+) -> (u16, u16) {
+    let (width, height) = picture::fit(shown, room);
+    picture::draw(shown, boxes, scene.theme, Rect { width, height, ..room }, buf);
+    (width, height)
+}
+
+/// `area` without its first columns.
+fn right_of(area: Rect, columns: u16) -> Rect {
+    let columns = columns.min(area.width);
+    Rect { x: area.x + columns, width: area.width - columns, ..area }
 }
 
 fn draw_classes(scene: &Scene, classes: &[Class], before: Option<&Thumbnail>, area: Rect, buf: &mut Buffer) {
@@ -132,12 +154,13 @@ fn draw_classes(scene: &Scene, classes: &[Class], before: Option<&Thumbnail>, ar
     let rest = match before {
         Some(shown) if is_tall => {
             let room = Rect { height: area.height - rows - 1, ..area };
-            let (_, height) = picture::fit(shown, room);
-            draw_picture(scene, shown, &[], room, buf);
+            let (_, height) = draw_picture(scene, shown, &[], room, buf);
             Rect { y: area.y + height + 1, height: area.height - height - 1, ..area }
         }
         Some(shown) if area.width >= 34 => {
-            draw_picture(scene, shown, &[], Rect { width: area.width / 2, ..area }, buf)
+            let room = Rect { width: area.width / 2, ..area };
+            let (width, _) = draw_picture(scene, shown, &[], room, buf);
+            right_of(area, width + 2)
         }
         _ => area,
     };
@@ -166,7 +189,9 @@ fn draw_boxes(scene: &Scene, boxes: &[FoundBox], before: Option<&Thumbnail>, are
     let theme = scene.theme;
     let rest = match before {
         Some(shown) => {
-            draw_picture(scene, shown, boxes, Rect { width: area.width.saturating_sub(14), ..area }, buf)
+            let room = Rect { width: area.width.saturating_sub(14), ..area };
+            let (width, _) = draw_picture(scene, shown, boxes, room, buf);
+            right_of(area, width + 2)
         }
         None => area,
     };

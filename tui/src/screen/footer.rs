@@ -7,7 +7,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::ui::{Ask, Prompt};
-use super::{Scene, text, words};
+use super::{Scene, preview, text, words};
 use crate::keys::{Action, Binding, KEYMAP, Scope};
 
 /// How long a refusal stands in the last line, s of the session.
@@ -109,7 +109,11 @@ fn draw_prompt(scene: &Scene, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> 
     let (end, _) = buf.set_stringn(area.x + 2, area.y, visible, room, theme.text());
     let remark = match (&prompt.error, prompt.ask) {
         (Some(error), _) => Some((format!("▲ {error}"), theme.warning())),
-        (None, Ask::Command) => words::hint(&prompt.text).map(|hint| (hint.to_owned(), theme.dim())),
+        (None, Ask::Command) => match preview::of_edit(&prompt.text, scene.lab) {
+            Some(Ok(predicted)) => Some((predicted, theme.strong())),
+            Some(Err(sentence)) => Some((sentence, theme.dim())),
+            None => words::hint(&prompt.text).map(|hint| (hint.to_owned(), theme.dim())),
+        },
         (None, Ask::Find) => Some(("Enter keeps it, Esc clears it".to_owned(), theme.dim())),
     };
     if let Some((remark, style)) = remark {

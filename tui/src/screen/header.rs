@@ -34,7 +34,7 @@ pub(super) fn draw_state(scene: &Scene, area: Rect, buf: &mut Buffer) {
         right.push((5, vec![Span::styled("0 lost", theme.dim())]));
     }
     let room = usize::from(area.width);
-    while total(&left, 3) + total(&right, 2) + 4 > room {
+    while total(&left, 3) + total(&right, 2) + 1 > room {
         let worst = left.iter().chain(&right).map(|(rank, _)| *rank).max().unwrap_or(0);
         if worst == 0 {
             break;

@@ -12,12 +12,12 @@ use crate::keys::{KEYMAP, Scope};
 /// Signs and their meanings.
 const SIGNS: [(&str, &str); 9] = [
     ("█ ━ ●", "measured, acknowledged"),
-    ("░ ┄ ○", "predicted, asked for but not acknowledged"),
+    ("░ ┄ ○", "predicted, or asked for"),
     ("▒ ╌", "sending, measured and predicted"),
     ("·", "waiting for rows"),
     ("▲", "look here: a sentence says why"),
-    ("≈", "emulated: the device is slower than this machine on purpose"),
-    ("✓ ✗", "output equal to, or different from, one device's"),
+    ("≈", "emulated: slowed down on purpose"),
+    ("✓ ✗", "output as one device's, or not"),
     ("A B C", "workers, from the uppermost rows down"),
     ("#37", "a partition's number"),
 ];

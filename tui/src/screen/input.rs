@@ -23,10 +23,20 @@ pub(super) fn mode(shown: &Shown) -> Scope {
     if shown.playback.is_some() { Scope::Replay } else { Scope::Live }
 }
 
+/// Whether an event changes nothing whatever the state: the mouse merely moves, a key is let go.
+pub(super) fn is_idle(event: &Event) -> bool {
+    match event {
+        Event::Mouse(mouse) => mouse.kind == MouseEventKind::Moved,
+        Event::Key(key) => key.kind == KeyEventKind::Release,
+        Event::FocusGained | Event::FocusLost => true,
+        _ => false,
+    }
+}
+
 /// Takes an event of the terminal into account.
 pub(super) fn handle(event: &Event, ui: &mut Ui, shown: &Shown) -> Option<Request> {
     match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => press(key, ui, shown),
+        Event::Key(key) => press(key, ui, shown),
         Event::Mouse(mouse) => point(mouse, ui, shown),
         Event::Paste(text) => {
             let prompt = ui.prompt.as_mut()?;

@@ -1,5 +1,7 @@
 //! The latency of late runs as a curve over time, with what should be and what one device alone would take.
 
+use std::collections::VecDeque;
+
 use collab_core::command::Verb;
 use collab_core::lab::{Lab, RunSample};
 use collab_core::time::Micros;
@@ -18,6 +20,8 @@ const WINDOW: f64 = 120.0;
 const LEAST_WINDOW: f64 = 5.0;
 /// One device alone is drawn only up to this many times the slowest run.
 const SINGLE_REACH: f64 = 2.5;
+/// Runs of which the line is the median: an outlier is a dot beside it.
+const SMOOTHED: usize = 5;
 
 /// What the two axes span.
 struct Axes {
@@ -36,7 +40,8 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let panel = Panel::new(theme, "Latency").with("ms", theme.dim());
     let inner =
         panel.remark(Line::styled(format!("last {seconds:.0} s"), theme.dim())).draw(theme, area, buf);
-    let legend = legend(scene, inner.width);
+    let mut legend = legend(scene, inner.width);
+    legend.truncate(usize::from(inner.height / 3).max(1));
     let chart_height = inner.height.saturating_sub(legend.len() as u16 + 1);
     if chart_height < 2 || inner.width < 16 {
         super::panel::write(legend, inner, buf);
@@ -46,11 +51,9 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let chart = Rect { x: inner.x + labels, width: inner.width - labels, height: chart_height, ..inner };
     draw_axis(scene, &axes, chart, buf);
     if let Some((_, single)) = lab.best_single() {
-        draw_level(&axes, single, '╌', theme.line(), chart, buf);
+        draw_single(&axes, single, theme.line(), chart, buf);
     }
-    if let Some(predicted) = lab.running().and_then(|running| running.predicted_ms) {
-        draw_level(&axes, predicted, '┄', theme.dim(), chart, buf);
-    }
+    draw_predicted(lab, &axes, theme.dim(), chart, buf);
     draw_runs(lab, &axes, theme.text(), chart, buf);
     draw_moments(scene, &axes, Rect { y: chart.bottom(), height: 1, ..chart }, buf);
     let below = Rect { y: chart.bottom() + 1, height: legend.len() as u16, ..inner };
@@ -110,33 +113,57 @@ fn draw_axis(scene: &Scene, axes: &Axes, chart: Rect, buf: &mut Buffer) {
     }
 }
 
-fn draw_level(axes: &Axes, ms: f64, glyph: char, style: Style, chart: Rect, buf: &mut Buffer) {
+fn draw_single(axes: &Axes, ms: f64, style: Style, chart: Rect, buf: &mut Buffer) {
     let Some(part) = axes.down(ms) else { return };
     let y = chart.y + ((part * f64::from(chart.height)) as u16).min(chart.height - 1);
     for x in chart.x..chart.right() {
-        buf[(x, y)].set_char(glyph).set_style(style);
+        buf[(x, y)].set_char('╌').set_style(style);
     }
 }
 
-/// Each run is a dot, and the medians of neighbouring runs are joined.
+/// What should be: a level for as long as a partition ran, where it is still known what was predicted.
+fn draw_predicted(lab: &Lab, axes: &Axes, style: Style, chart: Rect, buf: &mut Buffer) {
+    let mut samples = visible(lab, axes.from).peekable();
+    let mut partition = samples.peek().map(|sample| sample.partition);
+    for x in chart.x..chart.right() {
+        let until =
+            axes.from + (axes.until - axes.from) * f64::from(x + 1 - chart.x) / f64::from(chart.width);
+        while let Some(sample) = samples.next_if(|sample| sample.at.secs() <= until) {
+            partition = Some(sample.partition);
+        }
+        let predicted = partition.and_then(|partition| lab.partitions.get(&partition)?.predicted_ms);
+        if let Some(part) = predicted.and_then(|ms| axes.down(ms)) {
+            let y = chart.y + ((part * f64::from(chart.height)) as u16).min(chart.height - 1);
+            buf[(x, y)].set_char('┄').set_style(style);
+        }
+    }
+}
+
+/// Each run is a dot; the line is the median of the few runs before.
 fn draw_runs(lab: &Lab, axes: &Axes, style: Style, chart: Rect, buf: &mut Buffer) {
     let mut plot = Plot::new(chart.width, chart.height);
     let (columns, rows) = (plot.columns(), plot.rows());
-    let mut by_column: Vec<Vec<f64>> = vec![Vec::new(); columns];
+    let row = |part: f64| ((part * rows as f64) as usize).min(rows - 1);
+    let mut before: Option<(usize, usize)> = None;
+    let mut late: VecDeque<f64> = VecDeque::new();
+    let mut partition = None;
     for sample in visible(lab, axes.from) {
         let Some(along) = axes.along(sample.at) else { continue };
         let column = ((along * columns as f64) as usize).min(columns - 1);
-        by_column[column].push(sample.ms);
         if let Some(down) = axes.down(sample.ms) {
-            plot.dot(column, ((down * rows as f64) as usize).min(rows - 1));
+            plot.dot(column, row(down));
         }
-    }
-    let mut before: Option<(usize, usize)> = None;
-    for (column, mut values) in by_column.into_iter().enumerate().filter(|(_, values)| !values.is_empty()) {
-        values.sort_by(f64::total_cmp);
-        let median = values[values.len() / 2].clamp(axes.low, axes.high);
-        let down = axes.down(median).unwrap_or(0.0);
-        let here = (column, ((down * rows as f64) as usize).min(rows - 1));
+        if partition.replace(sample.partition) != Some(sample.partition) {
+            late.clear();
+        }
+        if late.len() == SMOOTHED {
+            late.pop_front();
+        }
+        late.push_back(sample.ms);
+        let mut sorted: Vec<f64> = late.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted[(sorted.len() - 1) / 2].clamp(axes.low, axes.high);
+        let here = (column, row(axes.down(median).unwrap_or(0.0)));
         plot.line(before.unwrap_or(here), here);
         before = Some(here);
     }
@@ -177,42 +204,48 @@ fn draw_moments(scene: &Scene, axes: &Axes, row: Rect, buf: &mut Buffer) {
     }
 }
 
-/// One or two lines: measured, predicted, and the best device alone.
+/// Measured, predicted, and the best device alone, in as few lines as they fit.
 fn legend(scene: &Scene, width: u16) -> Vec<Line<'static>> {
     let theme = scene.theme;
     let lab = scene.lab;
     let quantile = |part| lab.runs.quantile_ms(lab.current?, part);
     let (middle, late) = (quantile(0.5), quantile(0.95));
     let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), text::ms);
-    let mut measured = vec![
+    let mut parts = vec![vec![
         Span::styled("━━ ", theme.text()),
         Span::styled("measured p50 ", theme.dim()),
         Span::styled(number(middle), theme.strong()),
         Span::styled("  p95 ", theme.dim()),
         Span::styled(number(late), theme.text()),
-    ];
+    ]];
     if let Some(predicted) = lab.running().and_then(|running| running.predicted_ms) {
-        measured.push(Span::styled("   ┄┄ predicted ", theme.dim()));
-        measured.push(Span::styled(text::ms(predicted), theme.text()));
+        let predicted = Span::styled(text::ms(predicted), theme.text());
+        parts.push(vec![Span::styled("┄┄ predicted ", theme.dim()), predicted]);
     }
-    let mut single = Vec::new();
     if let Some((worker, alone)) = lab.best_single() {
-        single.push(Span::styled("╌╌ ", theme.line()));
-        single.push(Span::styled("best alone ", theme.dim()));
         let letter = worker.info.worker;
-        single.push(Span::styled(format!("{letter} "), theme.worker(letter)));
-        single.push(Span::styled(text::ms(alone), theme.text()));
+        let mut part = vec![
+            Span::styled("╌╌ ", theme.line()),
+            Span::styled("best alone ", theme.dim()),
+            Span::styled(format!("{letter} "), theme.worker(letter)),
+            Span::styled(text::ms(alone), theme.text()),
+        ];
         if let Some(middle) = middle.filter(|middle| *middle > 0.0) {
             let style = if alone > middle { theme.good() } else { theme.text() };
-            single.push(Span::styled(format!("  ×{:.2}", alone / middle), style));
+            part.push(Span::styled(format!("  ×{:.2}", alone / middle), style));
+        }
+        parts.push(part);
+    }
+    let mut lines: Vec<Line> = Vec::new();
+    for part in parts {
+        let wide: usize = part.iter().map(Span::width).sum();
+        match lines.last_mut() {
+            Some(line) if line.width() + 3 + wide <= usize::from(width) => {
+                line.push_span(Span::raw("   "));
+                line.extend(part);
+            }
+            _ => lines.push(Line::from(part)),
         }
     }
-    let (measured, single) = (Line::from(measured), Line::from(single));
-    if measured.width() + single.width() + 3 <= usize::from(width) {
-        let mut both = measured;
-        both.push_span(Span::raw("   "));
-        both.extend(single.spans);
-        return vec![both];
-    }
-    [measured, single].into_iter().filter(|line| line.width() > 0).collect()
+    lines
 }

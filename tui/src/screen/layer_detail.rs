@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::layers::Row;
 use super::panel::{self, Panel};
-use super::widgets::spark;
+use super::widgets::{bar, spark};
 use super::{Scene, text};
 
 /// Draws it; an empty panel if nothing is selected.
@@ -50,7 +50,10 @@ fn times(scene: &Scene, row: &Row) -> Vec<(&'static str, String)> {
         let values = || state.measured.ms.iter().map(|ms| f64::from(*ms));
         let (low, high) =
             values().fold((f64::INFINITY, 0.0f64), |(low, high), ms| (low.min(ms), high.max(ms)));
-        times.push(("spread", format!("{low:.2}–{high:.2}  {}", spark::line(values(), high, 10))));
+        times.push((
+            "spread",
+            format!("{low:.2}–{high:.2}  {}", spark::line(values().map(|ms| ms - low), high - low, 10)),
+        ));
     }
     times
 }
@@ -110,7 +113,7 @@ fn peers(scene: &Scene, row: &Row) -> Vec<Line<'static>> {
     lines.extend(times.into_iter().map(|(worker, rows, ms)| {
         Line::from(vec![
             Span::styled(format!("{worker:<2}"), theme.worker(worker)),
-            Span::styled(super::widgets::bar::smooth(ms / slowest, 10), theme.worker(worker)),
+            Span::styled(bar::thin(ms / slowest, 10, false), theme.worker(worker)),
             Span::raw(format!(" {ms:>7.2} ms")),
             Span::styled(format!(" {rows:>4}"), theme.dim()),
         ])

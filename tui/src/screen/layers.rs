@@ -20,7 +20,7 @@ const WRONG: f64 = 0.2;
 /// The deviation bar's reach to each side.
 const REACH: f64 = 0.5;
 /// Cells of the deviation bar on each side.
-const HALF: usize = 8;
+const HALF: usize = 5;
 
 /// A layer on a worker, measured or only predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,15 +99,15 @@ pub(super) fn chosen(ui: &Ui, lab: &Lab) -> Vec<Row> {
 
 fn columns() -> [Column; 9] {
     [
-        table::growing("  layer", 12, 0),
-        table::growing("op", 9, 2),
+        table::growing("  layer", 16, 0),
+        table::growing("op", 11, 2),
         table::right("block", 5, 5),
         table::left("on", 2, 0),
         table::right("rows", 4, 4),
         table::right("predicted", 9, 1),
         table::right("measured", 8, 0),
         table::right("error", 8, 1),
-        table::left("     −50 % │ +50 %", 2 * HALF as u16 + 1, 3),
+        table::left("−50 %│+50 %", 2 * HALF as u16 + 1, 3),
     ]
 }
 
@@ -117,7 +117,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits)
     let [top, fit] = area.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(3)]));
     let is_wide = area.width >= WIDE;
     let (table, detail) = if is_wide {
-        let [left, right] = top.layout(&Layout::horizontal([Constraint::Min(0), Constraint::Length(34)]));
+        let [left, right] = top.layout(&Layout::horizontal([Constraint::Min(0), Constraint::Length(32)]));
         (left, right)
     } else {
         let [upper, lower] = top.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(6)]));
@@ -150,7 +150,7 @@ fn draw_table(scene: &Scene, rows: &[Row], selected: usize, area: Rect, buf: &mu
         panel::write([Line::styled(sentence, theme.dim())], inner, buf);
         return;
     }
-    let fitted = Fitted::new(&columns(), inner.width);
+    let fitted = Fitted::new(&columns(), 1, inner.width);
     fitted.head(inner, theme.dim(), buf);
     let first = table::first_row(selected, rows.len(), page);
     let mut before = None;
@@ -174,11 +174,13 @@ fn cells(scene: &Scene, row: &Row, is_selected: bool, repeats: bool, fitted: &Fi
     // A name that repeats is dimmed, so that the eye finds where the next layer begins.
     let quiet = if repeats { theme.line() } else { theme.text() };
     let name_style = if is_selected { theme.selected(theme.text()) } else { quiet };
-    let label = format!("L{:<3} {name}", row.layer);
-    let label = text::shorten(&label, fitted.width(0).unwrap_or(0).saturating_sub(2));
+    let number = format!("L{:<3} ", row.layer);
+    let room = fitted.width(0).unwrap_or(0).saturating_sub(2 + number.len());
+    let label = format!("{number}{}", text::shorten_front(&name, room));
     let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2}"));
     let error = row.error();
-    let is_wrong = error.is_some_and(|error| error.abs() > WRONG);
+    let is_free = row.predicted == Some(0.0);
+    let is_wrong = !is_free && error.is_some_and(|error| error.abs() > WRONG);
     let error_style = if is_wrong { theme.warning() } else { theme.text() };
     let sign = if is_wrong { "▲" } else { " " };
     let worker = theme.worker(row.worker);
@@ -193,11 +195,11 @@ fn cells(scene: &Scene, row: &Row, is_selected: bool, repeats: bool, fitted: &Fi
         Line::raw(row.rows.to_string()),
         Line::styled(number(row.predicted), theme.dim()),
         Line::raw(number(row.measured)),
-        error.map_or_else(
-            || Line::styled(if row.measured.is_none() { "○ " } else { "— " }, theme.dim()),
+        error.filter(|_| !is_free).map_or_else(
+            || Line::styled(if is_free { "free " } else { "○ " }, theme.dim()),
             |error| Line::styled(format!("{}{sign}", text::signed_percent(error.min(9.99))), error_style),
         ),
-        deviation(error, theme.line(), if is_wrong { theme.warning() } else { worker }),
+        deviation(error.filter(|_| !is_free), theme.line(), if is_wrong { theme.warning() } else { worker }),
     ]
 }
 
@@ -222,14 +224,13 @@ fn draw_fit(scene: &Scene, area: Rect, buf: &mut Buffer) {
     }
     let count = errors.len() as f64;
     let close = errors.iter().filter(|error| error.abs() <= 0.1).count();
-    let mape = errors.iter().map(|error| error.abs()).sum::<f64>() / count;
     let bias = errors.iter().sum::<f64>() / count;
-    let mut parts = vec![
-        ("within ±10 %", format!("{close} of {}", errors.len())),
-        ("MAPE", format!("{:.1} %", mape * 100.0)),
-        ("bias", text::signed_percent(bias)),
-    ];
-    if let Some(blocks) = block_mape(&rows) {
+    let mut parts =
+        vec![("within ±10 %", format!("{close} of {}", errors.len())), ("bias", text::signed_percent(bias))];
+    if let Some(layers) = scene.lab.layer_mape() {
+        parts.insert(1, ("MAPE", format!("{:.1} %", layers * 100.0)));
+    }
+    if let Some(blocks) = scene.lab.block_mape() {
         parts.push(("blocks MAPE", format!("{:.1} %", blocks * 100.0)));
     }
     let mut line = Line::default();
@@ -238,28 +239,9 @@ fn draw_fit(scene: &Scene, area: Rect, buf: &mut Buffer) {
         line.push_span(Span::styled(format!("{value}    "), theme.strong()));
     }
     let free = rows.iter().filter(|row| row.predicted == Some(0.0) && row.measured.is_some()).count();
-    if free > 0 {
-        line.push_span(Span::styled(
-            format!("{free} without multiply-accumulates count as free"),
-            theme.dim(),
-        ));
+    let remark = format!("{free} without MACs taken as free");
+    if free > 0 && line.width() + remark.len() <= usize::from(inner.width) {
+        line.push_span(Span::styled(remark, theme.dim()));
     }
     panel::write([line], inner, buf);
-}
-
-/// Mean of |predicted − measured| ÷ measured over blocks on workers.
-fn block_mape(rows: &[Row]) -> Option<f64> {
-    let mut sums: std::collections::BTreeMap<(u32, WorkerId), (f64, f64)> = std::collections::BTreeMap::new();
-    for row in rows {
-        let (Some(predicted), Some(measured)) = (row.predicted, row.measured) else { continue };
-        let sum = sums.entry((row.block, row.worker)).or_default();
-        sum.0 += predicted;
-        sum.1 += measured;
-    }
-    let errors: Vec<f64> = sums
-        .values()
-        .filter(|sum| sum.1 > 0.0)
-        .map(|(predicted, measured)| (predicted / measured - 1.0).abs())
-        .collect();
-    (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
 }

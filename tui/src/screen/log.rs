@@ -113,7 +113,7 @@ fn draw_commands(scene: &Scene, area: Rect, buf: &mut Buffer) {
         table::right("predicted", 9, 1),
         table::right("measured", 9, 1),
     ];
-    let fitted = table::Fitted::new(&columns, inner.width);
+    let fitted = table::Fitted::new(&columns, table::GAP, inner.width);
     fitted.head(inner, theme.dim(), buf);
     for (offset, command) in scene.lab.commands.iter().rev().take(usize::from(inner.height) - 1).enumerate() {
         let row = Rect { y: inner.y + 1 + offset as u16, height: 1, ..inner };

@@ -14,6 +14,7 @@ mod notice;
 mod overview;
 mod panel;
 mod partition;
+mod preview;
 mod proposal;
 mod replay_bar;
 mod request;
@@ -41,13 +42,14 @@ use ratatui::{Frame, Terminal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub use request::{PlaybackRequest, Request, SpeedChange, refuse};
+pub use request::{PlaybackRequest, Request, SpeedChange};
 pub use ui::View;
 
 use crate::keys::Scope;
 use crate::stage::{Shown, Stage};
 use crate::terminal;
 use crate::theme::Theme;
+use request::refuse;
 use ui::{Hits, Ui};
 
 /// The shortest time between two drawings.
@@ -118,10 +120,20 @@ where
     tokio::pin!(ending);
     loop {
         tokio::select! {
+            // Drawing comes before input, so that no flood of events can keep it from happening.
             biased;
             () = &mut ending => break,
+            () = tokio::time::sleep_until(next_frame), if stale => {
+                changes.mark_unchanged();
+                terminal.draw(|frame| draw(frame, &stage.look(), &mut ui, options.theme))?;
+                next_frame = Instant::now() + FRAME;
+                stale = false;
+            }
             event = events.next() => {
                 let Some(event) = event.transpose()? else { break };
+                if input::is_idle(&event) {
+                    continue;
+                }
                 stale = true;
                 let request = input::handle(&event, &mut ui, &stage.look());
                 let Some(request) = request else { continue };
@@ -133,17 +145,10 @@ where
                     break;
                 }
             }
-            () = tokio::time::sleep_until(next_frame), if stale => {
-                changes.mark_unchanged();
-                terminal.draw(|frame| draw(frame, &stage.look(), &mut ui, options.theme))?;
-                next_frame = Instant::now() + FRAME;
-                stale = false;
-            }
             changed = changes.changed() => {
                 if changed.is_err() {
                     break;
                 }
-                // A held drawing changes only in how far it is behind, which is told in seconds.
                 stale = true;
             }
         }

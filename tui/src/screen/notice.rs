@@ -2,24 +2,31 @@
 
 use collab_core::event::SpanKind;
 use collab_core::id::{Node, WorkerId};
-use collab_core::lab::{Lab, Phase};
+use collab_core::lab::{Lab, WorkerState};
+
+use crate::stage::Shown;
 
 /// A link this many times slower than the fastest one is worth a sentence.
 const SLOW_LINK: f64 = 4.0;
 /// So is waiting for more than this part of a run.
 const LONG_WAIT: f64 = 0.25;
 
-/// What matters most at the moment, and whose it is.
-pub(super) fn notice(lab: &Lab) -> Option<(WorkerId, String)> {
-    let lost = lab.workers.iter().find_map(|worker| match &worker.phase {
-        Phase::Lost { reason } => Some((worker.info.worker, format!("is lost: {reason}"))),
-        _ => None,
-    });
-    lost.or_else(|| refused(lab)).or_else(|| slow_link(lab)).or_else(|| long_wait(lab))
+/// What matters most at the moment, and whose it is. A lost worker says so in its own row.
+pub(super) fn notice(shown: &Shown, lab: &Lab) -> Option<(Option<WorkerId>, String)> {
+    let failed = shown.recording.as_ref().and_then(|recording| recording.failed.as_ref());
+    if let Some(reason) = failed {
+        return Some((None, format!("the session is no longer recorded: {reason}")));
+    }
+    let of_worker = refused(lab).or_else(|| slow_link(lab)).or_else(|| long_wait(lab));
+    of_worker.map(|(worker, sentence)| (Some(worker), sentence))
+}
+
+fn ready(lab: &Lab) -> impl Iterator<Item = &WorkerState> {
+    lab.workers.iter().filter(|worker| worker.is_ready())
 }
 
 fn refused(lab: &Lab) -> Option<(WorkerId, String)> {
-    let status = lab.workers.iter().filter_map(|worker| worker.status.as_ref());
+    let status = ready(lab).filter_map(|worker| worker.status.as_ref());
     let most = status.max_by_key(|status| status.refused)?;
     let times = if most.refused == 1 { "once".to_owned() } else { format!("{} times", most.refused) };
     (most.refused > 0)
@@ -29,7 +36,7 @@ fn refused(lab: &Lab) -> Option<(WorkerId, String)> {
 fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {
     let rate = |worker: WorkerId| lab.link(Node::Lab, Node::Worker(worker))?.rate_mbps;
     let rates: Vec<(WorkerId, f64)> =
-        lab.workers.iter().filter_map(|it| Some((it.info.worker, rate(it.info.worker)?))).collect();
+        ready(lab).filter_map(|it| Some((it.info.worker, rate(it.info.worker)?))).collect();
     let fastest = rates.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let slowest = rates.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let times = fastest.1 / slowest.1.max(1e-3);
@@ -46,7 +53,7 @@ fn wait_part(lab: &Lab, worker: WorkerId) -> Option<f64> {
 }
 
 fn long_wait(lab: &Lab) -> Option<(WorkerId, String)> {
-    let waits = lab.workers.iter().filter_map(|it| Some((it.info.worker, it.mean_wait()?)));
+    let waits = ready(lab).filter_map(|it| Some((it.info.worker, it.mean_wait()?)));
     let (worker, part) = waits.max_by(|a, b| a.1.total_cmp(&b.1))?;
     if part < LONG_WAIT {
         return None;

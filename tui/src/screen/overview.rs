@@ -16,7 +16,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits)
         starting::draw(scene, area, buf);
         return;
     }
-    let note = notice::notice(lab);
+    let note = notice::notice(scene.shown, lab);
     let wanted = 3 + lab.workers.len() as u16 + u16::from(note.is_some());
     let height = wanted.min(area.height.saturating_sub(LOWER));
     let [top, bottom] = area.layout(&Layout::vertical([Constraint::Length(height), Constraint::Min(0)]));
@@ -30,8 +30,10 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits)
     }
     if scene.ui.detail {
         worker_detail::draw(scene, right, buf);
-    } else if lab.offered().is_some() {
+    } else if lab.offered().is_some() && !lab.runs.recent.is_empty() {
         proposal::draw(scene, right, buf);
+    } else if lab.runs.recent.is_empty() && lab.answer.is_none() {
+        starting::draw_hints(scene, right, buf);
     } else {
         answer::draw(scene, right, buf);
     }

@@ -19,7 +19,7 @@ pub(super) struct Panel<'a> {
 impl<'a> Panel<'a> {
     /// With a title, bold.
     pub(super) fn new(theme: Theme, title: impl Into<String>) -> Self {
-        Self { title: Line::styled(title.into(), theme.strong()), ..Self::default() }
+        Self { title: Line::from(Span::styled(title.into(), theme.strong())), ..Self::default() }
     }
 
     /// Adds words to the title, in another style.
@@ -63,6 +63,8 @@ fn put(line: &Line, x: u16, y: u16, room: u16, buf: &mut Buffer) -> u16 {
     if line.width() == 0 || room < 3 {
         return 0;
     }
+    let wide = (line.width() as u16 + 2).min(room);
+    buf.set_style(Rect { x, y, width: wide, height: 1 }, Style::reset());
     let (end, _) = buf.set_span(x, y, &Span::raw(" "), 1);
     let (end, _) = buf.set_line(end, y, line, room - 2);
     let (end, _) = buf.set_span(end, y, &Span::raw(" "), 1);

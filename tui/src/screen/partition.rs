@@ -54,11 +54,11 @@ fn draw_ribbon(scene: &Scene, word: &str, proposal: &Proposal, area: Rect, buf: 
     let inner = panel.remark(time).foot(plan).draw(theme, area, buf);
     let Some(network) = &scene.lab.network else { return };
     let look = Look { is_hollow, is_mono: theme.depth == Depth::Mono, dim: theme.dim(), line: theme.line() };
-    ribbon::draw(&slabs(scene, network, proposal), look, inner, buf);
+    ribbon::draw(&slabs(scene, network, proposal, is_hollow), look, inner, buf);
 }
 
 /// The blocks, as wide as the square root of their work so that small ones stay legible.
-fn slabs(scene: &Scene, network: &Network, proposal: &Proposal) -> Vec<Slab> {
+fn slabs(scene: &Scene, network: &Network, proposal: &Proposal, is_hollow: bool) -> Vec<Slab> {
     let blocks = &proposal.plan.blocks;
     let slab = |(index, block): (usize, &collab_core::partition::Block)| {
         let span = block.span();
@@ -75,6 +75,11 @@ fn slabs(scene: &Scene, network: &Network, proposal: &Proposal) -> Vec<Slab> {
         let band = |worker: usize| Band {
             letter: WorkerId::at(worker).to_string(),
             style: scene.theme.worker(WorkerId::at(worker)),
+            area: if is_hollow {
+                scene.theme.worker(WorkerId::at(worker))
+            } else {
+                scene.theme.worker_area(WorkerId::at(worker))
+            },
             rows: block.rows(worker).len(),
         };
         let exchanged: u64 = proposal
@@ -90,7 +95,7 @@ fn slabs(scene: &Scene, network: &Network, proposal: &Proposal) -> Vec<Slab> {
             0 => "no halo".to_owned(),
             bytes => format!("halo {} →", text::bytes(bytes)),
         };
-        let title = format!("{name}  units {units}");
+        let title = format!("{name} · {units}");
         Slab {
             title,
             weight: (work.max(1) as f64).sqrt(),

@@ -30,11 +30,11 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     lines.extend(reason.map(|line| Line::styled(line, theme.dim())));
     lines.push(Line::from(vec![
         Span::styled("a", theme.accent()),
-        Span::styled(" accept   ", theme.dim()),
+        Span::styled(" accept  ", theme.dim()),
         Span::styled("x", theme.accent()),
-        Span::styled(" reject   ", theme.dim()),
+        Span::styled(" reject  ", theme.dim()),
         Span::styled("3", theme.accent()),
-        Span::styled(" side by side", theme.dim()),
+        Span::styled(" compare", theme.dim()),
     ]));
     let rest = panel::write(lines, inner, buf);
     if rest.height >= 7 && (lab.answer.is_some() || lab.before.is_some()) {
@@ -65,11 +65,17 @@ fn headline(scene: &Scene, new: &Proposal, now: Option<&Proposal>) -> Line<'stat
     ])
 }
 
-/// `now  #37   A 52  B 31  C 17 %   3 blocks   110.5 ms`.
+/// `now #37  ● 110.5 ms  A 52 B 31 C 17 %  3 blocks`.
 fn summary(scene: &Scene, word: &'static str, proposal: &Proposal, is_hollow: bool) -> Line<'static> {
     let theme = scene.theme;
-    let mut line =
-        Line::from(Span::styled(format!("  {word} {:<4}", proposal.partition.to_string()), theme.dim()));
+    let id = format!("{word} {:<4}", proposal.partition.to_string());
+    let measured = scene.lab.runs.quantile_ms(proposal.partition, 0.5).filter(|_| !is_hollow);
+    let time = match (measured, proposal.predicted_ms) {
+        (Some(ms), _) => format!("● {} ms", text::ms(ms)),
+        (None, Some(ms)) => format!("○ {} ms", text::ms(ms)),
+        (None, None) => "—".to_owned(),
+    };
+    let mut line = Line::from(vec![Span::styled(id, theme.dim()), Span::raw(format!("{time:<11}"))]);
     if let Some(network) = &scene.lab.network {
         let parts = shares(network, proposal);
         let shown = parts.len().min(4);
@@ -77,20 +83,13 @@ fn summary(scene: &Scene, word: &'static str, proposal: &Proposal, is_hollow: bo
             let worker = WorkerId::at(worker);
             let share = if *part > 0.0 { format!("{:.0}", part * 100.0) } else { "—".to_owned() };
             line.push_span(Span::styled(format!(" {worker}"), theme.worker(worker)));
-            line.push_span(Span::raw(format!(" {share} ")));
+            line.push_span(Span::raw(format!(" {share}")));
         }
-        line.push_span(Span::raw(if parts.len() > shown { "… %" } else { "%" }));
+        line.push_span(Span::raw(if parts.len() > shown { " … %" } else { " %" }));
     }
     let blocks = proposal.plan.blocks.len();
     let plural = if blocks == 1 { "block" } else { "blocks" };
     line.push_span(Span::styled(format!("   {blocks} {plural}"), theme.dim()));
-    let measured = scene.lab.runs.quantile_ms(proposal.partition, 0.5).filter(|_| !is_hollow);
-    let time = match (measured, proposal.predicted_ms) {
-        (Some(ms), _) => format!("  ●{} ms", text::ms(ms)),
-        (None, Some(ms)) => format!("  ○{} ms", text::ms(ms)),
-        (None, None) => String::new(),
-    };
-    line.push_span(Span::raw(time));
     line
 }
 

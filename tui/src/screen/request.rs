@@ -51,7 +51,10 @@ pub enum SpeedChange {
 /// The sentence that refuses `request`, if it must be refused. Nothing else on the screen refuses.
 pub fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
     match request {
-        Request::Verb(verb) if verb.changes_the_lab() && shown.playback.is_some() => {
+        Request::Verb(Verb::Mark { .. }) if shown.playback.is_some() => {
+            Some("this is a replay: moments are named while a session runs")
+        }
+        Request::Verb(_) if shown.playback.is_some() => {
             Some("this is a replay: what happened cannot be changed")
         }
         Request::Verb(verb) if verb.changes_the_lab() && shown.lab.session.read_only => {

@@ -6,7 +6,21 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::panel::{self, Panel};
-use super::{Scene, text};
+use super::{Scene, View, text};
+use crate::keys::{Action, KEYMAP};
+
+/// What a newcomer tries first.
+const HINTS: [Action; 9] = [
+    Action::View(View::Overview),
+    Action::Enter,
+    Action::Throttle,
+    Action::Unthrottle,
+    Action::Edit,
+    Action::Undo,
+    Action::Verify,
+    Action::Toggle,
+    Action::Help,
+];
 
 /// A step on the way to the first run.
 struct Step {
@@ -44,6 +58,24 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
         }
     }
     panel::write(lines, inner, buf);
+}
+
+/// What there will be to try, from the keymap.
+pub(super) fn draw_hints(scene: &Scene, area: Rect, buf: &mut Buffer) {
+    let theme = scene.theme;
+    let inner = Panel::new(theme, "To try once it runs").draw(theme, area, buf);
+    let scope = scene.mode();
+    let hints = KEYMAP.iter().filter(|binding| {
+        let is_typical = HINTS.contains(&binding.action) && !binding.words.is_empty();
+        is_typical && binding.scope.holds_in(scope)
+    });
+    let lines = hints.map(|binding| {
+        Line::from(vec![
+            Span::styled(format!("{:>7}  ", binding.keys()), theme.accent()),
+            Span::styled(binding.words, theme.dim()),
+        ])
+    });
+    panel::write([Line::default()].into_iter().chain(lines), inner, buf);
 }
 
 fn steps(lab: &Lab) -> Vec<Step> {

@@ -30,7 +30,7 @@ pub(super) fn ms(value: f64) -> String {
 
 /// A fraction as whole percent, `—` if unknown.
 pub(super) fn percent(part: Option<f64>) -> String {
-    part.map_or_else(|| "—".to_owned(), |part| format!("{:.0} %", part * 100.0))
+    part.map_or_else(|| "—".to_owned(), |part| format!("{:.0} %", (part * 100.0).round() + 0.0))
 }
 
 /// A fraction as signed percent with a true minus.
@@ -113,6 +113,15 @@ pub(super) fn shorten(text: &str, cells: usize) -> String {
     short
 }
 
+/// The same with the beginning cut off: of long names the end tells most.
+pub(super) fn shorten_front(text: &str, cells: usize) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    let reversed: String = text.chars().rev().collect();
+    shorten(&reversed, cells).chars().rev().collect()
+}
+
 /// `text` in lines of at most `cells` cells, broken between words.
 pub(super) fn wrap(text: &str, cells: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -155,6 +164,7 @@ mod tests {
         assert_eq!(shorten("efficientnet", 6), "effic…");
         assert_eq!(shorten("网络网络", 5), "网络…");
         assert_eq!(shorten("ab", 0), "");
+        assert_eq!(shorten_front("blocks.0.expand", 9), "….expand".replace("….", "…0."));
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
         table::left("", 8, 2),
         table::growing("partition", 12, 1),
     ];
-    let fitted = Fitted::new(&columns, rest.width);
+    let fitted = Fitted::new(&columns, table::GAP, rest.width);
     fitted.head(rest, theme.dim(), buf);
     let slowest = candidates
         .iter()
@@ -66,8 +66,7 @@ fn cells(scene: &Scene, candidate: &Proposal, slowest: f64, fitted: &Fitted) -> 
     let measured = lab.runs.quantile_ms(candidate.partition, 0.5);
     let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), text::ms);
     let length = time(lab, candidate) / slowest.max(1e-9);
-    let drawn = bar::smooth(if length.is_finite() { length } else { 0.0 }, 24);
-    let drawn = if measured.is_none() { drawn.replace(|glyph: char| glyph != ' ', "░") } else { drawn };
+    let drawn = bar::thin(if length.is_finite() { length } else { 0.0 }, 24, measured.is_none());
     let plan = text::shorten(&candidate.plan.to_string(), fitted.width(6).unwrap_or(0));
     vec![
         Line::from(vec![

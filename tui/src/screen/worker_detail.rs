@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::panel::{self, Panel};
-use super::{Scene, text, workers};
+use super::{Scene, text};
 
 /// Draws it.
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
@@ -45,21 +45,22 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
         facts.push(("emulates", format!("{}, ×{} slower, {shape}", emulation.name, emulation.slowdown)));
     }
     let cores = if host.cores == 1 { "1 core".to_owned() } else { format!("{} cores", host.cores) };
-    facts.push(("device", format!("{}, {cores}, {}", host.cpu, host.isa)));
+    facts.push(("device", format!("{}, {cores}, {}", host.cpu, text::bytes(host.memory))));
+    facts.push(("vectors", host.isa.clone()));
     let limit = info
         .memory_limit
-        .map_or_else(|| "no limit".to_owned(), |limit| format!("limit {}", text::bytes(limit)));
+        .map_or_else(|| "no limit".to_owned(), |limit| format!("{} allowed", text::bytes(limit)));
     let used = worker
         .status
         .as_ref()
         .map_or_else(String::new, |status| format!("{} used, ", text::bytes(status.memory)));
-    facts.push(("memory", format!("{used}{limit}, {} in all", text::bytes(host.memory))));
+    facts.push(("memory", format!("{used}{limit}")));
     facts.push(("system", host.os.clone()));
     if let Some(single) = worker.single_ms {
         facts.push(("alone", format!("{} ms for the whole network", text::ms(single))));
     }
-    if let Some(error) = workers::error(scene.lab, info.worker) {
-        facts.push(("predicted", format!("its layers within ±{:.1} % of measured", error * 100.0)));
+    if let Some(error) = scene.lab.worker_mape(scene.ui.worker) {
+        facts.push(("predicted", format!("its blocks ±{:.1} % of measured", error * 100.0)));
     }
     facts
 }

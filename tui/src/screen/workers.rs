@@ -2,7 +2,7 @@
 
 use collab_core::event::LinkShape;
 use collab_core::id::{Node, WorkerId};
-use collab_core::lab::{Lab, Phase, WorkerState};
+use collab_core::lab::{Phase, WorkerState};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -36,7 +36,7 @@ fn columns(is_wide: bool) -> [Column; 9] {
 /// Draws it with the sentence that says where to look.
 pub(super) fn draw(
     scene: &Scene,
-    note: Option<(WorkerId, String)>,
+    note: Option<(Option<WorkerId>, String)>,
     area: Rect,
     buf: &mut Buffer,
     hits: &mut Hits,
@@ -49,7 +49,7 @@ pub(super) fn draw(
         panel = panel.with("≈ emulated", theme.dim());
     }
     let inner = panel.draw(theme, area, buf);
-    let fitted = Fitted::new(&columns(area.width >= WIDE), inner.width);
+    let fitted = Fitted::new(&columns(area.width >= WIDE), table::GAP, inner.width);
     fitted.head(Rect { height: 1, ..inner }, theme.dim(), buf);
     let notes = u16::from(note.is_some());
     let page = usize::from(inner.height.saturating_sub(1 + notes));
@@ -71,11 +71,11 @@ pub(super) fn draw(
     if let Some((worker, sentence)) = note
         && inner.height > 1
     {
-        let line = Line::from(vec![
-            Span::styled("  ▲ ", theme.warning()),
-            Span::styled(format!("{worker}"), theme.worker(worker)),
-            Span::styled(format!("  {sentence}"), theme.text()),
-        ]);
+        let mut line = Line::from(Span::styled("  ▲ ", theme.warning()));
+        if let Some(worker) = worker {
+            line.push_span(Span::styled(format!("{worker}  "), theme.worker(worker)));
+        }
+        line.push_span(Span::styled(sentence, theme.text()));
         buf.set_line(inner.x, inner.bottom() - 1, &line, inner.width);
     }
 }
@@ -116,7 +116,7 @@ fn draw_worker(
         Span::raw(format!("{:>6}", text::percent(worker.mean_busy()))),
     ]));
     cells.push(Line::raw(text::percent(worker.mean_wait())));
-    cells.push(match error(scene.lab, worker.info.worker) {
+    cells.push(match scene.lab.worker_mape(index) {
         Some(error) => Line::raw(format!("±{:.1} %", error * 100.0)),
         None => Line::styled("—", theme.dim()),
     });
@@ -191,18 +191,4 @@ fn throttle(scene: &Scene, worker: &WorkerState, cells: usize) -> Line<'static> 
         Span::styled(rest, scene.theme.line()),
         Span::raw(format!("{sign}{:>4.0} %", throttle.asked)),
     ])
-}
-
-/// How far predicted layers are off on a worker: sum of |predicted − measured| over sum of measured.
-pub(super) fn error(lab: &Lab, worker: WorkerId) -> Option<f64> {
-    let of_it = lab.layers.iter().filter(|layer| layer.worker == worker);
-    let (mut off, mut all) = (0.0, 0.0);
-    for layer in of_it {
-        let (Some(predicted), Some(measured)) = (layer.predicted_ms, layer.measured.median()) else {
-            continue;
-        };
-        off += (predicted - measured).abs();
-        all += measured;
-    }
-    (all > 0.0).then(|| off / all)
 }

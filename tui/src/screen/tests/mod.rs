@@ -1,1 +1,7 @@
-//! Placeholder
+//! What is drawn and asked for, from real folded stories.
+
+mod desk;
+mod driving;
+mod keys;
+mod pictures;
+mod story;

@@ -1,9 +1,9 @@
-//! Horizontal bars: a share, a share being changed, and a deviation to either side.
+//! Horizontal bars: thick, thin, being changed, and deviating to either side.
 
 /// Eighths of a cell, from the left.
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
-/// A bar of `cells` cells filled to `part` (0…1) with eighths of a cell; the rest is dots.
+/// A bar of `cells` cells filled to `part` (0…1) with eighths of a cell; the rest is blank.
 pub(in crate::screen) fn smooth(part: f64, cells: usize) -> String {
     let eighths = (part.clamp(0.0, 1.0) * cells as f64 * 8.0).round() as usize;
     let mut bar = "█".repeat(eighths / 8);
@@ -15,25 +15,33 @@ pub(in crate::screen) fn smooth(part: f64, cells: usize) -> String {
     bar
 }
 
-/// A share as it is (`now`) and as it is asked for (`asked`), both 0…1: `█` where both agree, `░` where it
+/// A share as it is (`now`) and as it is asked for (`asked`), both 0…1: `▇` (a gap keeps rows apart) where both agree, `░` where it
 /// is yet to change, `·` where there is nothing. Returned as (solid, hollow, rest).
 pub(in crate::screen) fn asked(now: f64, asked: f64, cells: usize) -> (String, String, String) {
     let at = |part: f64| (part.clamp(0.0, 1.0) * cells as f64).round() as usize;
     let (low, high) = (at(now.min(asked)), at(now.max(asked)));
-    ("█".repeat(low), "░".repeat(high - low), "·".repeat(cells - high))
+    ("▇".repeat(low), "░".repeat(high - low), "·".repeat(cells - high))
+}
+
+/// A thin bar of `cells` cells drawn to `part` (0…1) in half cells.
+pub(in crate::screen) fn thin(part: f64, cells: usize, is_hollow: bool) -> String {
+    let halves = (part.clamp(0.0, 1.0) * cells as f64 * 2.0).round() as usize;
+    let (full, end) = if is_hollow { ("┄", "") } else { ("━", "╸") };
+    let mut bar = full.repeat(halves / 2);
+    bar.push_str(if halves.is_multiple_of(2) { "" } else { end });
+    let taken = bar.chars().count();
+    bar.push_str(&" ".repeat(cells.saturating_sub(taken)));
+    bar
 }
 
 /// A deviation (−1…1 is the full width) to the left or the right of a line: `half` cells on each side.
 pub(in crate::screen) fn deviation(value: f64, half: usize) -> String {
-    let size = (value.abs().min(1.0) * half as f64 * 2.0).round() as usize;
-    let (full, has_half) = (size / 2, size % 2 == 1);
-    let empty = half - full - usize::from(has_half);
+    let empty = " ".repeat(half);
     if value < 0.0 {
-        let tip = if has_half { "▐" } else { "" };
-        format!("{}{tip}{}│{}", " ".repeat(empty), "█".repeat(full), " ".repeat(half))
+        let mirrored: String = thin(-value, half, false).chars().rev().collect();
+        format!("{}│{empty}", mirrored.replace('╸', "╺"))
     } else {
-        let tip = if has_half { "▌" } else { "" };
-        format!("{}│{}{tip}{}", " ".repeat(half), "█".repeat(full), " ".repeat(empty))
+        format!("{empty}│{}", thin(value, half, false))
     }
 }
 
@@ -52,16 +60,17 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_hollow_until_it_is_so() {
         let parts = |now, wanted| asked(now, wanted, 5);
-        assert_eq!(parts(1.0, 0.6), ("███".into(), "░░".into(), String::new()));
-        assert_eq!(parts(0.6, 1.0), ("███".into(), "░░".into(), String::new()));
-        assert_eq!(parts(0.6, 0.6), ("███".into(), String::new(), "··".into()));
+        assert_eq!(parts(1.0, 0.6), ("▇▇▇".into(), "░░".into(), String::new()));
+        assert_eq!(parts(0.6, 1.0), ("▇▇▇".into(), "░░".into(), String::new()));
+        assert_eq!(parts(0.6, 0.6), ("▇▇▇".into(), String::new(), "··".into()));
     }
 
     #[test]
     fn a_deviation_grows_from_the_middle_and_stays_in_its_cells() {
-        assert_eq!(deviation(-0.5, 4), "  ██│    ");
-        assert_eq!(deviation(0.125, 4), "    │▌   ");
-        assert_eq!(deviation(9.0, 4), "    │████");
+        assert_eq!(deviation(-0.5, 4), "  ━━│    ");
+        assert_eq!(deviation(-0.625, 4), " ╺━━│    ");
+        assert_eq!(deviation(0.125, 4), "    │╸   ");
+        assert_eq!(deviation(9.0, 4), "    │━━━━");
         assert_eq!(deviation(0.0, 4), "    │    ");
     }
 }

@@ -10,6 +10,9 @@ use crate::theme::Theme;
 /// From dark to light.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
+/// What boxes are drawn with.
+const OUTLINE: [u8; 3] = [255, 235, 60];
+
 /// Pixels as they will be drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Grid {
@@ -49,7 +52,8 @@ pub(in crate::screen) fn draw(
             match (theme.pixel(upper), theme.pixel(lower)) {
                 (Some(upper), Some(lower)) => cell.set_char('▀').set_style(Style::new().fg(upper).bg(lower)),
                 _ => {
-                    let light = (luminance(upper) + luminance(lower)) / 2.0;
+                    let is_outline = upper == OUTLINE || lower == OUTLINE;
+                    let light = if is_outline { 1.0 } else { (luminance(upper) + luminance(lower)) / 2.0 };
                     cell.set_char(SHADES[(light * 4.999) as usize])
                 }
             };
@@ -96,14 +100,13 @@ impl Grid {
         let at = |part: f64, size: usize| ((part.clamp(0.0, 1.0) * size as f64) as usize).min(size - 1);
         let (left, right) = (at(found.x, self.width), at(found.x + found.width, self.width));
         let (top, bottom) = (at(found.y, self.height), at(found.y + found.height, self.height));
-        let bright = [255, 235, 60];
         for x in left..=right {
-            self.pixels[top * self.width + x] = bright;
-            self.pixels[bottom * self.width + x] = bright;
+            self.pixels[top * self.width + x] = OUTLINE;
+            self.pixels[bottom * self.width + x] = OUTLINE;
         }
         for y in top..=bottom {
-            self.pixels[y * self.width + left] = bright;
-            self.pixels[y * self.width + right] = bright;
+            self.pixels[y * self.width + left] = OUTLINE;
+            self.pixels[y * self.width + right] = OUTLINE;
         }
     }
 }

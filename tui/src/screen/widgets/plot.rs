@@ -55,7 +55,9 @@ impl Plot {
         for (index, &dots) in self.cells.iter().enumerate().filter(|(_, dots)| **dots != 0) {
             let (x, y) = (index % self.width, index / self.width);
             let character = char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' ');
-            buf[(area.x + x as u16, area.y + y as u16)].set_char(character).set_style(style);
+            let cell = &mut buf[(area.x + x as u16, area.y + y as u16)];
+            cell.reset();
+            cell.set_char(character).set_style(style);
         }
     }
 }

@@ -11,8 +11,10 @@ use crate::screen::text;
 pub(in crate::screen) struct Band {
     /// The worker's letter.
     pub(in crate::screen) letter: String,
-    /// Its colour.
+    /// Its colour, for words.
     pub(in crate::screen) style: Style,
+    /// Its colour, for areas.
+    pub(in crate::screen) area: Style,
     /// Rows it owns.
     pub(in crate::screen) rows: u32,
 }
@@ -92,10 +94,11 @@ fn bands(bands: &[Band], look: Look, area: Rect, buf: &mut Buffer) {
         };
         let cells = usize::from(area.width);
         for row in y..y + height {
-            buf.set_stringn(area.x, row, fill.repeat(cells), cells, band.style);
+            buf.set_stringn(area.x, row, fill.repeat(cells), cells, band.area);
         }
         if !look.is_mono {
-            let long = format!(" {letter} {} ", band.rows);
+            let long =
+                if owned.len() == 1 { format!(" {letter} ") } else { format!(" {letter} {} ", band.rows) };
             let label = if text::width(&long) <= cells { long } else { letter };
             let start = area.x + area.width.saturating_sub(text::width(&label) as u16) / 2;
             buf.set_stringn(start, y + height / 2, label, cells, band.style);
@@ -146,7 +149,12 @@ mod tests {
 
     #[test]
     fn a_band_too_narrow_for_its_number_still_has_its_letter() {
-        let band = |letter: &str, rows| Band { letter: letter.to_owned(), style: Style::new(), rows };
+        let band = |letter: &str, rows| Band {
+            letter: letter.to_owned(),
+            style: Style::new(),
+            area: Style::new(),
+            rows,
+        };
         let slab = Slab {
             title: "1".into(),
             weight: 1.0,

@@ -5,8 +5,8 @@ use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-/// Cells between two columns.
-const GAP: u16 = 2;
+/// Cells between two columns where there is room.
+pub(in crate::screen) const GAP: u16 = 2;
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +41,12 @@ pub(in crate::screen) struct Fitted {
 }
 
 impl Fitted {
-    /// Fits `columns` into `width` cells.
-    pub(in crate::screen) fn new(columns: &[Column], width: u16) -> Self {
+    /// Fits `columns` into `width` cells, `gap` cells between them.
+    pub(in crate::screen) fn new(columns: &[Column], gap: u16, width: u16) -> Self {
         let mut kept: Vec<usize> = (0..columns.len()).collect();
         let total = |kept: &[usize]| {
             let wide: u16 = kept.iter().map(|&at| columns[at].width).sum();
-            wide + GAP * (kept.len() as u16).saturating_sub(1)
+            wide + gap * (kept.len() as u16).saturating_sub(1)
         };
         while total(&kept) > width {
             let Some(&worst) = kept.iter().rev().max_by_key(|&&at| columns[at].rank) else { break };
@@ -71,7 +71,7 @@ impl Fitted {
                 wide += more;
             }
             places.push((at, offset, wide));
-            offset += wide + GAP;
+            offset += wide + gap;
         }
         Self { columns: columns.to_vec(), places }
     }
@@ -137,14 +137,14 @@ mod tests {
     #[test]
     fn what_matters_least_goes_first_and_the_growing_column_takes_the_rest() {
         let shown = |width| {
-            let fitted = Fitted::new(&COLUMNS, width);
+            let fitted = Fitted::new(&COLUMNS, GAP, width);
             fitted.places.iter().map(|(at, ..)| *at).collect::<Vec<_>>()
         };
         assert_eq!(shown(26), [0, 1, 2, 3]);
         assert_eq!(shown(25), [0, 1, 2]);
         assert_eq!(shown(15), [0, 2]);
         assert_eq!(shown(3), [0]);
-        assert_eq!(Fitted::new(&COLUMNS, 30).width(2), Some(9));
+        assert_eq!(Fitted::new(&COLUMNS, GAP, 30).width(2), Some(9));
     }
 
     #[test]

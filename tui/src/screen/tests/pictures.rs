@@ -1,0 +1,171 @@
+//! Snapshots of every view at both sizes, and laws that hold for all of them.
+
+use collab_core::command::{Settled, Verb};
+use collab_core::event::{Answer, What};
+use collab_core::id::WorkerId;
+use crossterm::event::KeyCode;
+use ratatui::style::{Color, Modifier};
+
+use super::desk::Desk;
+use super::story::{self, Story};
+
+const LARGE: (u16, u16) = (120, 35);
+const SMALL: (u16, u16) = (80, 24);
+
+fn snapshot(name: &str, desk: &Desk) {
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!(name, desk.text());
+    });
+}
+
+#[test]
+fn every_view_at_both_sizes() {
+    let mut story = story::demo();
+    story.propose("0-2:90,52,0/3-6:100,42,0");
+    for (size, word) in [(LARGE, "large"), (SMALL, "small")] {
+        for (key, view) in ('1'..='5').zip(["overview", "layers", "partition", "training", "log"]) {
+            let mut desk = Desk::new(&story.lab, size);
+            desk.press(KeyCode::Char(key));
+            snapshot(&format!("{view}-{word}"), &desk);
+        }
+    }
+}
+
+#[test]
+fn an_enlarged_picture_stands_beside_its_original() {
+    let story = story::demo();
+    snapshot("picture-large", &Desk::new(&story.lab, LARGE));
+    snapshot("picture-small", &Desk::new(&story.lab, SMALL));
+}
+
+#[test]
+fn classes_have_bars_and_layers_without_arithmetic_count_as_free() {
+    let story = story::classes();
+    snapshot("classes-large", &Desk::new(&story.lab, LARGE));
+    snapshot("classes-small", &Desk::new(&story.lab, SMALL));
+    let mut desk = Desk::new(&story.lab, LARGE);
+    desk.press(KeyCode::Char('2'));
+    snapshot("classes-layers", &desk);
+    desk.press(KeyCode::Char('3'));
+    snapshot("classes-partition", &desk);
+}
+
+#[test]
+fn a_lost_worker_says_why_in_its_own_row() {
+    let desk = Desk::new(&story::lost().lab, LARGE).mono();
+    snapshot("lost-mono", &desk);
+    assert!(desk.text().contains("✗  lost: no heartbeat for 1 s"));
+    assert!(desk.text().contains("▲ 2/3 workers"));
+}
+
+#[test]
+fn the_start_shows_what_is_being_waited_for() {
+    let mut story = Story::new();
+    snapshot("starting-nothing", &Desk::new(&story.lab, SMALL));
+    story.connect(story::enlarging(), 3);
+    story.tell(What::WorkerReady { worker: WorkerId(0) });
+    story.tell(What::WorkerLoading { worker: WorkerId(1), done: 1_300_000, total: 2_200_000 });
+    snapshot("starting-loading", &Desk::new(&story.lab, LARGE));
+}
+
+#[test]
+fn one_worker_and_eight_workers_fit() {
+    let mut one = Story::new();
+    one.connect(story::enlarging(), 1).ready().switch("best-single").run(20);
+    one.answer(Answer::Values { count: 121_104, min: -0.1, max: 1.02 });
+    snapshot("one-worker", &Desk::new(&one.lab, SMALL));
+    let mut eight = Story::new();
+    eight.connect(story::enlarging(), 8).ready().switch("proportional").run(40);
+    snapshot("eight-workers", &Desk::new(&eight.lab, SMALL));
+}
+
+#[test]
+fn a_replay_has_its_bar_and_greys_what_cannot_be_done() {
+    let mut desk = Desk::replaying(&story::demo().lab, LARGE);
+    snapshot("replay", &desk);
+    desk.press(KeyCode::Char('?'));
+    assert!(desk.text().contains("recovered"), "the bar stays under the help");
+    desk.press(KeyCode::End);
+    assert!(desk.text().contains("live, not now"));
+}
+
+#[test]
+fn the_help_lists_the_keymap() {
+    let mut desk = Desk::new(&story::demo().lab, LARGE);
+    desk.press(KeyCode::Char('?'));
+    snapshot("help-large", &desk);
+    let mut desk = Desk::new(&story::demo().lab, SMALL);
+    desk.press(KeyCode::F(1)).press(KeyCode::End);
+    snapshot("help-small-end", &desk);
+}
+
+#[test]
+fn a_workers_details_take_the_right_panel() {
+    let mut desk = Desk::new(&story::demo().lab, LARGE);
+    desk.press(KeyCode::Down).press(KeyCode::Enter);
+    snapshot("details", &desk);
+    desk.press(KeyCode::Esc);
+    assert!(desk.text().contains("─ Answer"));
+}
+
+#[test]
+fn a_recording_that_failed_is_told_with_its_reason() {
+    let mut desk = Desk::new(&story::demo().lab, SMALL);
+    desk.shown.recording.as_mut().unwrap().failed = Some("no space left on device".to_owned());
+    desk.draw();
+    assert!(desk.text().contains("▲ not recorded"));
+    assert!(desk.text().contains("▲ the session is no longer recorded: no space left on device"));
+}
+
+#[test]
+fn a_command_is_hollow_until_its_worker_acknowledged_it() {
+    let mut story = story::demo();
+    let verb = Verb::Throttle { worker: WorkerId(0), percent: 40.0 };
+    let command = story.command(verb, "100 %", "40 %");
+    let row = |desk: &Desk| desk.text().lines().find(|line| line.contains("pi5-kitchen")).unwrap().to_owned();
+    let pending = row(&Desk::new(&story.lab, LARGE));
+    assert!(pending.contains("▇▇▇▇░░░░░░○  40 %"), "{pending}");
+    story.settle(command, Settled::Done);
+    let settled = row(&Desk::new(&story.lab, LARGE));
+    assert!(settled.contains("▇▇▇▇······   40 %"), "{settled}");
+}
+
+#[test]
+fn without_colours_nothing_is_coloured_and_the_selection_is_still_reversed() {
+    let mut story = story::demo();
+    story.propose("0-2:90,52,0/3-6:100,42,0");
+    for key in '1'..='5' {
+        let mut desk = Desk::new(&story.lab, LARGE).mono();
+        desk.press(KeyCode::Char(key)).press(KeyCode::Up);
+        let cells = desk.buffer().content();
+        assert!(cells.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset), "view {key}");
+        let is_list = matches!(key, '1' | '2' | '5');
+        let reversed = cells.iter().any(|cell| cell.modifier.contains(Modifier::REVERSED));
+        assert_eq!(reversed, is_list, "view {key}");
+    }
+}
+
+#[test]
+fn a_screen_too_small_says_so_in_one_line() {
+    let desk = Desk::new(&story::demo().lab, (60, 10));
+    let text = desk.text();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].contains("collab needs 80×24 cells, this screen has 60×10"));
+}
+
+#[test]
+fn nothing_panics_at_any_size() {
+    let stories = [Story::new(), story::demo(), story::classes(), story::lost()];
+    for story in &stories {
+        for size in
+            [(1, 1), (2, 200), (79, 24), (80, 24), (81, 25), (99, 40), (100, 24), (300, 24), (120, 100)]
+        {
+            for desk in [Desk::new(&story.lab, size), Desk::replaying(&story.lab, size).mono()] {
+                let mut desk = desk;
+                desk.type_text("12345?");
+                desk.press(KeyCode::Esc).type_text("1\n2/x");
+            }
+        }
+    }
+}
