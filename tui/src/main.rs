@@ -58,6 +58,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args.what).map(|()| ExitCode::SUCCESS),
         Command::Pair(args) => pair::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Worker { arguments } => Ok(collab_worker::main(arguments)),
+        Command::Worker { arguments } => Ok(collab_worker::program::run(arguments)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use collab_worker::Dialer;
+use collab_worker::client::Dialer;
 use collab_worker::keys::{Identity, KnownWorkers};
 
 use crate::cli::PairArgs;

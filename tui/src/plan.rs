@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use collab_core::event::{Emulation, LinkShape};
 use collab_core::plan::{PLANNERS, Problem, planner};
 use collab_core::predict::{RatePerWorker, link_cost};
-use collab_worker::emulation::parse_device;
+use collab_worker::emulation::preset;
 use serde::Serialize;
 
 use crate::cli::PlanArgs;
@@ -30,7 +30,7 @@ struct Row<'a> {
 /// Prints one line for each planner.
 pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let devices: Vec<Emulation> =
-        args.devices.iter().map(|name| parse_device(name)).collect::<Result<_, _>>()?;
+        args.devices.iter().map(|name| preset(name)).collect::<Result<_, _>>()?;
     let loaded = lab::load(&args.model, 7, None)?;
     let network = loaded.model.network();
     let link = |device: &Emulation| args.link.map_or(device.link, crate::cli::LinkPreset::shape);

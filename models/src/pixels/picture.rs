@@ -62,6 +62,14 @@ pub enum PictureError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("{name} cannot be written: {source}")]
+    Unwritable {
+        /// Its path.
+        name: String,
+        /// Why.
+        source: image::ImageError,
+    },
     /// The file is too large.
     #[error("{name} has {found} bytes: pictures of at most {MAX_FILE} bytes are read")]
     TooLarge {
@@ -108,6 +116,15 @@ impl Picture {
             return Err(PictureError::TooLarge { name, found });
         }
         Self::decode(&std::fs::read(path).map_err(unreadable)?, &name)
+    }
+
+    /// Writes it as a PNG file.
+    ///
+    /// # Errors
+    /// [`PictureError::Unwritable`].
+    pub fn write_png(&self, path: &Path) -> Result<(), PictureError> {
+        let written = self.rgb_image().save_with_format(path, image::ImageFormat::Png);
+        written.map_err(|source| PictureError::Unwritable { name: path.display().to_string(), source })
     }
 
     /// Reads the bytes of a PNG or JPEG file; `name` is for the sentence if they are none.

@@ -15,7 +15,7 @@ use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::RowsHeader;
 use collab_models::{Map, Model};
-use collab_worker::{FromWorker, Pong};
+use collab_worker::client::{FromWorker, Pong};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 

@@ -10,7 +10,7 @@ use collab_core::lab::LinkState;
 use collab_core::partition::Partition;
 use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
 use collab_worker::keys::Identity;
-use collab_worker::{Dialer, FromWorker, Pong, WorkerLink};
+use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::mpsc;

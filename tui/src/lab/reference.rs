@@ -64,7 +64,7 @@ pub fn compute(model: &Model, frame: &Frame) -> anyhow::Result<Vec<f32>> {
     let mut input = Map::zeros(cut, Rows::all(cut.rows));
     frame.fill(network, &mut input)?;
     let mut whole = model.whole().context("the whole network cannot be prepared")?;
-    let mut times = LayerTimes::default();
+    let mut times = LayerTimes::new(network);
     let output = whole.run(input, &mut || std::time::Duration::ZERO, &mut times)?;
     Ok(output.values().to_vec())
 }
