@@ -1,1 +1,24 @@
-//! Placeholder.
+//! ONNX networks as collab sees them: loaded, cut into units, run by rows. The only crate that knows tract.
+//!
+//! - [`Model::load`] turns ONNX bytes into a [`collab_core::network::Network`] plus what runs it.
+//! - [`Model::strip`] prepares the rows of a block that one worker owns, [`Strip::run`] computes them.
+//!
+//! What a strip computes equals the same rows of the whole network bit for bit on like machines. Three things
+//! make it so, and must stay: every graph goes through one list of passes (`load`), how rows depend on rows is
+//! written once per operator (`rows`), and strips are wired from [`collab_core::network::Demand`], which
+//! is also what schedules are made of.
+
+mod graph;
+mod load;
+mod map;
+mod memory;
+mod packs;
+mod rows;
+mod run;
+mod strip;
+
+pub use load::{LoadError, LoadOptions, Model};
+pub use map::{Map, MapError};
+pub use memory::Memory;
+pub use run::LayerTimes;
+pub use strip::{Strip, StripError};
