@@ -29,8 +29,7 @@ struct Row<'a> {
 
 /// Prints one line for each planner.
 pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
-    let devices: Vec<Emulation> =
-        args.devices.iter().map(|name| preset(name)).collect::<Result<_, _>>()?;
+    let devices: Vec<Emulation> = args.devices.iter().map(|name| preset(name)).collect::<Result<_, _>>()?;
     let loaded = lab::load(&args.model, 7, None)?;
     let network = loaded.model.network();
     let link = |device: &Emulation| args.link.map_or(device.link, crate::cli::LinkPreset::shape);

@@ -106,7 +106,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(2) };
         }
     };
-    match serve(arguments, crate::engine::default_engine()) {
+    match serve(arguments, std::sync::Arc::new(crate::engine::Tract)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&mut std::io::stderr(), &format!("worker: {error:#}"));

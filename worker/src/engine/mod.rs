@@ -3,7 +3,7 @@
 //! The executor knows only these traits, so that it can be tested with a tiny engine whose arithmetic is
 //! plain to see.
 
-mod map;
+mod tract;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
 
-pub use map::{Map, MapError};
+pub use collab_models::{Map, MapError};
+pub use tract::Tract;
 
 /// Loads networks.
 pub trait Engine: Send + Sync + 'static {
@@ -42,18 +43,4 @@ pub trait Strip: Send + 'static {
         clock: &mut dyn FnMut() -> Duration,
         times: &mut [Duration],
     ) -> Result<Map, String>;
-}
-
-/// The engine that the program uses.
-pub(crate) fn default_engine() -> Arc<dyn Engine> {
-    Arc::new(Missing)
-}
-
-/// Until there is an engine: refuses every network.
-struct Missing;
-
-impl Engine for Missing {
-    fn load(&self, _: &[u8], _: &NetworkOptions) -> Result<Box<dyn Model>, String> {
-        Err("this build has no inference engine".to_owned())
-    }
 }

@@ -1,0 +1,82 @@
+//! From ONNX bytes to a [`Model`].
+//!
+//! The steps, in order: [`proto`] puts the file right, tract parses, types and simplifies it, [`prepare`]
+//! applies the passes that every graph of ours goes through, [`crate::graph`] cuts it into units and layers.
+//! Own operators replace the engine's in [`prepare::REWRITES`], before anything is cut.
+
+mod dequantize;
+mod error;
+mod prepare;
+mod proto;
+mod upsample;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use collab_core::id::NetworkId;
+use collab_core::network::{Network, Pixels};
+use tract_onnx::pb::ModelProto;
+
+pub use error::LoadError;
+pub(crate) use prepare::with_natural_strides;
+
+use crate::graph::Graph;
+use crate::packs::Packs;
+use crate::source::{self, Source};
+
+/// What a file does not say about its network.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// For people.
+    pub name: String,
+    /// How pictures are fed, if it starts from pictures.
+    pub pixels: Option<Pixels>,
+    /// The input's shape, batch 1, where the file leaves sizes open.
+    pub input_shape: Option<Vec<usize>>,
+}
+
+/// A network and what runs it. Clones share everything.
+#[derive(Clone)]
+pub struct Model {
+    pub(crate) network: Arc<Network>,
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) packs: Arc<Packs>,
+}
+
+impl Model {
+    /// Reads a network from the bytes of an ONNX file or of a recipe.
+    ///
+    /// # Errors
+    /// If the bytes are neither, or no convolutional network on pictures, or need an operator that is not
+    /// supported.
+    pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
+        let read = source::read(bytes).map_err(|error| LoadError::Source(error.to_string()));
+        let Source { id, proto } = read?;
+        Self::from_proto(proto, id, options)
+    }
+
+    /// Builds a network from a model that was decoded or generated; `id` is the SHA-256 of its bytes.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn from_proto(
+        mut proto: ModelProto,
+        id: NetworkId,
+        options: &LoadOptions,
+    ) -> Result<Self, LoadError> {
+        let shape = proto::repair(&mut proto, options.input_shape.as_deref())?;
+        // The engine asserts its way through damaged graphs; such a file must not end the program.
+        let graph = catch_unwind(AssertUnwindSafe(|| {
+            let model = prepare::prepare(proto, &shape)?;
+            Graph::new(&model, &shape).map_err(|error| LoadError::engine(&error))
+        }))
+        .unwrap_or_else(|_| Err(LoadError::Engine { reason: "the engine gave up on it".to_owned() }))?;
+        let network = graph.network(id, options, shape);
+        Ok(Self { network: Arc::new(network), graph: Arc::new(graph), packs: Arc::default() })
+    }
+
+    /// What a planner, a schedule and a screen must know of it.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+}

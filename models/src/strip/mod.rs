@@ -1,0 +1,352 @@
+//! Strips: some rows of a block, wired for the engine and run.
+//!
+//! A strip's graph is wired from [`Network::demand`], layer by layer: every layer computes the rows that the
+//! demand says, with its operators made for them by [`crate::rows`]. It then goes through the engine's
+//! code generation, and nothing else: simplifying it again could change what is fused.
+
+mod wiring;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use collab_core::network::{Cut, Demand, Network, Split};
+use collab_core::rows::Rows;
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::knobs::KnobScope;
+use tract_onnx::tract_core::optim::Optimizer;
+use tract_onnx::tract_core::plan;
+
+pub(crate) use wiring::Wiring;
+use wiring::layer_of;
+
+use crate::graph::{Graph, Source, cut};
+use crate::load::Model;
+use crate::map::Map;
+use crate::packs::SharePacks;
+use crate::rows::{Along, Part};
+use crate::run::LayerTimes;
+
+/// Why a strip cannot be prepared or run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StripError {
+    /// The block is not part of the network.
+    #[error("units {start}..{end} were asked for, the network has {units}")]
+    Units {
+        /// First unit.
+        start: usize,
+        /// One past the last.
+        end: usize,
+        /// Units there are.
+        units: usize,
+    },
+    /// The rows are not part of the block's output.
+    #[error("rows {rows} were asked for of a block whose output has {available}")]
+    Rows {
+        /// Rows asked for.
+        rows: Rows,
+        /// Rows there are.
+        available: u32,
+    },
+    /// The block can only be computed whole.
+    #[error("rows {rows} were asked for of a block that cannot be divided: {reason}")]
+    Whole {
+        /// Rows asked for.
+        rows: Rows,
+        /// Why not.
+        reason: String,
+    },
+    /// The input is not what the strip needs.
+    #[error(
+        "the strip reads rows {expected} of {expected_cut:?}, it was given rows {found} of {found_cut:?}"
+    )]
+    Input {
+        /// Rows it reads.
+        expected: Rows,
+        /// Of this tensor.
+        expected_cut: Cut,
+        /// Rows it was given.
+        found: Rows,
+        /// Of this tensor.
+        found_cut: Cut,
+    },
+    /// The engine refuses.
+    #[error("the engine cannot run this strip: {0}")]
+    Engine(String),
+}
+
+/// The form a tensor has inside the engine.
+#[derive(Clone, Debug)]
+struct Form {
+    cut: Cut,
+    rows: Rows,
+    shape: Vec<usize>,
+}
+
+/// Rows of a block, ready to run.
+#[derive(Debug)]
+pub struct Strip {
+    units: Range<usize>,
+    input: Form,
+    output: Form,
+    state: TypedSimpleState,
+    /// The layer of each of the engine's nodes.
+    layers: Vec<Option<u32>>,
+}
+
+impl Model {
+    /// Prepares rows `rows` of the output of the block `units`.
+    ///
+    /// # Errors
+    /// If there are no such units or rows, or the block cannot be divided.
+    pub fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Strip, StripError> {
+        check(&self.network, &units, rows)?;
+        let demand = self.network.demand(&units, rows);
+        self.prepare(units, &demand, rows).map_err(|error| StripError::Engine(format!("{error:#}")))
+    }
+
+    /// Prepares the whole network as it was loaded, nothing cut: what strips are compared with.
+    ///
+    /// # Errors
+    /// If the engine refuses.
+    pub fn whole(&self) -> Result<Strip, StripError> {
+        let engine = |error: TractError| StripError::Engine(format!("{error:#}"));
+        let (model, output) = uncut(&self.graph, &self.packs).map_err(engine)?;
+        let units = 0..self.network.units.len();
+        let input = form(self.graph.tensor(None), Rows::all(self.network.input.cut.rows));
+        self.ready(units, model, input, output).map_err(engine)
+    }
+
+    fn prepare(&self, units: Range<usize>, demand: &Demand, rows: Rows) -> TractResult<Strip> {
+        let layers = self.network.layers_of(&units);
+        let before = layers.start.checked_sub(1);
+        let input = form(self.graph.tensor(before), demand.input);
+        let output = form(self.graph.tensor(Some(layers.end - 1)), rows);
+        let model = wire(&self.graph, &self.packs, layers, demand, &input)?;
+        self.ready(units, model, input, output)
+    }
+
+    fn ready(
+        &self,
+        units: Range<usize>,
+        mut model: TypedModel,
+        input: Form,
+        output: Form,
+    ) -> TractResult<Strip> {
+        let mut passes = Optimizer::codegen();
+        let packed = passes.passes.iter().position(|pass| format!("{pass:?}") == "codegen");
+        passes.add_pass(packed.map_or(0, |at| at + 1), Box::new(SharePacks(self.packs.clone())));
+        // One way to convolve, whatever the size: wide maps would otherwise take another, and a slower one.
+        let knobs = KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "true")])?;
+        knobs.enter(|| passes.optimize(&mut model))?;
+        let layers = model.nodes().iter().map(|node| layer_of(&node.name)).collect();
+        let state = TypedSimplePlan::new(model)?.spawn()?;
+        Ok(Strip { units, input, output, state, layers })
+    }
+}
+
+fn check(network: &Network, units: &Range<usize>, rows: Rows) -> Result<(), StripError> {
+    let count = network.units.len();
+    if units.is_empty() || units.end > count {
+        return Err(StripError::Units { start: units.start, end: units.end, units: count });
+    }
+    let available = network.cut(units.end).rows;
+    if rows.is_empty() || rows.end > available {
+        return Err(StripError::Rows { rows, available });
+    }
+    if rows != Rows::all(available) {
+        for unit in &network.units[units.clone()] {
+            if let Split::Whole(reason) = &unit.split {
+                return Err(StripError::Whole { rows, reason: reason.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The form of rows `rows` of a tensor.
+fn form((shape, along): (&[usize], Along), rows: Rows) -> Form {
+    let cut = cut(shape, along);
+    let mut shape = shape.to_vec();
+    if let Some(axis) = along.axis() {
+        shape[axis] = rows.len() as usize;
+    }
+    Form { cut, rows, shape }
+}
+
+/// What is held of a step's output.
+type Held = Option<(OutletId, Rows)>;
+
+/// Wires the layers `layers` for what `demand` asks of each.
+fn wire(
+    graph: &Graph,
+    packs: &crate::packs::Packs,
+    layers: Range<usize>,
+    demand: &Demand,
+    input: &Form,
+) -> TractResult<TypedModel> {
+    let mut wiring = Wiring::new(packs);
+    let source = (wiring.source(&input.shape)?, demand.input);
+    let before = layers.start.checked_sub(1).and_then(|layer| graph.members[layer].last().copied());
+    let mut held: Vec<Held> = vec![None; graph.steps.len()];
+    if let Some(step) = before {
+        held[step] = Some(source);
+    }
+    let mut output = source.0;
+    for (layer, &rows) in layers.zip(&demand.layers) {
+        wiring.enter(layer);
+        let members = &graph.members[layer];
+        let wanted = within(graph, members, rows);
+        for (&member, &rows) in members.iter().zip(&wanted) {
+            let step = &graph.steps[member];
+            let mut parts = Vec::new();
+            for (place, origin) in step.sources.iter().enumerate() {
+                let (there, along) = match origin {
+                    Source::Konst(tensor) => {
+                        parts.push(Part::Konst(tensor));
+                        continue;
+                    }
+                    Source::Input => (Some(source), graph.input_along),
+                    Source::Step(from) => (held[*from], graph.steps[*from].split.along),
+                };
+                let (wire, there) =
+                    there.with_context(|| format!("`{}` reads what is not there", step.name))?;
+                let total = match origin {
+                    Source::Step(from) => cut(&graph.steps[*from].shape, along).rows,
+                    _ => input.cut.rows,
+                };
+                let need = step.split.needs[place].need(rows, total);
+                let wire = match along.axis() {
+                    Some(axis) => wiring.take(wire, axis, there, need)?,
+                    None => wire,
+                };
+                parts.push(Part::Held { wire, rows: need });
+            }
+            let (mut wire, made) = step.split.by.wire(&mut wiring, &parts, rows)?;
+            wire.slot = step.slot;
+            if let Some(axis) = step.split.along.axis() {
+                wire = wiring.take(wire, axis, made, rows)?;
+            }
+            held[member] = Some((wire, rows));
+            output = wire;
+        }
+    }
+    wiring.finish(output)
+}
+
+/// The rows that each member of a layer computes for rows `rows` of the layer's output.
+fn within(graph: &Graph, members: &[usize], rows: Rows) -> Vec<Rows> {
+    let mut wanted = vec![Rows::EMPTY; members.len()];
+    if let Some(last) = wanted.last_mut() {
+        *last = rows;
+    }
+    for place in (0..members.len()).rev() {
+        let step = &graph.steps[members[place]];
+        for (source, map) in step.sources.iter().zip(&step.split.needs) {
+            let Source::Step(from) = source else { continue };
+            if let Ok(inside) = members.binary_search(from) {
+                let total = cut(&graph.steps[*from].shape, graph.steps[*from].split.along).rows;
+                wanted[inside] = wanted[inside].hull(map.need(wanted[place], total));
+            }
+        }
+    }
+    wanted
+}
+
+/// Every step as it was loaded.
+fn uncut(graph: &Graph, packs: &crate::packs::Packs) -> TractResult<(TypedModel, Form)> {
+    let mut wiring = Wiring::new(packs);
+    let source = wiring.source(&graph.input)?;
+    let mut wires = vec![source; graph.steps.len()];
+    for (layer, members) in graph.members.iter().enumerate() {
+        wiring.enter(layer);
+        for &member in members {
+            let step = &graph.steps[member];
+            let mut feeds = TVec::new();
+            for origin in &step.sources {
+                feeds.push(match origin {
+                    Source::Input => source,
+                    Source::Step(from) => wires[*from],
+                    Source::Konst(tensor) => wiring.konst(tensor)?,
+                });
+            }
+            let wire = wiring.op(step.op.clone(), &feeds)?;
+            wires[member] = OutletId::new(wire.node, step.slot);
+        }
+    }
+    let tensor = graph.tensor(Some(graph.members.len() - 1));
+    let rows = cut(tensor.0, tensor.1).rows;
+    let model = wiring.finish(wires[graph.steps.len() - 1])?;
+    Ok((model, form(tensor, Rows::all(rows))))
+}
+
+impl Strip {
+    /// The block it is part of.
+    pub fn units(&self) -> Range<usize> {
+        self.units.clone()
+    }
+
+    /// Rows of the tensor before the block that it reads.
+    pub fn input_rows(&self) -> Rows {
+        self.input.rows
+    }
+
+    /// The tensor before the block.
+    pub fn input_cut(&self) -> Cut {
+        self.input.cut
+    }
+
+    /// Rows of the block's output that it computes.
+    pub fn output_rows(&self) -> Rows {
+        self.output.rows
+    }
+
+    /// The block's output.
+    pub fn output_cut(&self) -> Cut {
+        self.output.cut
+    }
+
+    /// Computes its rows from `input`, which holds exactly [`Strip::input_rows`].
+    ///
+    /// What `clock` shows is read between the engine's operators and added to `times`, layer by layer; give
+    /// it the time of this thread's processor or of the wall.
+    ///
+    /// # Errors
+    /// If `input` is something else, or the engine fails.
+    pub fn run(
+        &mut self,
+        input: Map,
+        clock: &mut dyn FnMut() -> Duration,
+        times: &mut LayerTimes,
+    ) -> Result<Map, StripError> {
+        if input.rows() != self.input.rows || input.cut() != self.input.cut {
+            return Err(StripError::Input {
+                expected: self.input.rows,
+                expected_cut: self.input.cut,
+                found: input.rows(),
+                found_cut: input.cut(),
+            });
+        }
+        self.compute(input, clock, times).map_err(|error| StripError::Engine(format!("{error:#}")))
+    }
+
+    fn compute(
+        &mut self,
+        input: Map,
+        clock: &mut dyn FnMut() -> Duration,
+        times: &mut LayerTimes,
+    ) -> TractResult<Map> {
+        let input = input.into_tensor(&self.input.shape)?.into_tvalue();
+        let layers = &self.layers;
+        let mut last = clock();
+        let mut outputs = self.state.run_plan_with_eval(tvec!(input), |context, state, node, inputs| {
+            let result = plan::eval(context, state, node, inputs);
+            let now = clock();
+            if let Some(layer) = layers[node.id] {
+                times.add(layer, now.saturating_sub(last));
+            }
+            last = now;
+            result
+        })?;
+        Map::from_tensor(self.output.cut, self.output.rows, outputs.remove(0).into_tensor())
+    }
+}
