@@ -278,7 +278,7 @@ pub struct PairArgs {
     pub address: String,
     /// The code that `worker --pair` printed.
     #[arg(long)]
-    pub code: String,
+    pub code: Option<String>,
 }
 
 /// A tensor shape.

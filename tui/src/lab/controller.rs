@@ -258,7 +258,7 @@ impl Controller {
         let input = self.inputs.frame(frame).clone();
         let name = input.name().to_owned();
         self.journal.record(What::RunStarted { run, partition: id, input: name });
-        self.flight = Some(Flight::new(run, id, frame, &schedule, output, Instant::now()));
+        self.flight = Some(Flight::new(run, frame, &schedule, output, Instant::now()));
         for transfer in &schedule.input {
             let Node::Worker(worker) = transfer.peer else { continue };
             let (encoding, bytes) = input.rows(&network, transfer.rows);

@@ -218,8 +218,10 @@ impl Fleet {
             if let Some(index) = missing {
                 return Err(format!("worker {} is not there", WorkerId::at(index)));
             }
-            let preparing = used.iter().map(|(worker, link)| async {
-                link.prepare(partition, &plan).await.map(|_| ()).map_err(|error| format!("{worker}: {error}"))
+            let plan = &plan;
+            let preparing = used.iter().map(|(worker, link)| async move {
+                let prepared = link.prepare(partition, plan).await;
+                prepared.map(|_| ()).map_err(|error| format!("{worker}: {error}"))
             });
             let result: Result<(), String> = join_all(preparing).await.into_iter().collect();
             if result.is_err() {

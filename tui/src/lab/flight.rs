@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use collab_core::event::Verdict;
-use collab_core::id::{PartitionId, RunId, WorkerId};
+use collab_core::id::{RunId, WorkerId};
 use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_models::{Map, MapError};
@@ -41,8 +41,6 @@ impl Reports {
 pub struct Flight {
     /// Which.
     pub run: RunId,
-    /// What it runs.
-    pub partition: PartitionId,
     /// Its input, as an index into the inputs.
     pub frame: usize,
     /// When the lab began to send.
@@ -70,17 +68,10 @@ pub struct Landed {
 
 impl Flight {
     /// A run of `schedule` that starts now, with room for its output.
-    pub fn new(
-        run: RunId,
-        partition: PartitionId,
-        frame: usize,
-        schedule: &Schedule,
-        output: Map,
-        now: Instant,
-    ) -> Self {
+    pub fn new(run: RunId, frame: usize, schedule: &Schedule, output: Map, now: Instant) -> Self {
         let missing_rows = schedule.output().map(|transfer| u64::from(transfer.rows.len())).sum();
         let reports = Reports::of(schedule);
-        Self { run, partition, frame, started: now, output, missing_rows, reports }
+        Self { run, frame, started: now, output, missing_rows, reports }
     }
 
     /// Takes output rows; true once all are there.

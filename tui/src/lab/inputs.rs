@@ -145,7 +145,7 @@ impl Inputs {
 fn pictures(words: &str, seed: u64, shape: Shape, meaning: Meaning) -> anyhow::Result<Vec<Frame>> {
     let source = pixels::Inputs::open(words, seed)?;
     let factor = match meaning {
-        Meaning::Picture { factor } => factor,
+        Meaning::Picture { factor, .. } => factor,
         _ => 1,
     };
     let count = source.count().unwrap_or(1).min(KEPT);
