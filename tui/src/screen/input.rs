@@ -170,11 +170,8 @@ fn type_key(key: &KeyEvent, ui: &mut Ui, shown: &Shown) -> Option<Request> {
     match key.code {
         KeyCode::Esc => close_prompt(ui),
         KeyCode::Enter => return submit(ui, shown),
-        KeyCode::Backspace => {
-            if !prompt.delete() {
-                close_prompt(ui);
-            }
-        }
+        KeyCode::Backspace if prompt.text.is_empty() => close_prompt(ui),
+        KeyCode::Backspace => prompt.delete(),
         KeyCode::Char('w') if control => prompt.delete_word(),
         KeyCode::Char('u') if control => *prompt = Prompt::new(prompt.ask, ""),
         KeyCode::Left => prompt.step(-1),

@@ -66,7 +66,7 @@ fn facts(row: &Row, layer: &Layer) -> Vec<(&'static str, String)> {
         ("rows", format!("{} of {of_all}", row.rows)),
         ("MACs", format!("{} {}", text::macs(macs), kind(layer.kind))),
     ];
-    let rate = |ms: f64| format!("{}MAC/s", text::macs(macs / ms * 1e3).replace(' ', " "));
+    let rate = |ms: f64| format!("{}MAC/s", text::macs(macs / ms * 1e3));
     if macs > 0.0 {
         if let Some(measured) = row.measured.filter(|ms| *ms > 0.0) {
             facts.push(("speed", rate(measured)));

@@ -49,7 +49,7 @@ pub enum SpeedChange {
 }
 
 /// The sentence that refuses `request`, if it must be refused. Nothing else on the screen refuses.
-pub fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
+pub(super) fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
     match request {
         Request::Verb(Verb::Mark { .. }) if shown.playback.is_some() => {
             Some("this is a replay: moments are named while a session runs")

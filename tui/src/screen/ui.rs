@@ -48,7 +48,7 @@ impl View {
 
 /// The order of the layers' rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LayerSort {
+pub(super) enum LayerSort {
     /// As they are computed.
     #[default]
     Layer,
@@ -62,7 +62,7 @@ pub enum LayerSort {
 
 impl LayerSort {
     /// For the panel's title.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             LayerSort::Layer => "by layer",
             LayerSort::Time => "by time",
@@ -72,7 +72,7 @@ impl LayerSort {
     }
 
     /// The next one.
-    pub fn next(self) -> Self {
+    pub(super) fn next(self) -> Self {
         match self {
             LayerSort::Layer => LayerSort::Time,
             LayerSort::Time => LayerSort::Error,
@@ -84,7 +84,7 @@ impl LayerSort {
 
 /// What a line of input is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub(super) enum Ask {
     /// A command in words.
     Command,
     /// A text that rows must hold.
@@ -93,20 +93,20 @@ pub enum Ask {
 
 /// A line of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
+pub(super) struct Prompt {
     /// What for.
-    pub ask: Ask,
+    pub(super) ask: Ask,
     /// What was typed.
-    pub text: String,
+    pub(super) text: String,
     /// Where the cursor is, in characters.
-    pub cursor: usize,
+    pub(super) cursor: usize,
     /// Why the last Enter was not taken.
-    pub error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 impl Prompt {
     /// With `text` typed already.
-    pub fn new(ask: Ask, text: &str) -> Self {
+    pub(super) fn new(ask: Ask, text: &str) -> Self {
         Self { ask, text: text.to_owned(), cursor: text.chars().count(), error: None }
     }
 
@@ -115,27 +115,25 @@ impl Prompt {
     }
 
     /// Types a character.
-    pub fn insert(&mut self, character: char) {
+    pub(super) fn insert(&mut self, character: char) {
         let byte = self.byte(self.cursor);
         self.text.insert(byte, character);
         self.cursor += 1;
         self.error = None;
     }
 
-    /// Deletes the character before the cursor; `false` if there was nothing to delete.
-    pub fn delete(&mut self) -> bool {
+    /// Deletes the character before the cursor.
+    pub(super) fn delete(&mut self) {
         self.error = None;
-        if self.cursor == 0 {
-            return !self.text.is_empty();
+        if self.cursor > 0 {
+            self.cursor -= 1;
+            let byte = self.byte(self.cursor);
+            self.text.remove(byte);
         }
-        self.cursor -= 1;
-        let byte = self.byte(self.cursor);
-        self.text.remove(byte);
-        true
     }
 
     /// Deletes back to the start of the word before the cursor.
-    pub fn delete_word(&mut self) {
+    pub(super) fn delete_word(&mut self) {
         let before: Vec<char> = self.text.chars().take(self.cursor).collect();
         let solid = before.iter().rposition(|character| *character != ' ').map_or(0, |at| at + 1);
         let start = before[..solid].iter().rposition(|character| *character == ' ').map_or(0, |at| at + 1);
@@ -145,12 +143,12 @@ impl Prompt {
     }
 
     /// Moves the cursor.
-    pub fn step(&mut self, by: i64) {
+    pub(super) fn step(&mut self, by: i64) {
         self.cursor = self.cursor.saturating_add_signed(by as isize).min(self.text.chars().count());
     }
 
     /// Completes what is typed as a command.
-    pub fn complete(&mut self, lab: &Lab) {
+    pub(super) fn complete(&mut self, lab: &Lab) {
         if let Some(text) = words::complete(&self.text, lab.workers.len()) {
             *self = Self::new(self.ask, &text);
         }
@@ -159,7 +157,7 @@ impl Prompt {
 
 /// What lies under a cell of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     /// A tab.
     Tab(View),
     /// A worker's row.
@@ -172,84 +170,84 @@ pub enum Target {
 
 /// Where things were drawn last, and how long the view's list is.
 #[derive(Clone, Debug, Default)]
-pub struct Hits {
+pub(super) struct Hits {
     areas: Vec<(Rect, Target)>,
     /// Rows of the view's list.
-    pub rows: usize,
+    pub(super) rows: usize,
     /// Rows of it that are seen at once.
-    pub page: usize,
+    pub(super) page: usize,
 }
 
 impl Hits {
     /// Notes that `target` covers `area`.
-    pub fn add(&mut self, area: Rect, target: Target) {
+    pub(super) fn add(&mut self, area: Rect, target: Target) {
         self.areas.push((area, target));
     }
 
     /// What lies at a cell, with the area it covers.
-    pub fn at(&self, column: u16, row: u16) -> Option<(Rect, Target)> {
+    pub(super) fn at(&self, column: u16, row: u16) -> Option<(Rect, Target)> {
         let position = Position::new(column, row);
         self.areas.iter().rev().find(|(area, _)| area.contains(position)).copied()
     }
 
     /// Where the replay's bar is.
-    pub fn bar(&self) -> Option<Rect> {
+    pub(super) fn bar(&self) -> Option<Rect> {
         self.areas.iter().find(|(_, target)| *target == Target::Bar).map(|(area, _)| *area)
     }
 }
 
 /// The operator's choices.
 #[derive(Default)]
-pub struct Ui {
+pub(super) struct Ui {
     /// The view shown.
-    pub view: View,
+    pub(super) view: View,
     /// The selected worker.
-    pub worker: usize,
+    pub(super) worker: usize,
     /// Whether its details are shown.
-    pub detail: bool,
+    pub(super) detail: bool,
     /// The selected row of the layers.
-    pub layer: usize,
+    pub(super) layer: usize,
     /// Their order.
-    pub sort: LayerSort,
+    pub(super) sort: LayerSort,
     /// Whose layers are shown; all if `None`.
-    pub one_worker: Option<WorkerId>,
+    pub(super) one_worker: Option<WorkerId>,
     /// The text that layers must hold.
-    pub find_layer: String,
+    pub(super) find_layer: String,
     /// The selected line of the log; the latest if `None`.
-    pub line: Option<usize>,
+    pub(super) line: Option<usize>,
     /// Whether only warnings and errors are shown.
-    pub severe: bool,
+    pub(super) severe: bool,
     /// The text that log lines must hold.
-    pub find_line: String,
+    pub(super) find_line: String,
     /// The line of input, if one is open.
-    pub prompt: Option<Prompt>,
+    pub(super) prompt: Option<Prompt>,
     /// Whether the help is shown.
-    pub help: bool,
+    pub(super) help: bool,
     /// How far the help is scrolled.
-    pub help_line: usize,
+    pub(super) help_line: usize,
     /// A sentence for the operator, until the next key.
-    pub message: Option<String>,
+    pub(super) message: Option<String>,
     /// The lab as it was when the drawing was held.
-    pub held: Option<Box<Lab>>,
+    pub(super) held: Option<Box<Lab>>,
     /// Where things were drawn last.
-    pub hits: Hits,
+    pub(super) hits: Hits,
     /// Whether the mouse drags along the replay's bar.
-    pub dragging: bool,
+    pub(super) dragging: bool,
 }
 
 impl Ui {
     /// Starts in `view`.
-    pub fn new(view: View) -> Self {
+    pub(super) fn new(view: View) -> Self {
         Self { view, ..Self::default() }
     }
 
     /// What is drawn: the lab, or the lab as it was when the drawing was held.
-    pub fn lab<'a>(&'a self, shown: &'a Shown) -> &'a Lab {
+    pub(super) fn lab<'a>(&'a self, shown: &'a Shown) -> &'a Lab {
         self.held.as_deref().unwrap_or(&shown.lab)
     }
 
     /// The text that rows of the view must hold.
-    pub fn find(&mut self) -> Option<&mut String> {
+    pub(super) fn find(&mut self) -> Option<&mut String> {
         match self.view {
             View::Layers => Some(&mut self.find_layer),
             View::Log => Some(&mut self.find_line),
@@ -258,7 +256,7 @@ impl Ui {
     }
 
     /// Moves the selection of the view by `by` rows.
-    pub fn select(&mut self, by: i64, lab: &Lab) {
+    pub(super) fn select(&mut self, by: i64, lab: &Lab) {
         let step =
             |from: usize, count: usize| from.saturating_add_signed(by as isize).min(count.saturating_sub(1));
         match self.view {
@@ -273,7 +271,7 @@ impl Ui {
     }
 
     /// Closes the innermost thing that is open; clears the view's filters if nothing is.
-    pub fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         if self.help {
             self.help = false;
         } else if self.detail {

@@ -25,11 +25,11 @@ pub(super) const WORDS: [(&str, &str); 11] = [
 
 /// What words are checked against.
 #[derive(Clone, Copy, Default)]
-pub struct Context<'a> {
+pub(super) struct Context<'a> {
     /// Workers there are.
-    pub workers: usize,
+    pub(super) workers: usize,
     /// The network, once it is known.
-    pub network: Option<&'a Network>,
+    pub(super) network: Option<&'a Network>,
 }
 
 /// Reads a command, without its colon.
@@ -37,7 +37,7 @@ pub struct Context<'a> {
 /// # Errors
 ///
 /// A sentence that says what is wrong and how it is written.
-pub fn parse(text: &str, context: Context<'_>) -> Result<Request, String> {
+pub(super) fn parse(text: &str, context: Context<'_>) -> Result<Request, String> {
     let text = text.trim();
     if text.starts_with(|first: char| first.is_ascii_digit()) {
         let time = parse_time(text).ok_or_else(|| format!("'{text}' is no time: write 4:47 or 1:02:03"))?;
@@ -70,7 +70,7 @@ pub fn parse(text: &str, context: Context<'_>) -> Result<Request, String> {
 }
 
 /// The words that give `verb`; [`parse`] reads them back.
-pub fn words_of(verb: &Verb) -> String {
+pub(super) fn words_of(verb: &Verb) -> String {
     match verb {
         Verb::Throttle { worker, percent } => format!("throttle {worker} {percent}"),
         Verb::Link { worker, rate_mbps: Some(rate), delay_ms } => {
@@ -89,13 +89,13 @@ pub fn words_of(verb: &Verb) -> String {
 }
 
 /// What may follow the word that `text` begins with.
-pub fn hint(text: &str) -> Option<&'static str> {
+pub(super) fn hint(text: &str) -> Option<&'static str> {
     let word = text.split_whitespace().next()?;
     WORDS.iter().find(|(known, after)| *known == word && !after.is_empty()).map(|(_, after)| *after)
 }
 
 /// `text` with its last word completed: a command's, or a worker's letter; `None` if nothing fits.
-pub fn complete(text: &str, workers: usize) -> Option<String> {
+pub(super) fn complete(text: &str, workers: usize) -> Option<String> {
     let Some((word, rest)) = text.split_once(' ') else {
         let fitting: Vec<&str> =
             WORDS.iter().map(|(word, _)| *word).filter(|word| word.starts_with(text)).collect();
@@ -175,7 +175,7 @@ fn edit(rest: &str, context: Context<'_>) -> Result<Verb, String> {
 }
 
 /// A time as people type it, `4:47` or `1:02:03.5`, without a sign.
-pub fn parse_time(text: &str) -> Option<Micros> {
+pub(super) fn parse_time(text: &str) -> Option<Micros> {
     let mut seconds = 0.0;
     let mut fields = text.split(':').peekable();
     let many = text.contains(':');

@@ -15,9 +15,9 @@ use collab_core::rows::{RowMap, Rows};
 use collab_core::time::Micros;
 
 /// A session being told.
-pub struct Story {
+pub(super) struct Story {
     /// The fold of all events so far.
-    pub lab: Lab,
+    pub(super) lab: Lab,
     noise: u64,
     runs: u64,
     partitions: u32,
@@ -37,7 +37,7 @@ const FLEET: [(&str, f64, f64, f64); 8] = [
 ];
 
 /// Seven convolutions that enlarge a picture.
-pub fn enlarging() -> Network {
+pub(super) fn enlarging() -> Network {
     let mut network = chain(142, 7);
     network.name = "upconv7".to_owned();
     for (index, layer) in network.layers.iter_mut().enumerate() {
@@ -52,7 +52,7 @@ pub fn enlarging() -> Network {
 }
 
 /// Forty layers that name what is seen, with a tail that one worker computes.
-pub fn naming() -> Network {
+pub(super) fn naming() -> Network {
     let mut network = chain(112, 36);
     network.name = "efficientnet_lite0".to_owned();
     let kinds = [
@@ -93,7 +93,7 @@ pub fn naming() -> Network {
 
 impl Story {
     /// A session that has just begun.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut story = Self { lab: Lab::default(), noise: 7, runs: 0, partitions: 0, commands: 0 };
         story.tell(What::SessionStarted(SessionInfo {
             version: "0.1.0".to_owned(),
@@ -107,14 +107,14 @@ impl Story {
     }
 
     /// Something happens a moment later.
-    pub fn tell(&mut self, what: What) -> &mut Self {
+    pub(super) fn tell(&mut self, what: What) -> &mut Self {
         let at = Micros(self.lab.now.0 + 500);
         self.lab.apply(&Event { at, what });
         self
     }
 
     /// Nothing happens for a while.
-    pub fn wait(&mut self, seconds: f64) -> &mut Self {
+    pub(super) fn wait(&mut self, seconds: f64) -> &mut Self {
         self.lab.now = self.lab.now + Micros::from_secs_f64(seconds);
         self
     }
@@ -127,7 +127,7 @@ impl Story {
     }
 
     /// The network is read and the workers connect.
-    pub fn connect(&mut self, network: Network, workers: usize) -> &mut Self {
+    pub(super) fn connect(&mut self, network: Network, workers: usize) -> &mut Self {
         self.wait(0.4).tell(What::NetworkLoaded { network: Arc::new(network) });
         for (index, (name, slowdown, rate, _)) in FLEET.into_iter().enumerate().take(workers) {
             self.wait(0.1).tell(What::WorkerJoined(WorkerInfo {
@@ -154,7 +154,7 @@ impl Story {
     }
 
     /// Every worker holds the network, was timed, and its links were measured.
-    pub fn ready(&mut self) -> &mut Self {
+    pub(super) fn ready(&mut self) -> &mut Self {
         for (index, (_, slowdown, rate, rtt)) in FLEET.into_iter().enumerate().take(self.lab.workers.len()) {
             let worker = WorkerId::at(index);
             self.wait(0.2).tell(What::WorkerReady { worker });
@@ -170,7 +170,7 @@ impl Story {
     }
 
     /// A worker's report.
-    pub fn status(&mut self, worker: WorkerId, throttle_percent: f64) -> &mut Self {
+    pub(super) fn status(&mut self, worker: WorkerId, throttle_percent: f64) -> &mut Self {
         let cpu_percent = 40.0 + (self.chance() * 55.0).round();
         let (_, _, rate, _) = FLEET[worker.index()];
         self.tell(What::WorkerStatus(WorkerStatus {
@@ -186,7 +186,7 @@ impl Story {
     }
 
     /// A partition is proposed: by a planner's name, or given in its text form.
-    pub fn propose(&mut self, by: &str) -> PartitionId {
+    pub(super) fn propose(&mut self, by: &str) -> PartitionId {
         self.partitions += 1;
         let id = PartitionId(self.partitions);
         let network = self.lab.network.clone().unwrap();
@@ -204,14 +204,14 @@ impl Story {
     }
 
     /// A partition is proposed and runs.
-    pub fn switch(&mut self, by: &str) -> &mut Self {
+    pub(super) fn switch(&mut self, by: &str) -> &mut Self {
         let partition = self.propose(by);
         let run = RunId(self.runs + 1);
         self.tell(What::PartitionSwitched { partition, run })
     }
 
     /// So many runs, of which the first is compared with one device.
-    pub fn run(&mut self, count: usize) -> &mut Self {
+    pub(super) fn run(&mut self, count: usize) -> &mut Self {
         for index in 0..count {
             self.runs += 1;
             let run = RunId(self.runs);
@@ -278,7 +278,7 @@ impl Story {
     }
 
     /// The operator gives a command; it is not settled yet.
-    pub fn command(&mut self, verb: Verb, before: &str, after: &str) -> CommandId {
+    pub(super) fn command(&mut self, verb: Verb, before: &str, after: &str) -> CommandId {
         self.commands += 1;
         let id = CommandId(self.commands);
         self.tell(What::CommandGiven {
@@ -293,18 +293,18 @@ impl Story {
     }
 
     /// A command is settled.
-    pub fn settle(&mut self, id: CommandId, outcome: Settled) -> &mut Self {
+    pub(super) fn settle(&mut self, id: CommandId, outcome: Settled) -> &mut Self {
         self.tell(What::CommandSettled { id, outcome })
     }
 
     /// The network's answer.
-    pub fn answer(&mut self, answer: Answer) -> &mut Self {
+    pub(super) fn answer(&mut self, answer: Answer) -> &mut Self {
         let run = RunId(self.runs);
         self.tell(What::Answered { run, answer })
     }
 
     /// The pictures that go with it.
-    pub fn picture(&mut self, enlarged: bool) -> &mut Self {
+    pub(super) fn picture(&mut self, enlarged: bool) -> &mut Self {
         let run = RunId(self.runs);
         let after = enlarged.then(|| painting(96));
         let before = painting(if enlarged { 48 } else { 96 });
@@ -335,7 +335,7 @@ fn painting(size: u16) -> Thumbnail {
 }
 
 /// The demo after a while: an enlarged picture, a throttled worker, another partition offered.
-pub fn demo() -> Story {
+pub(super) fn demo() -> Story {
     let mut story = Story::new();
     story.connect(enlarging(), 3).ready().switch("equal").run(30);
     story.switch("proportional").run(60);
@@ -348,7 +348,7 @@ pub fn demo() -> Story {
 }
 
 /// A network that names what it sees, on three workers.
-pub fn classes() -> Story {
+pub(super) fn classes() -> Story {
     let mut story = Story::new();
     story.connect(naming(), 3).ready().switch("0-9:56,40,16/10-23:60,52,0/24-37:A").run(40);
     let class = |class, label: &str, p| Class { class, label: label.to_owned(), p };
@@ -364,7 +364,7 @@ pub fn classes() -> Story {
 }
 
 /// Boxes found on a picture, and a worker that was lost.
-pub fn lost() -> Story {
+pub(super) fn lost() -> Story {
     let mut story = Story::new();
     story.connect(naming(), 3).ready().switch("0-35:50,40,22/36-37:A").run(25);
     story.tell(What::WorkerLost { worker: WorkerId(2), reason: "no heartbeat for 1 s".to_owned() });

@@ -60,12 +60,8 @@ pub(in crate::screen) fn draw(lanes: &[Lane], until: f64, dim: Style, area: Rect
         buf.set_stringn(area.x, y, &lane.label, usize::from(LABEL), lane.style);
         let rows = [(&lane.measured, false), (&lane.predicted, true)];
         let shown = rows.into_iter().filter(|(intervals, _)| tall > 1 || !intervals.is_empty());
-        let mut row = y;
-        for (intervals, is_hollow) in shown.take(tall.min(2).into()) {
-            if row < area.y + room {
-                paint(intervals, until, is_hollow, lane.style, Rect { y: row, height: 1, ..track }, buf);
-            }
-            row += 1;
+        for (row, (intervals, is_hollow)) in (y..area.y + room).zip(shown.take(tall.min(2).into())) {
+            paint(intervals, until, is_hollow, lane.style, Rect { y: row, height: 1, ..track }, buf);
         }
         y += tall;
     }
