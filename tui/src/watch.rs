@@ -71,7 +71,8 @@ fn print_state(args: &ReplayArgs, form: Form) -> anyhow::Result<()> {
 /// `collab-tui watch`: the end of a session that another process still records.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     let stage = Arc::new(Stage::new(Shown::default()));
-    show_end(&args.file, &stage)?;
+    let mut session = Session::open(&args.file)?;
+    show_end(&session, &args.file, &stage)?;
     let (requests, mut asked) = mpsc::unbounded_channel();
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -79,7 +80,10 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 // A file that is being written may end in the middle of a record; the next look sees more.
-                let _ = show_end(&args.file, &stage);
+                if let Ok(more) = session.refresh() {
+                    session = more;
+                    let _ = show_end(&session, &args.file, &stage);
+                }
             }
         };
         let left = async { while !matches!(asked.recv().await, Some(Request::Quit) | None) {} };
@@ -91,8 +95,7 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     })
 }
 
-fn show_end(path: &Path, stage: &Stage) -> anyhow::Result<()> {
-    let session = Session::open(path)?;
+fn show_end(session: &Session, path: &Path, stage: &Stage) -> anyhow::Result<()> {
     let cursor = session.seek(session.length())?;
     let playback = Playback {
         path: path.display().to_string(),

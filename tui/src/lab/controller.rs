@@ -165,7 +165,11 @@ impl Controller {
             };
             self.planned = true;
             match first {
-                Some(proposal) => self.offer(proposal, true, None),
+                Some(proposal) => {
+                    let id = proposal.partition;
+                    self.offer(proposal, true, None);
+                    self.wait_until_prepared(id).await;
+                }
                 None => self.end(Ending::NobodyLeft),
             }
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use collab_core::event::{Level, What};
+use collab_core::event::{Level, Thumbnail, What};
 use collab_core::id::RunId;
 use collab_core::network::Network;
 use collab_core::rows::Rows;
@@ -108,11 +108,15 @@ impl Inputs {
         let settings = self.network.input.pixels.as_ref();
         match answer::read(self.meaning, settings, &self.network.output_shape, output.values(), frame) {
             Ok(reading) => {
-                let thumbnail = |picture: &Picture| picture.thumbnail(THUMBNAIL, THUMBNAIL);
-                let pictured = frame.map(|frame| What::Pictured {
-                    run,
-                    before: thumbnail(&frame.picture),
-                    after: reading.picture.as_ref().map(thumbnail),
+                let after = reading.picture.as_ref();
+                let pictured = frame.map(|frame| {
+                    // What was enlarged shows its gain only where no pixel is averaged away.
+                    let closer = after.and_then(|after| Some((detail(&frame.picture)?, detail(after)?)));
+                    let (before, after) = match closer {
+                        Some((before, after)) => (before, Some(after)),
+                        None => (whole(&frame.picture), after.map(whole)),
+                    };
+                    What::Pictured { run, before, after }
                 });
                 [What::Answered { run, answer: reading.answer }].into_iter().chain(pictured).collect()
             }
@@ -140,6 +144,18 @@ impl Inputs {
         let bytes: Vec<u8> = output.values().iter().flat_map(|value| value.to_le_bytes()).collect();
         std::fs::write(path, bytes).with_context(failed)
     }
+}
+
+fn whole(picture: &Picture) -> Thumbnail {
+    picture.thumbnail(THUMBNAIL, THUMBNAIL)
+}
+
+/// The middle of a picture, a quarter as wide and high, pixel by pixel; `None` if that is still too large.
+fn detail(picture: &Picture) -> Option<Thumbnail> {
+    let side = picture.shape().width.min(picture.shape().height);
+    let middle = picture.inside(side * 3 / 8)?;
+    let fits = middle.shape().width.max(middle.shape().height) <= u32::from(THUMBNAIL);
+    fits.then(|| whole(&middle))
 }
 
 fn pictures(words: &str, seed: u64, shape: Shape, meaning: Meaning) -> anyhow::Result<Vec<Frame>> {
