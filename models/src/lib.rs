@@ -24,6 +24,7 @@ mod rows;
 mod run;
 pub mod source;
 mod strip;
+mod summation;
 
 pub use load::{LoadError, LoadOptions, Model};
 pub use map::{Map, MapError};

@@ -25,6 +25,7 @@ use crate::map::Map;
 use crate::packs::SharePacks;
 use crate::rows::{Along, Part};
 use crate::run::LayerTimes;
+use crate::summation;
 
 /// Why a strip cannot be prepared or run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +133,7 @@ impl Model {
         input: Form,
         output: Form,
     ) -> TractResult<Strip> {
+        summation::settle();
         let mut passes = Optimizer::codegen();
         let packed = passes.passes.iter().position(|pass| format!("{pass:?}") == "codegen");
         passes.add_pass(packed.map_or(0, |at| at + 1), Box::new(SharePacks(self.packs.clone())));
