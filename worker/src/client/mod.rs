@@ -4,6 +4,8 @@ mod dial;
 mod error;
 mod link;
 mod listen;
+#[cfg(test)]
+mod tests;
 
 use collab_core::event::WorkerStatus;
 use collab_core::id::{RunId, WorkerId};

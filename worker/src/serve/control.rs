@@ -122,7 +122,7 @@ fn begin(node: &Arc<Node>, request: Request) -> Answer {
             now(Reply::Pong { received_us, answered_us: node.clock.now(), delay_us })
         }
         Request::Probe { to, bytes } => measure(node.clone(), to, bytes),
-        Request::Status => now(Reply::Status(*node.status.lock().expect("no holder panics"))),
+        Request::Status => now(Reply::Status(node.status())),
     }
 }
 

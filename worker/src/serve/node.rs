@@ -47,7 +47,8 @@ pub(crate) struct Node {
     pub(crate) budget: Budget,
     /// The lab that leads, by its key and its connection.
     leader: Mutex<Option<(Fingerprint, Connection)>>,
-    pub(crate) status: Mutex<StatusReport>,
+    /// CPU share and the like, measured once a second.
+    measured: Mutex<StatusReport>,
     host: Host,
 }
 
@@ -85,7 +86,7 @@ impl Node {
             registry,
             builder,
             leader: Mutex::new(None),
-            status: Mutex::new(StatusReport { throttle_percent: 100.0, ..StatusReport::default() }),
+            measured: Mutex::default(),
             host: host::describe(),
         })
     }
@@ -137,6 +138,17 @@ impl Node {
         self.routes.lock().expect("no holder panics").remove(&id::Node::Lab);
         self.peers.clear(&self.routes, reason);
         self.forget();
+    }
+
+    /// Its state: what is measured once a second, and what is set as it is now.
+    pub(crate) fn status(&self) -> StatusReport {
+        StatusReport {
+            throttle_percent: self.compute.throttle.percent(),
+            link: self.egress.link(),
+            dropped: self.reports.dropped(),
+            refused: self.refused.load(Ordering::Relaxed),
+            ..*self.measured.lock().expect("no holder panics")
+        }
     }
 
     /// Back to how the worker was started, with its network still loaded.
@@ -210,16 +222,12 @@ pub(super) async fn report_status(node: Arc<Node>) {
         let computing = (now_busy - busy) as f64 / 1e4 / seconds.max(1e-6);
         busy = now_busy;
         let emulated = node.config.emulation.is_some();
-        let status = StatusReport {
+        *node.measured.lock().expect("no holder panics") = StatusReport {
             cpu_percent: if emulated { computing.min(100.0) } else { used },
             temperature_c: host::temperature(),
-            throttle_percent: node.compute.throttle.percent(),
-            link: node.egress.link(),
             memory: host::resident_memory(),
-            dropped: node.reports.dropped(),
-            refused: node.refused.load(Ordering::Relaxed),
+            ..StatusReport::default()
         };
-        *node.status.lock().expect("no holder panics") = status;
-        node.reports.push(Telemetry::Status(status));
+        node.reports.push(Telemetry::Status(node.status()));
     }
 }

@@ -1,0 +1,103 @@
+//! Labs and workers that speak otherwise than they should; from within, because no honest node can.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use collab_core::id::{Fingerprint, WorkerId};
+use collab_core::wire::{Preface, StreamKind, VERSION};
+use quinn::Connection;
+
+use super::{ConnectError, Dialer};
+use crate::endpoint;
+use crate::keys::{AuthorizedKeys, Identity};
+use crate::serve::{Server, ServerConfig};
+use crate::streams::{describe, read_kind, read_preface};
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// A worker that admits `lab`, on this test's runtime.
+fn worker(lab: Fingerprint) -> (SocketAddr, Fingerprint, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let authorized = folder.path().join("authorized");
+    AuthorizedKeys::at(authorized.clone()).add(lab, "").unwrap();
+    let config = ServerConfig {
+        listen: loopback(),
+        name: "A".to_owned(),
+        memory_limit: None,
+        emulation: None,
+        link: None,
+        authorized,
+        networks: folder.path().join("networks"),
+    };
+    let server = Server::start(config, &Identity::generate().unwrap(), crate::engine::default_engine());
+    let server = server.unwrap();
+    let (address, fingerprint) = (server.address().unwrap(), server.fingerprint());
+    tokio::spawn(server.run(std::future::pending()));
+    (address, fingerprint, folder)
+}
+
+async fn connect(identity: &Identity, address: SocketAddr) -> (quinn::Endpoint, Connection) {
+    let (endpoint, _) = endpoint::open(loopback(), identity, false).unwrap();
+    let connection = endpoint.connect(address, "collab").unwrap().await.unwrap();
+    (endpoint, connection)
+}
+
+#[tokio::test]
+async fn a_worker_of_another_version_is_refused_and_both_versions_are_named() {
+    let identity = Identity::generate().unwrap();
+    let (endpoint, _) = endpoint::open(loopback(), &identity, true).unwrap();
+    let address = endpoint.local_addr().unwrap();
+    tokio::spawn(async move {
+        let connection = endpoint.accept().await.unwrap().await.unwrap();
+        let (mut send, mut receive) = connection.accept_bi().await.unwrap();
+        assert_eq!(read_kind(&mut receive).await.unwrap(), StreamKind::Control);
+        assert_eq!(read_preface(&mut receive).await.unwrap(), Preface::ours());
+        send.write_all(&Preface { version: 900 }.encode()).await.unwrap();
+        connection.closed().await;
+    });
+    let (dialer, _inbox) = Dialer::new(Identity::generate().unwrap(), Instant::now()).unwrap();
+    let refused = dialer.connect(WorkerId(0), &address.to_string(), identity.fingerprint()).await;
+    assert!(
+        matches!(refused, Err(ConnectError::Version { ours: VERSION, theirs: 900, .. })),
+        "{:?}",
+        refused.err()
+    );
+}
+
+#[tokio::test]
+async fn a_lab_of_another_version_is_told_both_versions() {
+    let identity = Identity::generate().unwrap();
+    let (address, _, _folder) = worker(identity.fingerprint());
+    let (_endpoint, connection) = connect(&identity, address).await;
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(&[StreamKind::Control.byte()]).await.unwrap();
+    send.write_all(&Preface { version: 900 }.encode()).await.unwrap();
+    assert_eq!(read_preface(&mut receive).await.unwrap(), Preface::ours());
+    let sentence = describe(&connection.closed().await);
+    assert!(
+        sentence.contains("version 900") && sentence.contains(&format!("version {VERSION}")),
+        "{sentence}"
+    );
+}
+
+#[tokio::test]
+async fn somebody_who_talks_nonsense_is_sent_away_and_the_worker_goes_on() {
+    let identity = Identity::generate().unwrap();
+    let (address, fingerprint, _folder) = worker(identity.fingerprint());
+    for nonsense in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"r\xff\xff\xff\xff", b"r\x03\0\0\0abc", b"t", b"p\0\0\0\0"]
+    {
+        let (_endpoint, connection) = connect(&identity, address).await;
+        let mut send = connection.open_uni().await.unwrap();
+        send.write_all(nonsense).await.unwrap();
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        send.write_all(nonsense).await.unwrap();
+        let sentence = describe(&connection.closed().await);
+        assert!(!sentence.contains("nothing was heard"), "{nonsense:?}: {sentence}");
+    }
+    let (dialer, _inbox) = Dialer::new(identity, Instant::now()).unwrap();
+    let link = dialer.connect(WorkerId(0), &address.to_string(), fingerprint).await.unwrap();
+    assert!(link.ping().await.is_ok());
+}
