@@ -128,6 +128,12 @@ impl Lab {
         self.workers.get(worker.index())
     }
 
+    /// What a worker can send, Mbit/s: what paces it, else what was measured on its way to the lab.
+    pub fn sending_mbps(&self, worker: WorkerId) -> Option<f64> {
+        let paced = self.worker(worker)?.status.as_ref().and_then(|status| status.link.rate_mbps);
+        paced.or_else(|| self.link(Node::Worker(worker), Node::Lab)?.rate_mbps)
+    }
+
     /// A directed link, if it was measured.
     pub fn link(&self, from: Node, to: Node) -> Option<&LinkState> {
         self.links.iter().find(|link| link.from == from && link.to == to)

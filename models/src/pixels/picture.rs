@@ -189,6 +189,33 @@ impl Picture {
         planes.flat_map(|plane| &plane[start * width..end * width]).copied().collect()
     }
 
+    /// The part of at most `width × height` pixels at `left`, `top`; what lies outside is left out.
+    pub fn crop(&self, left: u32, top: u32, width: u32, height: u32) -> Self {
+        let left = left.min(self.shape.width.saturating_sub(1));
+        let top = top.min(self.shape.height.saturating_sub(1));
+        let width = width.clamp(1, self.shape.width - left);
+        let height = height.clamp(1, self.shape.height - top);
+        let rows = self.rows(top..top + height);
+        let lines = rows.chunks_exact(self.shape.width as usize);
+        let planes = lines.flat_map(|row| &row[left as usize..][..width as usize]).copied().collect();
+        Self { shape: Shape { width, height, ..self.shape }, planes }
+    }
+
+    /// Left and upper edge of the square of `side` pixels whose neighbouring pixels differ most.
+    pub fn busiest(&self, side: u32) -> (u32, u32) {
+        let step = (side / 4).max(1) as usize;
+        let last = |size: u32| size.saturating_sub(side);
+        let places = (0..=last(self.shape.height))
+            .step_by(step)
+            .flat_map(|top| (0..=last(self.shape.width)).step_by(step).map(move |left| (left, top)));
+        let bustle = |&(left, top): &(u32, u32)| {
+            let part = self.crop(left, top, side, side);
+            let across = part.planes.windows(2).map(|pair| u64::from(pair[0].abs_diff(pair[1])));
+            across.sum::<u64>()
+        };
+        places.max_by_key(bustle).unwrap_or_default()
+    }
+
     /// The picture without `margin` pixels at each edge, or `None` if nothing would be left.
     pub fn inside(&self, margin: u32) -> Option<Self> {
         let left = |size: u32| size.checked_sub(2 * margin).filter(|&size| size > 0);

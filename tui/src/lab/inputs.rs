@@ -18,6 +18,8 @@ use collab_models::pixels::{self, Picture, Shape};
 const KEPT: usize = 64;
 /// The largest thumbnail, in pixels across and down.
 const THUMBNAIL: u16 = 96;
+/// The side of the piece of a picture that is shown enlarged, in its pixels.
+const DETAIL: u32 = 20;
 
 /// One input, cheap to copy.
 #[derive(Clone)]
@@ -111,10 +113,12 @@ impl Inputs {
                 let after = reading.picture.as_ref();
                 let pictured = frame.map(|frame| {
                     // What was enlarged shows its gain only where no pixel is averaged away.
-                    let closer = after.and_then(|after| Some((detail(&frame.picture)?, detail(after)?)));
-                    let (before, after) = match closer {
-                        Some((before, after)) => (before, Some(after)),
-                        None => (whole(&frame.picture), after.map(whole)),
+                    let (before, after) = match after {
+                        Some(after) => {
+                            let (before, after) = detail(&frame.picture, after);
+                            (whole(&before), Some(whole(&after)))
+                        }
+                        None => (whole(&frame.picture), None),
                     };
                     What::Pictured { run, before, after }
                 });
@@ -150,12 +154,14 @@ fn whole(picture: &Picture) -> Thumbnail {
     picture.thumbnail(THUMBNAIL, THUMBNAIL)
 }
 
-/// The middle of a picture, a quarter as wide and high, pixel by pixel; `None` if that is still too large.
-fn detail(picture: &Picture) -> Option<Thumbnail> {
-    let side = picture.shape().width.min(picture.shape().height);
-    let middle = picture.inside(side * 3 / 8)?;
-    let fits = middle.shape().width.max(middle.shape().height) <= u32::from(THUMBNAIL);
-    fits.then(|| whole(&middle))
+/// The most detailed piece of a picture and the same piece of it enlarged.
+fn detail(before: &Picture, after: &Picture) -> (Picture, Picture) {
+    let factor = (after.shape().width / before.shape().width).max(1);
+    let (left, top) = before.busiest(DETAIL);
+    let piece = |picture: &Picture, factor: u32| {
+        picture.crop(left * factor, top * factor, DETAIL * factor, DETAIL * factor)
+    };
+    (piece(before, 1), piece(after, factor))
 }
 
 fn pictures(words: &str, seed: u64, shape: Shape, meaning: Meaning) -> anyhow::Result<Vec<Frame>> {

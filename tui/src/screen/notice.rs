@@ -34,9 +34,8 @@ fn refused(lab: &Lab) -> Option<(WorkerId, String)> {
 }
 
 fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {
-    let rate = |worker: WorkerId| lab.link(Node::Lab, Node::Worker(worker))?.rate_mbps;
     let rates: Vec<(WorkerId, f64)> =
-        ready(lab).filter_map(|it| Some((it.info.worker, rate(it.info.worker)?))).collect();
+        ready(lab).filter_map(|it| Some((it.info.worker, lab.sending_mbps(it.info.worker)?))).collect();
     let fastest = rates.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let slowest = rates.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let times = fastest.1 / slowest.1.max(1e-3);

@@ -148,15 +148,17 @@ fn unready(worker: &WorkerState) -> Option<String> {
     }
 }
 
-/// The lab's link to a worker; hollow while a change was asked for and not acknowledged.
+/// The round trip to a worker and what it can send; hollow while a change was asked for and not acknowledged.
 fn link(scene: &Scene, worker: &WorkerState) -> Line<'static> {
     let theme = scene.theme;
     let Some(link) = scene.lab.link(Node::Lab, Node::Worker(worker.info.worker)) else {
         return Line::styled("○  not measured", theme.dim());
     };
-    let rate = link.rate_mbps.map_or_else(|| "—".to_owned(), text::rate);
-    let fastest = scene.lab.links.iter().filter(|it| it.from == Node::Lab).filter_map(|it| it.rate_mbps);
-    let is_slow = link.rate_mbps.is_some_and(|rate| fastest.fold(0.0, f64::max) > rate * SLOW_LINK);
+    let sending = scene.lab.sending_mbps(worker.info.worker);
+    let rate = sending.map_or_else(|| "—".to_owned(), text::rate);
+    let all = scene.lab.workers.iter().filter_map(|it| scene.lab.sending_mbps(it.info.worker));
+    let fastest = all.fold(0.0, f64::max);
+    let is_slow = sending.is_some_and(|rate| fastest > rate * SLOW_LINK);
     let (sign, style) = match (is_pending(worker), is_slow) {
         (true, _) => ("○", theme.text()),
         (false, true) => ("▲", theme.warning()),
