@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use collab_core::event::LinkShape;
+use collab_worker::emulation;
 
 /// An interactive lab for collaborative DNN inference on unlike devices.
 ///
@@ -99,7 +100,7 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub run: RunArgs,
     /// Presets (pi5, pi4, pi3, zero2) or slowdowns, one for each device: `pi5,pi4` or `2,4,10`.
-    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',')]
+    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
     pub devices: Vec<String>,
     /// The link every device sends over, instead of its preset's.
     #[arg(long)]
@@ -172,19 +173,17 @@ pub struct WatchArgs {
 
 /// `collab-tui export`.
 #[derive(Clone, Debug, Args)]
-#[group(id = "form", required = true, multiple = false)]
 pub struct ExportArgs {
     /// A session.
-    #[arg(group = "source")]
     pub file: PathBuf,
     /// One CSV table for each kind of event, into this folder.
-    #[arg(long, value_name = "DIR", group = "form")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["perfetto", "jsonl"])]
     pub csv: Option<PathBuf>,
     /// A trace for ui.perfetto.dev.
-    #[arg(long, value_name = "FILE", group = "form")]
+    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
     pub perfetto: Option<PathBuf>,
     /// Every event as a line of JSON, to stdout.
-    #[arg(long, group = "form")]
+    #[arg(long, conflicts_with_all = ["csv", "perfetto"])]
     pub jsonl: bool,
 }
 
@@ -210,7 +209,7 @@ pub struct PlanArgs {
     /// A network of the catalogue, or an ONNX file.
     pub model: String,
     /// Presets or slowdowns, one for each device.
-    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',')]
+    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
     pub devices: Vec<String>,
     /// The link every device sends over, instead of its preset's.
     #[arg(long)]
@@ -240,7 +239,7 @@ pub enum Bench {
         #[arg(long, default_value = "upconv7")]
         model: String,
         /// Presets or slowdowns, one for each device.
-        #[arg(long, default_value = "4,4,4", value_delimiter = ',')]
+        #[arg(long, default_value = "4,4,4", value_delimiter = ',', value_parser = parse_device)]
         devices: Vec<String>,
         /// The link every device sends over.
         #[arg(long)]
@@ -285,6 +284,11 @@ pub struct PairArgs {
 #[derive(Clone, Debug)]
 pub struct Shape(pub Vec<usize>);
 
+/// Checks that a device is one, so that a wrong one is a usage error.
+fn parse_device(text: &str) -> Result<String, String> {
+    emulation::preset(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 fn parse_shape(text: &str) -> Result<Shape, String> {
     let sizes: Result<Vec<usize>, _> = text.split(['x', ',']).map(str::parse).collect();
     sizes.map(Shape).map_err(|_| format!("'{text}' is no shape; write it as 1x3x224x224"))
@@ -309,6 +313,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_form_of_export_is_asked_for_at_a_time() {
+        let export =
+            |rest: &[&str]| Cli::try_parse_from([&["collab-tui", "export", "a.mcap"], rest].concat()).is_ok();
+        assert!(export(&["--csv", "tables"]) && export(&["--jsonl"]) && export(&["--perfetto", "trace"]));
+        assert!(!export(&[]) && !export(&["--csv", "tables", "--jsonl"]));
+    }
+
+    #[test]
+    fn a_device_that_is_none_is_a_usage_error() {
+        assert!(Cli::try_parse_from(["collab-tui", "--devices", "pi5,pi9"]).is_err());
     }
 
     #[test]

@@ -34,11 +34,23 @@ fn main() -> ExitCode {
         Err(error) => {
             #[allow(clippy::print_stderr)] // the one place where errors reach the user
             {
-                eprintln!("collab-tui: {error:#}");
+                eprintln!("collab-tui: {}", sentence(&error));
             }
             ExitCode::from(1)
         }
     }
+}
+
+/// An error and its causes, without those that the one before already tells.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match (told.is_empty(), told.contains(&cause)) {
+            (true, _) => cause,
+            (false, true) => told,
+            (false, false) => format!("{told}: {cause}"),
+        }
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

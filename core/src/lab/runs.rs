@@ -104,6 +104,13 @@ impl Runs {
         nearest_rank(of_it.map(|sample| sample.ms).collect(), quantile)
     }
 
+    /// The median of the last `count` latencies of `partition`, ms; `None` before it ran so often.
+    pub fn late_median(&self, partition: PartitionId, count: usize) -> Option<f64> {
+        let late = self.recent.iter().rev().filter(|sample| sample.partition == partition);
+        let late: Vec<f64> = late.take(count).map(|sample| sample.ms).collect();
+        (late.len() == count).then(|| nearest_rank(late, 0.5)).flatten()
+    }
+
     /// The median of the late latencies of runs that ended since `moment`, ms.
     pub fn median_since(&self, moment: Micros) -> Option<f64> {
         let since = self.recent.iter().filter(|sample| sample.at >= moment);

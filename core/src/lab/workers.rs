@@ -94,7 +94,8 @@ impl WorkerState {
     pub(super) fn take_run(&mut self, spans: &[Span], node: Node, run_ms: f64) {
         let part = |kind: SpanKind| {
             let of_kind = spans.iter().filter(|span| span.node == node && span.kind == kind);
-            let total: f64 = of_kind.map(|span| span.end_ms - span.start_ms).sum();
+            // Not sum(): of nothing it is −0.
+            let total = of_kind.fold(0.0, |total, span| total + span.end_ms - span.start_ms);
             (total / run_ms.max(1e-6)).clamp(0.0, 1.0) as f32
         };
         push_bounded(&mut self.busy, part(SpanKind::Compute), BUSY_SAMPLES);

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use collab_core::event::{LinkShape, SessionInfo, What};
+use collab_core::partition::Partition;
 use collab_models::{LoadOptions, Model, catalogue};
 use collab_worker::keys::Identity;
 use tokio::sync::mpsc;
@@ -162,6 +163,13 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
     let (name, seed) = (setup.model.clone(), setup.seed);
     let loaded = tokio::task::spawn_blocking(move || load(&name, seed, None)).await??;
     let network = loaded.model.network().clone();
+    if let Some(text) = &setup.partition {
+        let workers = match &setup.workers {
+            Workers::Demo(presets, _) => presets.len(),
+            Workers::Live(addresses) => addresses.len(),
+        };
+        Partition::parse(text, &network, workers)?;
+    }
     journal.record(What::NetworkLoaded { network: network.clone() });
     let meaning = catalogue::meaning(loaded.entry, &network.input.shape, &network.output_shape);
     let photo = loaded.entry.map_or("noise", |entry| entry.photo.name);

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use collab_core::event::Proposal;
-use collab_core::id::PartitionId;
+use collab_core::id::{PartitionId, WorkerId};
 use collab_core::lab::Lab;
+use collab_core::network::Network;
 use collab_core::partition::{Partition, PartitionError};
-use collab_core::plan::{BestSingle, Planner, Problem, planner};
+use collab_core::plan::{BestSingle, Plan, Planner, Problem, planner};
+use collab_core::predict::{MODEL, RatePerWorker};
 
 /// A proposal must promise to be this much faster than the running partition…
-const MARGIN: f64 = 0.03;
+const MARGIN: f64 = 0.05;
 /// …over this many looks in a row.
 const PATIENCE: u32 = 3;
+/// Runs of a partition before its measured latency is believed.
+const BELIEVED: usize = 5;
 
 /// A planner, and how long it has seen something better.
 pub struct Planning {
@@ -20,6 +24,33 @@ pub struct Planning {
     given: Option<String>,
     better_for: u32,
     next_id: u32,
+    /// Measured over predicted latency of the last split that ran long enough: what the model leaves out.
+    left_out: f64,
+}
+
+/// What is known at one moment.
+struct Known<'a> {
+    lab: &'a Lab,
+    network: &'a Network,
+    costs: RatePerWorker,
+    allowed: Vec<bool>,
+}
+
+impl<'a> Known<'a> {
+    fn of(lab: &'a Lab) -> Option<Self> {
+        let allowed = lab.workers.iter().map(|worker| worker.is_ready()).collect();
+        Some(Self { lab, network: lab.network.as_ref()?, costs: lab.costs()?, allowed })
+    }
+
+    fn problem(&self) -> Problem<'_> {
+        Problem { network: self.network, costs: &self.costs, allowed: &self.allowed }
+    }
+
+    /// What `owner` alone takes: as measured, at its CPU share of now.
+    fn single_ms(&self, owner: WorkerId) -> Option<f64> {
+        let worker = self.lab.worker(owner)?;
+        Some(worker.single_ms? * 100.0 / worker.throttle.percent)
+    }
 }
 
 impl Planning {
@@ -29,7 +60,7 @@ impl Planning {
             let names = collab_core::plan::PLANNERS.join(", ");
             anyhow::anyhow!("there is no planner '{name}'; choose one of {names}")
         })?;
-        Ok(Self { planner, given, better_for: 0, next_id: 1 })
+        Ok(Self { planner, given, better_for: 0, next_id: 1, left_out: 1.0 })
     }
 
     /// A number for the next partition.
@@ -50,50 +81,47 @@ impl Planning {
 
     /// A partition by hand, as a proposal.
     pub fn announce(&mut self, lab: &Lab, by: &str, partition: Partition) -> Option<Proposal> {
-        let network = lab.network.as_ref()?;
-        let costs = lab.costs()?;
-        let allowed = ready(lab);
-        let problem = Problem { network, costs: &costs, allowed: &allowed };
-        let plan = problem.cost(partition);
-        Some(problem.propose(self.next_id(), by, plan, String::new()))
+        let known = Known::of(lab)?;
+        let plan = known.problem().cost(partition);
+        Some(known.problem().propose(self.next_id(), by, plan, String::new()))
     }
 
     /// The planner's best partition for what the lab knows now.
     pub fn plan(&mut self, lab: &Lab) -> Option<Proposal> {
-        let network = lab.network.as_ref()?;
-        let costs = lab.costs()?;
-        let allowed = ready(lab);
-        let problem = Problem { network, costs: &costs, allowed: &allowed };
+        let known = Known::of(lab)?;
+        let problem = known.problem();
         let plan = self.planner.plan(&problem, Duration::from_millis(50))?;
         let single = BestSingle.plan(&problem, Duration::ZERO)?.timeline.finish_ms;
         let reason = match plan.partition.single_owner() {
             Some(owner) => {
                 format!("{owner} alone is best: every split costs more in transfers than it saves")
             }
-            None => format!(
-                "×{:.2} over the best single worker, by {}",
-                single / plan.timeline.finish_ms,
-                collab_core::predict::MODEL
-            ),
+            None => {
+                format!("×{:.2} over the best single worker, by {MODEL}", single / plan.timeline.finish_ms)
+            }
         };
         let name = self.planner.name();
         Some(problem.propose(self.next_id(), name, plan, reason))
     }
 
-    /// A proposal if the running partition has been beaten long enough; to be asked after every run.
+    /// A proposal if the running partition has been beaten long enough; to be asked after runs.
+    ///
+    /// What was measured counts before what is predicted: a split is expected to take longer than predicted
+    /// by the same factor as the last one that ran, a single worker to take what it took.
     pub fn reconsider(&mut self, lab: &Lab) -> Option<Proposal> {
         let running = lab.running()?;
         if lab.frozen || lab.proposal.is_some() {
             return None;
         }
-        let network = lab.network.as_ref()?;
-        let costs = lab.costs()?;
-        let allowed = ready(lab);
-        let problem = Problem { network, costs: &costs, allowed: &allowed };
-        // Both by the same model and the same measurements, so that only the difference counts.
-        let now = problem.cost(running.plan.clone()).timeline.finish_ms;
-        let best = self.planner.plan(&problem, Duration::from_millis(50))?;
-        if best.timeline.finish_ms > now * (1.0 - MARGIN) {
+        let known = Known::of(lab)?;
+        let problem = known.problem();
+        let predicted = problem.cost(running.plan.clone()).timeline.finish_ms;
+        let measured = lab.runs.late_median(running.partition, BELIEVED)?;
+        if running.plan.single_owner().is_none() {
+            self.left_out = measured / predicted;
+        }
+        let (best, expected_ms) = self.best(&known)?;
+        if best.partition == running.plan || expected_ms > measured * (1.0 - MARGIN) {
             self.better_for = 0;
             return None;
         }
@@ -102,18 +130,30 @@ impl Planning {
             return None;
         }
         self.better_for = 0;
-        let gain = 1.0 - best.timeline.finish_ms / now;
+        let gain = 100.0 * (1.0 - expected_ms / measured);
+        let alone = best.partition.single_owner().map(|owner| format!("{owner} alone "));
         let reason = format!(
-            "should be {:.0} % faster: {:.1} instead of {now:.1} ms, by {}",
-            gain * 100.0,
-            best.timeline.finish_ms,
-            collab_core::predict::MODEL
+            "{}should be {gain:.0} % faster: {expected_ms:.1} instead of {measured:.1} ms, by {MODEL} and late runs",
+            alone.unwrap_or_default()
         );
         let name = self.planner.name();
-        Some(problem.propose(self.next_id(), name, best, reason))
+        let mut proposal = problem.propose(self.next_id(), name, best, reason);
+        proposal.predicted_ms = Some(expected_ms);
+        Some(proposal)
     }
-}
 
-fn ready(lab: &Lab) -> Vec<bool> {
-    lab.workers.iter().map(|worker| worker.is_ready()).collect()
+    /// The planner's plan or the best single worker, whichever should be faster, and what it should take.
+    fn best(&self, known: &Known<'_>) -> Option<(Plan, f64)> {
+        let problem = known.problem();
+        let expected = |plan: Plan| {
+            let alone = plan.partition.single_owner().and_then(|owner| known.single_ms(owner));
+            let expected = alone.unwrap_or(plan.timeline.finish_ms * self.left_out);
+            (plan, expected)
+        };
+        let planned = expected(self.planner.plan(&problem, Duration::from_millis(50))?);
+        let singles = problem.candidates().map(|worker| {
+            expected(problem.cost(Partition::single(known.network, WorkerId::at(worker), problem.workers())))
+        });
+        singles.chain([planned]).min_by(|a, b| a.1.total_cmp(&b.1))
+    }
 }
