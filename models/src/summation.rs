@@ -34,12 +34,7 @@ thread_local! {
 }
 
 /// The kernel for a product, or nothing if the engine's own choice is good.
-fn preferred(
-    isa: &IsaSet,
-    kind: DatumType,
-    query: &Query,
-    suitable: &[Suitable],
-) -> Option<&'static str> {
+fn preferred(isa: &IsaSet, kind: DatumType, query: &Query, suitable: &[Suitable]) -> Option<&'static str> {
     if kind != f32::datum_type() {
         return None;
     }
@@ -89,7 +84,8 @@ fn agreeing() -> &'static [String] {
             return Vec::new();
         };
         let expected = tried(suitable[model].0.name());
-        let mut agreeing: Vec<String> = suitable.iter().map(|(kernel, _, _)| kernel.name().to_owned()).collect();
+        let mut agreeing: Vec<String> =
+            suitable.iter().map(|(kernel, _, _)| kernel.name().to_owned()).collect();
         agreeing.dedup();
         agreeing.retain(|name| expected.is_some() && tried(name) == expected);
         agreeing
