@@ -37,10 +37,8 @@ impl Model {
         let mut maps = 0;
         for (units, rows) in strips.iter().filter(|(units, _)| units.end <= network.units.len()) {
             maps = maps.max(peak(network, units, *rows));
-            let demand = network.demand(units, *rows);
-            for (layer, rows) in network.layers_of(units).zip(&demand.layers) {
-                let bytes = packed.entry(layer).or_default();
-                *bytes = (*bytes).max(packed_bytes(network, layer, *rows));
+            for layer in network.layers_of(units) {
+                packed.insert(layer, packed_bytes(network, layer));
             }
         }
         Memory { loaded: network.weight_bytes(), packed: packed.values().sum(), maps }
@@ -52,11 +50,10 @@ impl Model {
     }
 }
 
-/// A dense layer packs the weights of its own features only. Depthwise weights are read as they are.
-fn packed_bytes(network: &Network, layer: usize, rows: Rows) -> u64 {
+/// Dense and depthwise layers read their weights as they lie.
+fn packed_bytes(network: &Network, layer: usize) -> u64 {
     let all = &network.layers[layer];
     match all.kind {
-        Kind::Dense => all.weight_bytes * u64::from(rows.len()) / u64::from(all.output.rows.max(1)),
         Kind::Conv | Kind::Pointwise | Kind::Grouped | Kind::Transposed => all.weight_bytes,
         _ => 0,
     }

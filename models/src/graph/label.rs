@@ -12,6 +12,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
 use tract_onnx_opl::lrn::Lrn;
 
 use super::steps::{Source, Step};
+use crate::rows::dense::Dense;
 use crate::rows::{Along, Weight};
 
 /// The member that a layer is named for, its text, and its kind.
@@ -42,7 +43,7 @@ pub(super) fn describe(steps: &[Step], members: &[usize]) -> (usize, String, Kin
 /// The node's name as the file has it: the engine adds suffixes when it rewrites nodes.
 pub(super) fn name(engine: &str) -> String {
     let mut name = engine;
-    for suffix in [".einsum", ".bias", ".conv", ".sum", ".norm", ".low", ".high"] {
+    for suffix in [".einsum", ".ab", ".bias", ".conv", ".sum", ".norm", ".low", ".high"] {
         name = name.strip_suffix(suffix).filter(|rest| !rest.is_empty()).unwrap_or(name);
     }
     name.to_owned()
@@ -61,6 +62,9 @@ fn of(step: &Step) -> (String, Kind) {
     }
     if let Some(pool) = op.downcast_ref::<SumPool>() {
         return (format!("AvgPool {}", window(&pool.pool_spec)), Kind::Pool);
+    }
+    if op.is::<Dense>() {
+        return (format!("Gemm {}", step.shape.iter().max().unwrap_or(&1)), Kind::Dense);
     }
     if op.is::<EinSum>() {
         return product(step);

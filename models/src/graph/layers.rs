@@ -150,7 +150,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             inputs: edges(steps, members, &owner, index),
             output,
             row_macs: macs.div_ceil(u64::from(output.rows.max(1))),
-            weight_bytes: members.iter().map(|&member| weight_bytes(&steps[member])).sum(),
+            weight_bytes: members.iter().map(|&member| steps[member].weight_bytes).sum(),
         }
     };
     members.iter().enumerate().map(layer).collect()
@@ -187,12 +187,4 @@ fn edges(steps: &[Step], members: &[usize], owner: &[usize], layer: usize) -> Ve
 /// One map after another. Within a layer one of them keeps the rows, or both need everything.
 fn follow(first: RowMap, second: RowMap) -> RowMap {
     if second == RowMap::SAME { first } else { second }
-}
-
-fn weight_bytes(step: &Step) -> u64 {
-    let konst = |source: &Source| match source {
-        Source::Konst(tensor) => Some((tensor.len() * tensor.datum_type().size_of()) as u64),
-        _ => None,
-    };
-    step.sources.iter().filter_map(konst).sum()
 }

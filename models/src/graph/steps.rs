@@ -39,6 +39,8 @@ pub(crate) struct Step {
     pub(crate) split: Split,
     /// Multiply-accumulates for all rows.
     pub(crate) macs: u64,
+    /// Bytes of constants: those it reads and those that are part of it.
+    pub(crate) weight_bytes: u64,
 }
 
 /// Reads every node that the output needs and that depends on the input.
@@ -87,6 +89,7 @@ pub(super) fn read(model: &TypedModel, input: &[usize], along: Along) -> TractRe
                 floats: output.fact.datum_type == f32::datum_type(),
                 split,
                 macs: macs(node, &facts)?,
+                weight_bytes: weight_bytes(node, &sources, &facts)?,
             });
         }
     }
@@ -172,4 +175,17 @@ fn macs(node: &TypedNode, facts: &[&TypedFact]) -> TractResult<u64> {
     let costs = node.op.cost(facts)?;
     let macs = costs.iter().filter(|(cost, _)| matches!(cost, Cost::FMA(_)));
     Ok(macs.filter_map(|(_, count)| count.to_i64().ok()).map(|count| count.max(0) as u64).sum())
+}
+
+fn weight_bytes(node: &TypedNode, sources: &[Source], facts: &[&TypedFact]) -> TractResult<u64> {
+    let read = sources.iter().map(|source| match source {
+        Source::Konst(tensor) => (tensor.len() * tensor.datum_type().size_of()) as u64,
+        _ => 0,
+    });
+    let costs = node.op.cost(facts)?;
+    let own = costs.iter().map(|(cost, count)| match cost {
+        Cost::Params(kind) => kind.size_of() as u64 * count.to_i64().unwrap_or(0).max(0) as u64,
+        _ => 0,
+    });
+    Ok(read.chain(own).sum())
 }

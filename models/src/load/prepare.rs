@@ -11,11 +11,11 @@ use tract_onnx::tract_core::optim::Optimizer;
 
 use super::error::LoadError;
 use super::{proto, upsample};
-use crate::rows::resample;
+use crate::rows::{dense, resample};
 
 /// What replaces operators of the engine by our own, in order. A rewrite chooses by what the layer is and
 /// never by its number of rows, or strips would differ from the whole.
-const REWRITES: &[fn(&mut TypedModel) -> TractResult<()>] = &[resample::rewrite];
+const REWRITES: &[fn(&mut TypedModel) -> TractResult<()>] = &[resample::rewrite, dense::rewrite];
 
 /// Parses, types and simplifies `proto`, whose input has shape `shape`, into a graph with one output.
 pub(super) fn prepare(proto: ModelProto, shape: &[usize]) -> Result<TypedModel, LoadError> {

@@ -7,6 +7,7 @@
 //! whole ([`whole`]).
 
 mod axis;
+pub(crate) mod dense;
 mod elementwise;
 mod join;
 mod pad;
@@ -154,6 +155,7 @@ pub(crate) trait ByRows: Debug + Send + Sync {
 const OPERATORS: &[fn(&Node) -> Option<Split>] = &[
     window::split,
     transposed::split,
+    dense::split,
     product::split,
     axis::split,
     resample::split,
