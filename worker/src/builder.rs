@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::compute::{Part, Prepared, SharedStrip};
 use crate::engine::{Engine, Model, Strip};
-use crate::memory::{Footprint, mib};
+use crate::memory::{self, mib};
 use crate::store::Store;
 
 /// A strip that lives as long as some partition uses it.
@@ -160,8 +160,8 @@ impl Thread {
         if let Some(stranger) = stranger {
             return Err(format!("partition {id} has rows exchanged with {stranger}, who was not introduced"));
         }
-        let footprint = Footprint::of(&network, &schedule, me);
-        footprint.check(self.memory_limit)?;
+        let strips = model.memory(&memory::strips(&schedule, me));
+        let bytes = memory::check(&strips, memory::kept(&network, &schedule, me), self.memory_limit)?;
         let (mut built, mut reused) = (0, 0);
         let mut parts = Vec::with_capacity(schedule.stages.len());
         for stage in &schedule.stages {
@@ -188,7 +188,7 @@ impl Thread {
         let layers = network.layers.len();
         let prepared = Prepared { id, me, schedule, cuts, parts, pixels, layers };
         self.registry.lock().expect("no holder panics").insert(id, Arc::new(prepared));
-        Ok(Reply::Prepared { bytes: footprint.total(), ms: millis(start), built, reused })
+        Ok(Reply::Prepared { bytes, ms: millis(start), built, reused })
     }
 }
 

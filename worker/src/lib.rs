@@ -25,6 +25,5 @@ mod streams;
 pub use clock::Clock;
 pub use egress::Egress;
 pub use endpoint::EndpointError;
-pub use memory::Footprint;
 pub use probe::LinkSample;
 pub use serve::{Server, ServerConfig};

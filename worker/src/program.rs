@@ -162,22 +162,30 @@ fn serve(arguments: Arguments, engine: Arc<dyn Engine>) -> anyhow::Result<()> {
 
 /// Completes on Ctrl-C, on a polite kill, and, if `lifeline`, when stdin is closed.
 async fn told_to_stop(lifeline: bool) {
-    let (sender, closed) = tokio::sync::oneshot::channel();
-    if lifeline {
-        // A thread of its own: a blocking read of stdin would keep the runtime from ending.
-        std::thread::spawn(move || {
-            let mut ignored = [0; 64];
-            while matches!(std::io::stdin().read(&mut ignored), Ok(1..)) {}
-            let _ = sender.send(());
-        });
-    } else {
-        std::mem::forget(sender);
-    }
+    let orphaned = async {
+        match lifeline {
+            true => stdin_closed().await,
+            false => std::future::pending().await,
+        }
+    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated() => {}
-        _ = closed => {}
+        () = orphaned => {}
     }
+}
+
+async fn stdin_closed() {
+    let (sender, closed) = tokio::sync::oneshot::channel();
+    // A thread of its own: a blocking read of stdin would keep the runtime from ending.
+    std::thread::spawn(move || {
+        let mut ignored = [0; 64];
+        while matches!(std::io::stdin().read(&mut ignored), Ok(1..)) {}
+        // Nobody waits any more if the worker is stopping for another reason.
+        let _ = sender.send(());
+    });
+    // An error means that the thread ended, and then stdin is of no use either.
+    let _ = closed.await;
 }
 
 #[cfg(unix)]

@@ -43,9 +43,11 @@ impl Farewell {
         VarInt::from_u32(self as u32)
     }
 
-    /// Closes a connection for this reason.
+    /// Closes a connection for this reason, unless it has ended: then the reason of that stays.
     pub(crate) fn say(self, connection: &Connection, sentence: &str) {
-        connection.close(self.code(), sentence.as_bytes());
+        if connection.close_reason().is_none() {
+            connection.close(self.code(), sentence.as_bytes());
+        }
     }
 
     /// The reason that the other side gave, with its sentence.

@@ -201,7 +201,7 @@ impl Dialer {
                 Err(ConnectionError::TimedOut) => {
                     return Err(ConnectError::TimedOut { address, waited: begun.elapsed() });
                 }
-                Err(error) => return Err(failed(address, &describe(&error))),
+                Err(error) => return Err(unwelcome(address, &error)),
             }
         }
     }
@@ -232,10 +232,17 @@ fn explain(address: SocketAddr, connection: &Connection, error: StreamError) -> 
         Farewell::Version.say(connection, &error.to_string());
         return ConnectError::Version { address, ours, theirs };
     }
-    match connection.close_reason().as_ref().and_then(Farewell::heard) {
+    match connection.close_reason() {
+        Some(closed) => unwelcome(address, &closed),
+        None => failed(address, &error.to_string()),
+    }
+}
+
+/// What a connection's end means before it was of any use.
+fn unwelcome(address: SocketAddr, error: &ConnectionError) -> ConnectError {
+    match Farewell::heard(error) {
         Some((Farewell::Refused | Farewell::Busy, reason)) => ConnectError::Refused { address, reason },
-        Some((_, reason)) => ConnectError::Failed { address, reason },
-        None => ConnectError::Failed { address, reason: error.to_string() },
+        _ => failed(address, &describe(error)),
     }
 }
 

@@ -33,7 +33,7 @@ const LONG: Duration = Duration::from_secs(120);
 /// How many pieces of a network are on their way before the first is acknowledged.
 const CHUNKS_AHEAD: usize = 8;
 
-/// A connection to a worker; clones share it.
+/// A connection to a worker; clones share it. It is closed with the last of them.
 #[derive(Clone)]
 pub struct WorkerLink {
     shared: Arc<Shared>,
@@ -57,6 +57,12 @@ struct Shared {
     next: AtomicU64,
     waiting: Waiting,
     events: Sender<(WorkerId, FromWorker)>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        Farewell::Done.say(&self.at.connection, "the lab let go of this worker");
+    }
 }
 
 /// What a worker says about a partition that it prepared.

@@ -4,6 +4,7 @@ use collab_core::id::Node;
 use collab_core::network::{Cut, Pixels};
 use collab_core::rows::Rows;
 use collab_core::wire::Encoding;
+use collab_models::pixels::normalise;
 
 use super::Held;
 use crate::engine::Map;
@@ -69,29 +70,12 @@ pub(super) fn assemble(
             Source::Received { encoding: Encoding::U8, body, .. } => {
                 let pixels = pixels.ok_or("the network does not start from pictures")?;
                 let mut whole = Map::zeros(cut, piece.rows);
-                normalize(body, pixels, &mut whole)?;
+                normalise(pixels, body, whole.values_mut()).map_err(|error| error.to_string())?;
                 copy_rows(&whole, &mut input, rows);
             }
         }
     }
     Ok(input)
-}
-
-/// `(pixel − mean) / std` per channel.
-fn normalize(bytes: &[u8], pixels: &Pixels, map: &mut Map) -> Result<(), String> {
-    let channels = map.cut().outer as usize;
-    if pixels.mean.len() != channels || pixels.std.len() != channels {
-        let (mean, std) = (pixels.mean.len(), pixels.std.len());
-        return Err(format!("pictures have {channels} channels, their mean has {mean}, their std {std}"));
-    }
-    let plane = (map.values().len() / channels).max(1);
-    let planes = map.values_mut().chunks_exact_mut(plane).zip(bytes.chunks_exact(plane));
-    for ((values, bytes), (mean, std)) in planes.zip(pixels.mean.iter().zip(&pixels.std)) {
-        for (value, byte) in values.iter_mut().zip(bytes) {
-            *value = (f32::from(*byte) - mean) / std;
-        }
-    }
-    Ok(())
 }
 
 /// Copies rows that both maps hold.
@@ -190,11 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_normalized_per_channel() {
-        let cut = Cut { outer: 2, rows: 1, inner: 2 };
+    fn pixels_are_normalised_channel_by_channel_whatever_part_of_them_is_needed() {
+        let cut = Cut { outer: 2, rows: 2, inner: 2 };
         let pixels = Pixels { mean: vec![10.0, 0.0], std: vec![2.0, 255.0] };
-        let mut map = Map::zeros(cut, Rows::all(1));
-        normalize(&[10, 20, 0, 255], &pixels, &mut map).unwrap();
-        assert_eq!(map.values(), [0.0, 5.0, 0.0, 1.0]);
+        let body = vec![10, 20, 30, 40, 0, 255, 51, 102];
+        let held = Budget::new(8).take(8).unwrap();
+        let from = Source::Received { peer: Node::Lab, at_us: 0, encoding: Encoding::U8, body, _held: held };
+        let mut pieces = vec![Piece { rows: Rows::all(2), from }];
+        let input = assemble(&mut pieces, cut, Rows::new(1, 2), Some(&pixels), true).unwrap();
+        assert_eq!(input.values(), [10.0, 15.0, 0.2, 0.4]);
     }
 }

@@ -17,7 +17,7 @@ use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::{Encoding, NetworkOffer, NetworkOptions, RowsHeader};
 use collab_worker::client::{Dialer, FromWorker, WorkerLink};
-use collab_worker::engine::{Engine, Map, Model, Strip};
+use collab_worker::engine::{Engine, Map, Memory, Model, Strip};
 use collab_worker::keys::{AuthorizedKeys, Identity};
 use collab_worker::{Server, ServerConfig};
 use sha2::{Digest as _, Sha256};
@@ -28,7 +28,7 @@ use tokio::time::timeout;
 /// Runs `chain` networks: each unit adds up a 3×3 neighbourhood over all channels, with weights that differ
 /// from channel to channel, and folds the sum so that it stays small. The order of additions is fixed, so
 /// equal inputs give equal bits.
-pub struct TinyEngine;
+pub(crate) struct TinyEngine;
 
 struct TinyModel(Arc<Network>);
 
@@ -39,11 +39,11 @@ struct TinyStrip {
 }
 
 /// The bytes of a tiny network: its name, then its size and units as text.
-pub fn tiny_bytes(size: u32, units: u32) -> Bytes {
+pub(crate) fn tiny_bytes(size: u32, units: u32) -> Bytes {
     format!("tiny {size} {units}").into_bytes().into()
 }
 
-pub fn offer(bytes: &Bytes) -> NetworkOffer {
+pub(crate) fn offer(bytes: &Bytes) -> NetworkOffer {
     let network = Digest(Sha256::digest(bytes).into());
     let options = NetworkOptions { name: "tiny".to_owned(), ..NetworkOptions::default() };
     NetworkOffer { network, bytes: bytes.len() as u64, options }
@@ -71,6 +71,15 @@ impl Model for TinyModel {
 
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String> {
         Ok(Box::new(TinyStrip { network: self.0.clone(), units, rows }))
+    }
+
+    fn memory(&self, strips: &[(Range<usize>, Rows)]) -> Memory {
+        let bytes = |(units, rows): &(Range<usize>, Rows)| {
+            let demand = self.0.demand(units, *rows);
+            let layers = self.0.layers_of(units).zip(demand.layers);
+            layers.map(|(layer, rows)| self.0.layers[layer].output.bytes(rows.len())).max().unwrap_or(0)
+        };
+        Memory { loaded: 0, packed: 0, maps: 2 * strips.iter().map(bytes).max().unwrap_or(0) }
     }
 }
 
@@ -124,24 +133,24 @@ fn convolve(input: &Map, cut: collab_core::network::Cut, rows: Rows) -> Map {
 }
 
 /// A worker in a thread of this process, with a socket and folders of its own.
-pub struct Worker {
-    pub address: String,
-    pub fingerprint: Fingerprint,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Worker {
+    pub(crate) address: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) folder: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// How a test's worker differs from an ordinary one.
 #[derive(Default)]
-pub struct Setup {
-    pub memory: Option<u64>,
-    pub emulation: Option<Emulation>,
+pub(crate) struct Setup {
+    pub(crate) memory: Option<u64>,
+    pub(crate) emulation: Option<Emulation>,
 }
 
 impl Worker {
     /// Starts a worker that admits `lab`.
-    pub fn start(name: &str, lab: Option<Fingerprint>, setup: Setup) -> Self {
+    pub(crate) fn start(name: &str, lab: Option<Fingerprint>, setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authorized = folder.path().join("authorized");
         if let Some(lab) = lab {
@@ -172,11 +181,11 @@ impl Worker {
         Self { address, fingerprint, folder, stop: Some(stop), thread: Some(thread) }
     }
 
-    pub fn networks(&self) -> PathBuf {
+    pub(crate) fn networks(&self) -> PathBuf {
         self.folder.path().join("networks")
     }
 
-    pub fn authorized(&self) -> PathBuf {
+    pub(crate) fn authorized(&self) -> PathBuf {
         self.folder.path().join("authorized")
     }
 }
@@ -191,23 +200,23 @@ impl Drop for Worker {
 }
 
 /// A lab with its inbox.
-pub struct TestLab {
-    pub dialer: Dialer,
-    pub inbox: Receiver<(WorkerId, FromWorker)>,
+pub(crate) struct TestLab {
+    pub(crate) dialer: Dialer,
+    pub(crate) inbox: Receiver<(WorkerId, FromWorker)>,
 }
 
 impl TestLab {
-    pub fn new(identity: &Identity) -> Self {
+    pub(crate) fn new(identity: &Identity) -> Self {
         let (dialer, inbox) = Dialer::new(identity.clone(), Instant::now()).unwrap();
         Self { dialer, inbox }
     }
 
-    pub async fn connect(&self, index: usize, worker: &Worker) -> WorkerLink {
+    pub(crate) async fn connect(&self, index: usize, worker: &Worker) -> WorkerLink {
         self.dialer.connect(WorkerId::at(index), &worker.address, worker.fingerprint).await.unwrap()
     }
 
     /// Connects to all, gives them the network, introduces them.
-    pub async fn lead(&self, workers: &[Worker], network: &Bytes) -> Vec<WorkerLink> {
+    pub(crate) async fn lead(&self, workers: &[Worker], network: &Bytes) -> Vec<WorkerLink> {
         let mut links = Vec::new();
         for (index, worker) in workers.iter().enumerate() {
             links.push(self.connect(index, worker).await);
@@ -220,7 +229,7 @@ impl TestLab {
     }
 
     /// The next message for which `wanted` gives something.
-    pub async fn expect<T>(
+    pub(crate) async fn expect<T>(
         &mut self,
         what: &str,
         mut wanted: impl FnMut(WorkerId, FromWorker) -> Option<T>,
@@ -238,7 +247,7 @@ impl TestLab {
     }
 
     /// Sends the input of a run as the schedule says.
-    pub fn send_input(
+    pub(crate) fn send_input(
         &self,
         links: &[WorkerLink],
         schedule: &Schedule,
@@ -263,7 +272,7 @@ impl TestLab {
     }
 
     /// Gathers a run's output, as bytes.
-    pub async fn gather(&mut self, network: &Network, run: u64) -> Vec<u8> {
+    pub(crate) async fn gather(&mut self, network: &Network, run: u64) -> Vec<u8> {
         let cut = network.cut(network.units.len());
         let mut output = Map::zeros(cut, Rows::all(cut.rows));
         let mut missing = cut.rows;
@@ -285,7 +294,7 @@ impl TestLab {
     }
 }
 
-pub async fn introduce(links: &[WorkerLink]) {
+pub(crate) async fn introduce(links: &[WorkerLink]) {
     let peers: Vec<_> = links.iter().map(WorkerLink::as_peer).collect();
     let mut introductions = tokio::task::JoinSet::new();
     for link in links.iter().cloned() {
@@ -305,7 +314,7 @@ fn chain_of(_: &[WorkerLink], schedule: &Schedule) -> Network {
 }
 
 /// A picture of noise, planar.
-pub fn picture(size: u32) -> Vec<u8> {
+pub(crate) fn picture(size: u32) -> Vec<u8> {
     (0..3 * size * size).map(|index| (index.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
 }
 
@@ -317,7 +326,7 @@ fn pixel_rows(network: &Network, picture: &[u8], rows: Rows) -> Vec<u8> {
 }
 
 /// What one device computes of the whole network.
-pub fn single(network: &Network, picture: &[u8]) -> Vec<u8> {
+pub(crate) fn single(network: &Network, picture: &[u8]) -> Vec<u8> {
     let cut = network.input.cut;
     let mut input = Map::zeros(cut, Rows::all(cut.rows));
     let std = network.input.pixels.as_ref().unwrap().std[0];
@@ -332,15 +341,15 @@ pub fn single(network: &Network, picture: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub fn partition(network: &Network, text: &str, workers: usize) -> Partition {
+pub(crate) fn partition(network: &Network, text: &str, workers: usize) -> Partition {
     Partition::parse(text, network, workers).unwrap()
 }
 
 /// A slow link without a slow device.
-pub fn slow_link(rate_mbps: f64) -> LinkShape {
+pub(crate) fn slow_link(rate_mbps: f64) -> LinkShape {
     LinkShape { rate_mbps: Some(rate_mbps), delay_ms: 0.0 }
 }
 
-pub fn files_in(folder: &Path) -> usize {
+pub(crate) fn files_in(folder: &Path) -> usize {
     std::fs::read_dir(folder).map_or(0, |entries| entries.count())
 }
