@@ -39,13 +39,11 @@ impl Devices {
             let child = devices.spawn(preset, &name, &authorized)?;
             devices.children.push(child);
         }
-        for index in 0..presets.len() {
-            let child = &mut devices.children[index];
+        for (child, preset) in devices.children.iter_mut().zip(presets) {
             devices._lifelines.extend(child.stdin.take());
-            let first_line = tokio::time::timeout(START_PATIENCE, first_line(child)).await;
-            let line = match first_line {
+            let line = match tokio::time::timeout(START_PATIENCE, first_line(child)).await {
                 Ok(line) => line?,
-                Err(_) => bail!("worker {} said nothing within {START_PATIENCE:?}", presets[index]),
+                Err(_) => bail!("worker {preset} said nothing within {START_PATIENCE:?}"),
             };
             let announced = Announcement::parse(&line)
                 .with_context(|| format!("a worker printed '{line}' instead of where it listens"))?;
