@@ -74,7 +74,8 @@ impl fmt::Display for Rows {
 /// ```
 ///
 /// clamped to the rows there are. The first row depends on `a` only and the last on `b` only, which is
-/// what makes the work of a fused span separable: work(a, b) = F(b) − G(a).
+/// what makes the work of a fused span separable: work(a, b) = F(b) − G(a). That needs `lo ≤ hi`: else a
+/// request for no rows would have to be widened, and its end would depend on its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowMap {
     /// Input rows per `den` output rows.
@@ -83,7 +84,7 @@ pub struct RowMap {
     pub den: u32,
     /// Offset of the first row needed.
     pub lo: i32,
-    /// Offset of the last row needed.
+    /// Offset of the last row needed, at least `lo`.
     pub hi: i32,
 }
 
@@ -93,7 +94,7 @@ impl RowMap {
 
     /// Every output row needs every input row: global pools, flatten, dense layers, broadcasts of one row.
     pub fn whole(input_rows: u32) -> Self {
-        RowMap { num: 0, den: 1, lo: 0, hi: input_rows as i32 - 1 }
+        RowMap { num: 0, den: 1, lo: 0, hi: (input_rows as i32 - 1).max(0) }
     }
 
     /// A convolution or pool: output row `o` reads `o·stride − pad_before + t·dilation` for `t < kernel`.
@@ -103,10 +104,13 @@ impl RowMap {
     }
 
     /// A transposed convolution: input row `i` writes `i·stride − pad_before + t·dilation` for `t < kernel`.
+    ///
+    /// With a stride beyond the kernel's reach some output rows are written by nobody; they ask for one row.
     pub fn transposed(kernel: u32, stride: u32, dilation: u32, pad_before: u32) -> Self {
         let reach = (kernel as i32 - 1) * dilation as i32;
         let pad = pad_before as i32;
-        RowMap { num: 1, den: stride, lo: pad - reach + stride as i32 - 1, hi: pad }
+        let lo = pad - reach + stride as i32 - 1;
+        RowMap { num: 1, den: stride, lo, hi: pad.max(lo) }
     }
 
     /// The input rows needed for output rows `rows`, of `input_rows` there are.
