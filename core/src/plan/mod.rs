@@ -12,7 +12,8 @@ use crate::event::{PredictedLayer, Proposal};
 use crate::id::PartitionId;
 use crate::network::Network;
 use crate::partition::Partition;
-use crate::predict::{MODEL, RatePerWorker};
+use crate::predict::{Costs, MODEL};
+use crate::rows::Rows;
 use crate::schedule::Schedule;
 use crate::simulate::{Timeline, simulate};
 
@@ -22,7 +23,7 @@ pub struct Problem<'a> {
     /// The network.
     pub network: &'a Network,
     /// What strips and transfers take.
-    pub costs: &'a RatePerWorker,
+    pub costs: &'a dyn Costs,
     /// Which workers may be given rows; one entry a worker.
     pub allowed: &'a [bool],
 }
@@ -69,6 +70,14 @@ impl Problem<'_> {
     /// The allowed workers, in order.
     pub fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.allowed.len()).filter(|&worker| self.allowed[worker])
+    }
+
+    /// How fast each worker is: whole networks per ms, on its own and without transfers.
+    pub fn speeds(&self) -> Vec<f64> {
+        let units = 0..self.network.units.len();
+        let rows = Rows::all(self.network.cut(units.end).rows);
+        let alone = |worker| self.costs.strip_ms(self.network, worker, &units, rows).max(1e-9);
+        (0..self.workers()).map(|worker| 1.0 / alone(worker)).collect()
     }
 
     /// Simulates `partition`.

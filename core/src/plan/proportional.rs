@@ -11,7 +11,6 @@ use super::{BestSingle, Plan, Planner, Problem, fastest};
 use crate::id::{Node, WorkerId};
 use crate::network::Split;
 use crate::partition::{Block, Partition};
-use crate::predict::Costs;
 use crate::rows::Rows;
 
 /// Blocks of more units than this are not tried: their halo is never worth it.
@@ -41,7 +40,7 @@ impl Planner for Proportional {
     }
 
     fn plan(&self, problem: &Problem<'_>, budget: Duration) -> Option<Plan> {
-        let speeds = &problem.costs.macs_per_ms;
+        let speeds = problem.speeds();
         let mut order: Vec<usize> = problem.candidates().collect();
         order.sort_by(|&a, &b| speeds[b].total_cmp(&speeds[a]));
         let prefixes = (2..=order.len()).filter_map(|count| {
@@ -71,7 +70,7 @@ struct Step {
 fn cut(problem: &Problem<'_>, weights: &[f64], may_leave: bool) -> Option<Partition> {
     let network = problem.network;
     let units = network.units.len();
-    let speeds = &problem.costs.macs_per_ms;
+    let speeds = problem.speeds();
     let members = (0..weights.len()).filter(|&worker| weights[worker] > 0.0);
     let fastest = members.max_by(|&a, &b| speeds[a].total_cmp(&speeds[b]))?;
     let block = |from: usize, to: usize, mode: Mode| {
