@@ -120,13 +120,23 @@ impl RowMap {
         if rows.is_empty() || input_rows == 0 {
             return Rows::EMPTY;
         }
-        let at = |row: u32, offset: i32| {
-            (i64::from(row) * i64::from(self.num) + i64::from(offset)).div_euclid(i64::from(self.den))
-        };
-        let limit = i64::from(input_rows);
-        let first = at(rows.start, self.lo).clamp(0, limit - 1);
-        let end = (at(rows.end - 1, self.hi) + 1).clamp(first + 1, limit);
-        Rows::new(first as u32, end as u32)
+        let first = self.first(rows.start, input_rows);
+        Rows::new(first, self.end(rows.end, input_rows).max(first + 1))
+    }
+
+    /// The first input row needed for output rows from `start` on, of `input_rows` (at least 1) there are.
+    pub fn first(self, start: u32, input_rows: u32) -> u32 {
+        self.at(start, self.lo).clamp(0, i64::from(input_rows) - 1) as u32
+    }
+
+    /// One past the last input row needed for output rows before `end` (at least 1), of `input_rows`.
+    pub fn end(self, end: u32, input_rows: u32) -> u32 {
+        (self.at(end - 1, self.hi) + 1).clamp(1, i64::from(input_rows)) as u32
+    }
+
+    fn at(self, row: u32, offset: i32) -> i64 {
+        let numerator = i64::from(row) * i64::from(self.num) + i64::from(offset);
+        if self.den == 1 { numerator } else { numerator.div_euclid(i64::from(self.den)) }
     }
 }
 

@@ -1,10 +1,15 @@
 //! Planners: all answer the same problem and are judged by the same cost, the simulated schedule.
 
+mod costing;
+mod draft;
 mod proportional;
 mod single;
+mod spans;
 
 use std::time::Duration;
 
+pub use costing::{Costing, State};
+pub use draft::{Draft, Pair};
 pub use proportional::{Equal, Proportional};
 pub use single::BestSingle;
 
