@@ -35,7 +35,7 @@ fn draft(network: &Network, workers: usize, length: usize) -> Draft {
 fn plan_cost_of_35_units_on_8_workers(bencher: divan::Bencher, length: usize) {
     let network = chain(224, 35);
     let costs = costs(8);
-    let problem = Problem { network: &network, costs: &costs, allowed: &[true; 8] };
+    let problem = Problem { network: &network, costs: &costs, allowed: &[true; 8], memory: &[] };
     let draft = draft(&network, 8, length);
     let mut costing = Costing::new(&problem);
     let mut pair = costing.pair();
@@ -47,7 +47,7 @@ fn plan_cost_of_35_units_on_8_workers(bencher: divan::Bencher, length: usize) {
 fn plan_cost_of_mobilenetv2_on_3_workers(bencher: divan::Bencher, length: usize) {
     let network = named("mobilenetv2").expect("in the zoo");
     let costs = costs(3);
-    let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3] };
+    let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
     let draft = draft(&network, 3, length);
     let mut costing = Costing::new(&problem);
     let mut pair = costing.pair();

@@ -131,6 +131,30 @@ impl Costs for RatePerWorker {
     }
 }
 
+/// Every layer of every worker on its own, one link per sender.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerLayer {
+    /// By worker, then by layer of the network it was made for.
+    pub layers: Vec<Vec<LayerCost>>,
+    /// What each worker sends over.
+    pub links: Vec<LinkCost>,
+    /// What the lab sends over.
+    pub lab: LinkCost,
+}
+
+impl Costs for PerLayer {
+    fn layer(&self, _network: &Network, worker: usize, layer: usize) -> LayerCost {
+        self.layers[worker][layer]
+    }
+
+    fn link(&self, from: Node, _to: Node) -> LinkCost {
+        match from {
+            Node::Lab => self.lab,
+            Node::Worker(worker) => self.links[worker.index()],
+        }
+    }
+}
+
 /// The rate taken for a link that is neither paced nor measured, Mbit/s: a wired gigabit network.
 pub const ASSUMED_MBPS: f64 = 940.0;
 

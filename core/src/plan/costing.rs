@@ -87,6 +87,17 @@ impl State {
         Rows { start: self.bounds[worker], end: self.bounds[worker + 1] }
     }
 
+    /// When the last worker has its input, if this is the first block, ms.
+    pub(crate) fn last_arrival(&self) -> f64 {
+        let owners = (0..self.computing.len()).filter(|&worker| !self.rows(worker).is_empty());
+        owners.map(|worker| self.ready(worker, self.need[worker])).fold(0.0, f64::max)
+    }
+
+    /// When `worker` could begin its strip of this block, ms.
+    pub(crate) fn begin(&self, worker: usize) -> f64 {
+        self.computing[worker].max(self.ready(worker, self.need[worker]))
+    }
+
     /// When the input rows `need` of `worker` are there.
     #[inline]
     fn ready(&self, worker: usize, need: Rows) -> f64 {

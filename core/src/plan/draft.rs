@@ -1,41 +1,94 @@
 //! A partition as searches hold it: cuts and boundaries that can be changed in place.
 
-use super::Problem;
 use super::costing::{Costing, State};
 use crate::partition::{Block, Partition};
+use crate::rows::Rows;
 
 /// Blocks by their last cut, each with the boundaries of its rows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Draft {
     /// Where each block ends; the last entry is the number of units.
-    pub ends: Vec<usize>,
-    /// By block: as [`Block::bounds`].
-    pub bounds: Vec<Vec<u32>>,
+    pub(crate) ends: Vec<usize>,
+    /// `workers + 1` boundaries for each block, as [`Block::bounds`].
+    pub(crate) bounds: Vec<u32>,
+    /// Boundaries of one block.
+    pub(crate) stride: usize,
 }
 
 impl Draft {
+    /// Without blocks, for `workers` workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { ends: Vec::new(), bounds: Vec::new(), stride: workers + 1 }
+    }
+
     /// From a partition.
     pub fn of(partition: &Partition) -> Self {
-        Self {
-            ends: partition.blocks.iter().map(|block| block.units.1 as usize).collect(),
-            bounds: partition.blocks.iter().map(|block| block.bounds.clone()).collect(),
+        let mut draft = Self::new(partition.workers());
+        for block in &partition.blocks {
+            draft.push(block.units.1 as usize, &block.bounds);
         }
+        draft
     }
 
     /// As a partition.
     pub fn partition(&self) -> Partition {
-        let mut from = 0;
-        let blocks = self.ends.iter().zip(&self.bounds).map(|(&end, bounds)| {
-            let units = (from, end as u32);
-            from = end as u32;
-            Block { units, bounds: bounds.clone() }
-        });
-        Partition { blocks: blocks.collect() }
+        let block = |index: usize| Block {
+            units: (self.start(index) as u32, self.ends[index] as u32),
+            bounds: self.block(index).to_vec(),
+        };
+        Partition { blocks: (0..self.len()).map(block).collect() }
+    }
+
+    /// How many blocks.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// Where block `index` starts.
     pub(crate) fn start(&self, index: usize) -> usize {
         if index == 0 { 0 } else { self.ends[index - 1] }
+    }
+
+    /// The boundaries of block `index`.
+    pub(crate) fn block(&self, index: usize) -> &[u32] {
+        &self.bounds[index * self.stride..(index + 1) * self.stride]
+    }
+
+    /// The boundaries of block `index`.
+    pub(crate) fn block_mut(&mut self, index: usize) -> &mut [u32] {
+        &mut self.bounds[index * self.stride..(index + 1) * self.stride]
+    }
+
+    /// The rows of `worker` in block `index`.
+    pub(crate) fn rows(&self, index: usize, worker: usize) -> Rows {
+        let bounds = self.block(index);
+        Rows { start: bounds[worker], end: bounds[worker + 1] }
+    }
+
+    /// Adds a block at the end.
+    pub(crate) fn push(&mut self, end: usize, bounds: &[u32]) {
+        self.ends.push(end);
+        self.bounds.extend_from_slice(bounds);
+    }
+
+    /// Adds a block before block `index`.
+    pub(crate) fn insert(&mut self, index: usize, end: usize, bounds: &[u32]) {
+        self.ends.insert(index, end);
+        let at = index * self.stride;
+        self.bounds.splice(at..at, bounds.iter().copied());
+    }
+
+    /// Takes block `index` away; what follows must cover its units.
+    pub(crate) fn remove(&mut self, index: usize) {
+        self.ends.remove(index);
+        self.bounds.drain(index * self.stride..(index + 1) * self.stride);
+    }
+
+    /// Becomes a copy of `other` without allocating.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        self.ends.clone_from(&other.ends);
+        self.bounds.clone_from(&other.bounds);
+        self.stride = other.stride;
     }
 }
 
@@ -52,19 +105,12 @@ impl Costing<'_> {
     /// The simulated latency of `draft`, ms.
     pub fn latency(&mut self, draft: &Draft, pair: &mut Pair) -> f64 {
         let Pair(now, next) = pair;
-        self.open(draft.ends[0], &draft.bounds[0], now);
-        for (&end, bounds) in draft.ends.iter().zip(&draft.bounds).skip(1) {
-            self.step(now, end, bounds, next);
+        self.open(draft.ends[0], draft.block(0), now);
+        for index in 1..draft.len() {
+            self.step(now, draft.ends[index], draft.block(index), next);
             std::mem::swap(now, next);
         }
         self.finish(now)
-    }
-}
-
-impl Problem<'_> {
-    /// Whether a block that ends at cut `end` may have several owners.
-    pub(crate) fn shared(&self, end: usize) -> bool {
-        !matches!(self.network.units[end - 1].split, crate::network::Split::Whole(_))
     }
 }
 
@@ -77,6 +123,7 @@ pub(crate) mod tests {
     use crate::id::Node;
     use crate::network::Network;
     use crate::network::samples::{ZOO, named, random};
+    use crate::plan::Problem;
     use crate::predict::{Costs, LayerCost, LinkCost};
 
     /// Any costs that are linear in rows, a link for every ordered pair.
@@ -141,7 +188,7 @@ pub(crate) mod tests {
     fn agree(rng: &mut ChaCha8Rng, network: &Network, workers: usize, rounds: usize) -> usize {
         let costs = AnyCosts::random(rng, network, workers);
         let allowed = vec![true; workers];
-        let problem = Problem { network, costs: &costs, allowed: &allowed };
+        let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
         let mut costing = Costing::new(&problem);
         let mut pair = costing.pair();
         let mut divided = 0;

@@ -1,16 +1,34 @@
 //! Planners: all answer the same problem and are judged by the same cost, the simulated schedule.
 
+mod anneal;
+mod auto;
+mod beam;
 mod costing;
+mod cuts;
 mod draft;
+mod exhaustive;
+mod fill;
+mod genome;
+mod greedy;
+mod memory;
+mod moves;
 mod proportional;
+pub mod scenario;
+mod search;
 mod single;
 mod spans;
 
-use std::time::Duration;
-
+pub use anneal::Anneal;
+pub use auto::Auto;
+pub use beam::Beam;
 pub use costing::{Costing, State};
 pub use draft::{Draft, Pair};
-pub use proportional::{Equal, Proportional};
+pub use exhaustive::Exhaustive;
+pub use genome::{CrossEntropy, Evolution, RandomSearch};
+pub use greedy::Greedy;
+pub use memory::{StripMemory, partition_memory, strip_memory};
+pub use proportional::{Bisection, CutProgram, Equal, Proportional};
+pub use search::Budget;
 pub use single::BestSingle;
 
 use crate::event::{PredictedLayer, Proposal};
@@ -31,6 +49,8 @@ pub struct Problem<'a> {
     pub costs: &'a dyn Costs,
     /// Which workers may be given rows; one entry a worker.
     pub allowed: &'a [bool],
+    /// Bytes that each worker may use for weights and feature maps; empty for no limits.
+    pub memory: &'a [u64],
 }
 
 /// A partition with its simulated run.
@@ -40,6 +60,8 @@ pub struct Plan {
     pub partition: Partition,
     /// Its run.
     pub timeline: Timeline,
+    /// How many partitions were costed to find it.
+    pub evaluations: u64,
 }
 
 /// Finds a partition.
@@ -47,10 +69,11 @@ pub trait Planner {
     /// As `--planner` and the screen call it.
     fn name(&self) -> &'static str;
 
-    /// The best partition this planner finds; `None` if no worker is allowed.
+    /// The best partition this planner finds; `None` if no worker is allowed or nothing it found fits the
+    /// workers' memory.
     ///
     /// `budget` bounds the search of planners that could go on for ever; others ignore it.
-    fn plan(&self, problem: &Problem<'_>, budget: Duration) -> Option<Plan>;
+    fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan>;
 }
 
 /// The planner called `name`.
@@ -59,12 +82,36 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
         "best-single" => Some(Box::new(BestSingle)),
         "equal" => Some(Box::new(Equal)),
         "proportional" => Some(Box::new(Proportional)),
+        "greedy" => Some(Box::new(Greedy)),
+        "bisection" => Some(Box::new(Bisection)),
+        "dp" => Some(Box::new(CutProgram)),
+        "beam" => Some(Box::new(Beam)),
+        "exhaustive" => Some(Box::new(Exhaustive)),
+        "random" => Some(Box::new(RandomSearch)),
+        "evolution" => Some(Box::new(Evolution)),
+        "cem" => Some(Box::new(CrossEntropy)),
+        "anneal" => Some(Box::new(Anneal)),
+        "auto" => Some(Box::new(Auto::default())),
         _ => None,
     }
 }
 
-/// Every planner's name.
-pub const PLANNERS: [&str; 3] = ["best-single", "equal", "proportional"];
+/// Every planner's name, the simplest first.
+pub const PLANNERS: [&str; 13] = [
+    "best-single",
+    "equal",
+    "proportional",
+    "greedy",
+    "bisection",
+    "dp",
+    "beam",
+    "exhaustive",
+    "random",
+    "evolution",
+    "cem",
+    "anneal",
+    "auto",
+];
 
 impl Problem<'_> {
     /// How many workers the fleet has.
@@ -89,7 +136,7 @@ impl Problem<'_> {
     pub fn cost(&self, partition: Partition) -> Plan {
         let schedule = Schedule::new(self.network, &partition);
         let timeline = simulate(self.network, &schedule, self.costs);
-        Plan { partition, timeline }
+        Plan { partition, timeline, evaluations: 1 }
     }
 
     /// The predicted layers of a plan.
@@ -109,13 +156,4 @@ impl Problem<'_> {
             reason: if reason.is_empty() { format!("predicted from {MODEL}") } else { reason },
         }
     }
-}
-
-/// The fastest of `plans`; the first of equals.
-fn fastest(plans: impl IntoIterator<Item = Plan>) -> Option<Plan> {
-    plans.into_iter().reduce(
-        |best, plan| {
-            if plan.timeline.finish_ms < best.timeline.finish_ms { plan } else { best }
-        },
-    )
 }
