@@ -29,7 +29,8 @@ impl Exhaustive {
     /// The budget counts blocks placed. With several workers, rows of `h` and `u` units it needs up to
     /// `(h^(workers − 1) / (workers − 1)!)^u` of them without the bound: fit for a handful of units.
     pub fn solve(&self, problem: &Problem<'_>, budget: Budget) -> Option<(Plan, bool)> {
-        let start = Auto::default().plan(problem, Budget { evaluations: 20_000, ..budget })?;
+        let start = Auto::default()
+            .plan(problem, Budget { evaluations: budget.evaluations.min(20_000), ..budget })?;
         let mut search = Search::new(problem)?;
         search.cost(&super::Draft::of(&start.partition));
         let remaining = Remaining::new(&search);
@@ -183,5 +184,71 @@ impl Walk {
         self.draft.push(to, bounds);
         self.descend(search, depth + 1);
         self.draft.remove(self.draft.len() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::network::samples::random;
+    use crate::plan::scenario::{costs, gap, random_fleet};
+
+    /// Every plan of a problem so small that no bound is needed.
+    fn by_hand(problem: &Problem<'_>) -> f64 {
+        let mut search = Search::new(problem).unwrap();
+        let mut best = f64::INFINITY;
+        let units = search.units();
+        for cuts in 0..1u32 << (units - 1) {
+            let ends: Vec<usize> =
+                (1..=units).filter(|&end| end == units || cuts >> (end - 1) & 1 == 1).collect();
+            let heights: Vec<u32> = ends.iter().map(|&end| search.rows(end)).collect();
+            let mut rows = vec![0; ends.len()];
+            loop {
+                let whole = |at: usize| search.shared(ends[at]) || rows[at] == 0 || rows[at] == heights[at];
+                if (0..ends.len()).all(whole) {
+                    let mut draft = crate::plan::Draft::new(2);
+                    (0..ends.len()).for_each(|at| draft.push(ends[at], &[0, rows[at], heights[at]]));
+                    best = best.min(search.cost(&draft));
+                }
+                let Some(at) = (0..ends.len()).find(|&at| rows[at] < heights[at]) else { break };
+                rows[at] += 1;
+                rows[..at].fill(0);
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn the_bound_never_cuts_off_the_optimum() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        for _ in 0..12 {
+            let network = random(&mut rng, 2, 14);
+            if network.units.iter().map(|unit| unit.output.rows as usize + 1).product::<usize>() > 40_000 {
+                continue;
+            }
+            let (devices, lab) = random_fleet(&mut rng, 2);
+            let costs = costs(&network, &devices, lab);
+            let problem = Problem { network: &network, costs: &costs, allowed: &[true; 2], memory: &[] };
+            let budget = Budget { evaluations: 10_000_000, seed: 1 };
+            let (plan, proven) = Exhaustive.solve(&problem, budget).unwrap();
+            assert!(proven);
+            let found = gap(plan.timeline.finish_ms, by_hand(&problem));
+            assert!(found.abs() < 1e-9, "{found} {}", plan.partition);
+        }
+    }
+
+    #[test]
+    fn a_search_that_runs_out_of_budget_does_not_claim_a_proof() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let network = crate::network::samples::chain(24, 5);
+        let (devices, lab) = random_fleet(&mut rng, 3);
+        let costs = costs(&network, &devices, lab);
+        let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
+        let seed = rng.random();
+        let (_, proven) = Exhaustive.solve(&problem, Budget { evaluations: 50, seed }).unwrap();
+        assert!(!proven);
     }
 }

@@ -113,3 +113,50 @@ impl<'a> Limits<'a> {
         *self.strips.entry((from, to, rows)).or_insert_with(|| strip_memory(network, &(from..to), rows))
     }
 }
+
+/// Whether `partition` fits the memory of every worker of `problem`.
+pub(crate) fn fits(problem: &super::Problem<'_>, partition: &Partition) -> bool {
+    if problem.memory.is_empty() {
+        return true;
+    }
+    let asked = partition_memory(problem.network, partition);
+    asked.iter().zip(problem.memory).all(|(asked, limit)| asked <= limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::samples::{chain, named};
+    use crate::plan::scenario::{LinkClass, costs, seed_like};
+    use crate::plan::{Budget, Problem, planner};
+
+    #[test]
+    fn plans_respect_the_memory_of_every_worker() {
+        let network = named("alexnet").unwrap();
+        let costs = costs(&network, &seed_like(3, LinkClass::Gigabit), LinkClass::Gigabit);
+        let free = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
+        let budget = Budget { evaluations: 4000, seed: 1 };
+        let unlimited = planner("auto").unwrap().plan(&free, budget).unwrap();
+        let asked = partition_memory(&network, &unlimited.partition);
+        let memory = [asked[0] / 2, 1 << 20, 1 << 30];
+        let tight = Problem { memory: &memory, ..free };
+        for name in ["auto", "anneal"] {
+            let plan = planner(name).unwrap().plan(&tight, budget).unwrap();
+            let asked = partition_memory(&network, &plan.partition);
+            assert!(asked.iter().zip(memory).all(|(asked, limit)| *asked <= limit), "{name}: {asked:?}");
+            assert!(plan.timeline.finish_ms >= unlimited.timeline.finish_ms);
+        }
+        let nothing = Problem { memory: &[1000; 3], ..tight };
+        assert!(planner("auto").unwrap().plan(&nothing, budget).is_none());
+    }
+
+    #[test]
+    fn a_strip_takes_its_weights_and_its_largest_layer() {
+        let network = chain(16, 3);
+        let memory = strip_memory(&network, &(0..2), Rows::new(0, 4));
+        assert_eq!(memory.weights, 2 * 8 * 8 * 9 * 4);
+        // The second layer reads 5 rows of 8 × 16 values and writes 4.
+        let (first, second) = (4 * 16 * (6 * 3 + 5 * 8), 4 * 16 * 8 * (5 + 4));
+        assert_eq!(memory.activations, first.max(second));
+    }
+}

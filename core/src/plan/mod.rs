@@ -13,6 +13,7 @@ mod greedy;
 mod memory;
 mod moves;
 mod proportional;
+mod reason;
 pub mod scenario;
 mod search;
 mod single;
@@ -28,6 +29,7 @@ pub use genome::{CrossEntropy, Evolution, RandomSearch};
 pub use greedy::Greedy;
 pub use memory::{StripMemory, partition_memory, strip_memory};
 pub use proportional::{Bisection, CutProgram, Equal, Proportional};
+pub use reason::{Account, WorkerAccount};
 pub use search::Budget;
 pub use single::BestSingle;
 

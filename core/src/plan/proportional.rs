@@ -129,6 +129,8 @@ mod tests {
     use crate::predict::{LinkCost, RatePerWorker};
     use crate::schedule::Schedule;
 
+    const QUICK: Budget = Budget { evaluations: 300, seed: 0 };
+
     fn costs(rates: &[f64], mbps: f64) -> RatePerWorker {
         let link = LinkCost::new(mbps, 0.2);
         RatePerWorker { macs_per_ms: rates.to_vec(), links: vec![link; rates.len()], lab: link }
@@ -142,7 +144,7 @@ mod tests {
             let allowed = vec![true; rates.len()];
             let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
             for name in PLANNERS {
-                let plan = crate::plan::planner(name).unwrap().plan(&problem, Budget::default()).unwrap();
+                let plan = crate::plan::planner(name).unwrap().plan(&problem, QUICK).unwrap();
                 plan.partition.check(&network, rates.len()).unwrap();
                 Schedule::new(&network, &plan.partition);
             }
@@ -155,8 +157,7 @@ mod tests {
         for mbps in [1.0, 40.0, 940.0, 1e5] {
             let costs = costs(&[2e4, 9e3, 4e2], mbps);
             let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
-            let finish =
-                |planner: &dyn Planner| planner.plan(&problem, Budget::default()).unwrap().timeline.finish_ms;
+            let finish = |planner: &dyn Planner| planner.plan(&problem, QUICK).unwrap().timeline.finish_ms;
             assert!(finish(&Proportional) <= finish(&BestSingle));
         }
     }
@@ -168,11 +169,11 @@ mod tests {
         let problem =
             Problem { network: &network, costs: &costs, allowed: &[true, false, true], memory: &[] };
         for name in PLANNERS {
-            let plan = crate::plan::planner(name).unwrap().plan(&problem, Budget::default()).unwrap();
+            let plan = crate::plan::planner(name).unwrap().plan(&problem, QUICK).unwrap();
             assert!(!plan.partition.uses(1), "{name}: {}", plan.partition);
         }
         let nobody = Problem { network: &network, costs: &costs, allowed: &[false; 3], memory: &[] };
-        assert!(Proportional.plan(&nobody, Budget::default()).is_none());
+        assert!(Proportional.plan(&nobody, QUICK).is_none());
     }
 
     #[test]
@@ -181,7 +182,7 @@ mod tests {
         let mut costs = costs(&[1e6, 1e6], 940.0);
         costs.links[1] = LinkCost::new(0.5, 20.0);
         let problem = Problem { network: &network, costs: &costs, allowed: &[true; 2], memory: &[] };
-        let plan = Proportional.plan(&problem, Budget::default()).unwrap();
+        let plan = Proportional.plan(&problem, QUICK).unwrap();
         assert_eq!(plan.partition.single_owner(), Some(WorkerId(0)), "{}", plan.partition);
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! [`RowMap`]: crate::rows::RowMap
 
+use std::sync::Arc;
+
 use crate::network::Network;
 use crate::predict::{Costs, LayerCost};
 use crate::rows::Rows;
@@ -19,13 +21,21 @@ pub(crate) struct Span {
     pub(crate) lo: Vec<u32>,
     /// By the output's end: the end of the input rows needed; entry 0 is unused.
     pub(crate) hi: Vec<u32>,
+    tables: Arc<Tables>,
+    /// Multiply-accumulates that do not depend on the rows.
+    fixed_macs: u64,
+    /// By class: what one piece costs whatever its rows.
+    fixed_ms: Vec<f64>,
+}
+
+/// Costs by row. Shared among spans that differ only in layers of which every strip needs all rows.
+#[derive(Clone, Debug)]
+struct Tables {
     macs_lo: Vec<u64>,
     macs_hi: Vec<u64>,
     /// By row, then by class of workers.
     ms_lo: Vec<f64>,
     ms_hi: Vec<f64>,
-    /// By class: what one piece costs whatever its rows.
-    call_ms: Vec<f64>,
 }
 
 /// The spans of one network, as far as they were asked for.
@@ -49,7 +59,8 @@ impl Span {
 
     /// Multiply-accumulates for the non-empty `rows`.
     pub(crate) fn macs(&self, rows: Rows) -> u64 {
-        self.macs_hi[rows.end as usize] - self.macs_lo[rows.start as usize]
+        let tables = &self.tables;
+        self.fixed_macs + tables.macs_hi[rows.end as usize] - tables.macs_lo[rows.start as usize]
     }
 }
 
@@ -97,7 +108,8 @@ impl<'a> Spans<'a> {
     pub(crate) fn ms(&self, span: &Span, worker: usize, rows: Rows) -> f64 {
         let (class, scale) = self.workers[worker];
         let at = |row: u32| row as usize * self.classes + class;
-        scale * (span.ms_hi[at(rows.end)] - span.ms_lo[at(rows.start)] + span.call_ms[class])
+        let tables = &*span.tables;
+        scale * (tables.ms_hi[at(rows.end)] - tables.ms_lo[at(rows.start)] + span.fixed_ms[class])
     }
 
     /// The span that begins one unit before the longest known one that ends at `to`.
@@ -106,30 +118,18 @@ impl<'a> Spans<'a> {
         let after = self.columns[to - 1].last();
         let rows = self.network.cut(to).rows;
         let identity: Vec<u32> = (0..=rows).collect();
-        let mut span = match after {
-            Some(after) => Span {
-                lo: Vec::new(),
-                hi: Vec::new(),
-                macs_lo: after.macs_lo.clone(),
-                macs_hi: after.macs_hi.clone(),
-                ms_lo: after.ms_lo.clone(),
-                ms_hi: after.ms_hi.clone(),
-                call_ms: after.call_ms.clone(),
-            },
-            None => {
-                let entries = rows as usize + 1;
-                Span {
-                    lo: Vec::new(),
-                    hi: Vec::new(),
-                    macs_lo: vec![0; entries],
-                    macs_hi: vec![0; entries],
-                    ms_lo: vec![0.0; entries * classes],
-                    ms_hi: vec![0.0; entries * classes],
-                    call_ms: vec![0.0; classes],
-                }
-            }
-        };
         let (lo, hi) = after.map_or((&identity, &identity), |after| (&after.lo, &after.hi));
+        let constant = lo.iter().all(|&row| row == lo[0]) && hi.iter().skip(1).all(|&row| row == hi[1]);
+        let mut charge = Charge {
+            constant,
+            tables: match after {
+                Some(after) if constant => Arc::clone(&after.tables),
+                Some(after) => Arc::new(Tables::clone(&after.tables)),
+                None => Arc::new(Tables::new(rows as usize + 1, classes)),
+            },
+            fixed_macs: after.map_or(0, |after| after.fixed_macs),
+            fixed_ms: after.map_or_else(|| vec![0.0; classes], |after| after.fixed_ms.clone()),
+        };
         let (first, end) = self.network.units[at].layers;
         let (first, end) = (first as usize, end as usize);
         let mut reached: Vec<Option<Ends>> = vec![None; end - first];
@@ -140,7 +140,7 @@ impl<'a> Spans<'a> {
         }
         for layer in (first..end).rev() {
             let Some(ends) = reached[layer - first].take() else { continue };
-            self.charge(&mut span, layer, &ends);
+            self.charge(&mut charge, layer, &ends);
             for edge in &self.network.layers[layer].inputs {
                 let inside = edge.from.map(|from| from as usize).filter(|&from| from >= first);
                 let (slot, there) = match inside {
@@ -151,23 +151,50 @@ impl<'a> Spans<'a> {
             }
         }
         let input = input.unwrap_or(Ends { lo: vec![0; lo.len()], hi: vec![0; hi.len()] });
-        (span.lo, span.hi) = (input.lo, input.hi);
-        span
+        let Charge { tables, fixed_macs, fixed_ms, .. } = charge;
+        Span { lo: input.lo, hi: input.hi, tables, fixed_macs, fixed_ms }
     }
 
-    fn charge(&self, span: &mut Span, layer: usize, ends: &Ends) {
+    fn charge(&self, charge: &mut Charge, layer: usize, ends: &Ends) {
         let row_macs = self.network.layers[layer].row_macs;
         let costs = &self.layers[layer * self.classes..(layer + 1) * self.classes];
+        if charge.constant {
+            let rows = ends.hi[1] - ends.lo[0];
+            charge.fixed_macs += row_macs * u64::from(rows);
+            charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.ms(rows));
+            return;
+        }
+        let tables = Arc::make_mut(&mut charge.tables);
         for (row, (&lo, &hi)) in ends.lo.iter().zip(&ends.hi).enumerate() {
-            span.macs_lo[row] += row_macs * u64::from(lo);
-            span.macs_hi[row] += row_macs * u64::from(hi);
+            tables.macs_lo[row] += row_macs * u64::from(lo);
+            tables.macs_hi[row] += row_macs * u64::from(hi);
             for (class, cost) in costs.iter().enumerate() {
-                span.ms_lo[row * self.classes + class] += cost.row_ms * f64::from(lo);
-                span.ms_hi[row * self.classes + class] += cost.row_ms * f64::from(hi);
+                tables.ms_lo[row * self.classes + class] += cost.row_ms * f64::from(lo);
+                tables.ms_hi[row * self.classes + class] += cost.row_ms * f64::from(hi);
             }
         }
-        span.call_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.call_ms);
+        charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.call_ms);
     }
+}
+
+impl Tables {
+    fn new(entries: usize, classes: usize) -> Self {
+        Self {
+            macs_lo: vec![0; entries],
+            macs_hi: vec![0; entries],
+            ms_lo: vec![0.0; entries * classes],
+            ms_hi: vec![0.0; entries * classes],
+        }
+    }
+}
+
+/// A span's costs while its first unit is added.
+struct Charge {
+    /// Every strip needs the same rows of the unit's output.
+    constant: bool,
+    tables: Arc<Tables>,
+    fixed_macs: u64,
+    fixed_ms: Vec<f64>,
 }
 
 /// For every first row and every end of a span's output, where a tensor's rows begin and end.
