@@ -4,6 +4,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::draft::Draft;
+use super::erl::{Portfolio, Room};
 use super::search::{Budget, Search};
 use super::{Plan, Planner, Problem};
 use crate::partition::Partition;
@@ -14,7 +15,7 @@ const REFINED: usize = 3;
 const FIRST_ROUND: f64 = 0.5;
 
 /// Best single workers, proportional rows for every subset by speed, levelled rows for the best subsets,
-/// and what the caller brings; the best three are annealed.
+/// the shipped policies' plans and what the caller brings; the best three are annealed.
 #[derive(Clone, Debug, Default)]
 pub struct Auto {
     /// Partitions to start from as well: the running one, a policy's. Those that do not fit are skipped.
@@ -38,21 +39,34 @@ impl Planner for Auto {
                 search.offer(Draft::of(start));
             }
         }
+        let mut room = Room::new(search);
+        let drafts = Portfolio::shipped().drafts(&mut room);
+        let mut search = room.search;
+        drafts.into_iter().for_each(|draft| {
+            search.offer(draft);
+        });
         let subsets = search.try_proportional();
         for members in subsets.iter().take(2) {
             search.try_levelled(members, true);
         }
-        let starts: Vec<Draft> = search.starts().into_iter().take(REFINED).collect();
-        let left = budget.evaluations.saturating_sub(search.evaluations);
+        search.refine(budget, &mut rng);
+        search.answer()
+    }
+}
+
+impl Search<'_> {
+    /// Anneals the best of what was offered, then the best of all, within `budget`.
+    pub(crate) fn refine(&mut self, budget: Budget, rng: &mut ChaCha8Rng) {
+        let starts: Vec<Draft> = self.starts().into_iter().take(REFINED).collect();
+        let left = budget.evaluations.saturating_sub(self.evaluations);
         let each = (left as f64 * FIRST_ROUND) as u64 / starts.len().max(1) as u64;
         for start in &starts {
-            search.anneal(start, each, &mut rng);
+            self.anneal(start, each, rng);
         }
-        let best = search.best().map(|(_, draft)| draft.clone());
-        let left = budget.evaluations.saturating_sub(search.evaluations);
+        let best = self.best().map(|(_, draft)| draft.clone());
+        let left = budget.evaluations.saturating_sub(self.evaluations);
         if let Some(best) = best {
-            search.anneal(&best, left, &mut rng);
+            self.anneal(&best, left, rng);
         }
-        search.answer()
     }
 }

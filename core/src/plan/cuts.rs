@@ -118,7 +118,7 @@ impl Search<'_> {
     }
 
     /// Milliseconds until the slowest sender has sent what block `from..to` lacks of the one before.
-    fn exchange(&self, before: &[u32], from: usize, to: usize, bounds: &[u32]) -> f64 {
+    pub(crate) fn exchange(&self, before: &[u32], from: usize, to: usize, bounds: &[u32]) -> f64 {
         let span = self.costing.spans.known(from, to);
         let row_bytes = self.problem.network.cut(from).bytes(1);
         let workers = self.problem.workers();

@@ -6,6 +6,7 @@ mod beam;
 mod costing;
 mod cuts;
 mod draft;
+pub mod erl;
 mod exhaustive;
 mod fill;
 mod genome;
@@ -24,6 +25,7 @@ pub use auto::Auto;
 pub use beam::Beam;
 pub use costing::{Costing, State};
 pub use draft::{Draft, Pair};
+pub use erl::Erl;
 pub use exhaustive::Exhaustive;
 pub use genome::{CrossEntropy, Evolution, RandomSearch};
 pub use greedy::Greedy;
@@ -93,13 +95,15 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
         "evolution" => Some(Box::new(Evolution)),
         "cem" => Some(Box::new(CrossEntropy)),
         "anneal" => Some(Box::new(Anneal)),
+        "policy" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: false })),
+        "erl" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: true })),
         "auto" => Some(Box::new(Auto::default())),
         _ => None,
     }
 }
 
 /// Every planner's name, the simplest first.
-pub const PLANNERS: [&str; 13] = [
+pub const PLANNERS: [&str; 15] = [
     "best-single",
     "equal",
     "proportional",
@@ -112,6 +116,8 @@ pub const PLANNERS: [&str; 13] = [
     "evolution",
     "cem",
     "anneal",
+    "policy",
+    "erl",
     "auto",
 ];
 
