@@ -61,8 +61,8 @@ impl Search<'_> {
                 while now.states.len() < candidate.len() {
                     now.states.push(self.costing.state());
                 }
-                for index in first..candidate.len() {
-                    std::mem::swap(&mut now.states[index], &mut spare[index]);
+                if first < candidate.len() {
+                    now.states[first..candidate.len()].swap_with_slice(&mut spare[first..candidate.len()]);
                 }
                 now.draft.copy(&candidate);
                 now.cost = cost;

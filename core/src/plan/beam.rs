@@ -47,7 +47,7 @@ impl Planner for Beam {
                 _ => here.into_iter().map(Some).collect(),
             };
             for parent in parents {
-                for to in at + 1..=units.min(at + LONGEST_BLOCK) {
+                for (to, beam) in beams.iter_mut().enumerate().skip(at + 1).take(LONGEST_BLOCK) {
                     if steps > budget.evaluations.saturating_mul(4) && to < units {
                         continue;
                     }
@@ -59,7 +59,7 @@ impl Planner for Beam {
                         }
                         steps += 1;
                         let key = search.horizon(&state);
-                        keep(&mut beams[to], Prefix { state, key, before: parent.clone() });
+                        keep(beam, Prefix { state, key, before: parent.clone() });
                     }
                 }
             }
@@ -106,9 +106,6 @@ impl Search<'_> {
             };
             slowest = slowest.max(done);
             sum += done;
-        }
-        if to == self.units() {
-            slowest += 0.0;
         }
         (slowest, sum / self.problem.workers() as f64)
     }

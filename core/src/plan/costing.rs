@@ -14,6 +14,9 @@ use crate::predict::LinkCost;
 use crate::rows::Rows;
 use crate::schedule::{divides_freely, is_thin};
 
+/// Rows at either end of a strip that are looked at one by one for where waiting ends.
+const NEAR: u32 = 6;
+
 /// Costs partitions of one problem.
 #[derive(Debug)]
 pub struct Costing<'a> {
@@ -107,14 +110,15 @@ impl State {
             return arrivals[workers];
         }
         let (first, end) = self.senders[worker];
-        let mut at: f64 = 0.0;
-        for owner in first as usize..end as usize {
-            let (start, end) = (self.before[owner].max(need.start), self.before[owner + 1].min(need.end));
-            if start < end && owner != worker {
-                at = at.max(arrivals[owner]);
+        let (first, end) = (first as usize, end as usize);
+        let mut latest: f64 = 0.0;
+        let owners = arrivals[first..end].iter().zip(self.before[first..=end].windows(2)).enumerate();
+        for (place, (&at, rows)) in owners {
+            if rows[0].max(need.start) < rows[1].min(need.end) && first + place != worker {
+                latest = latest.max(at);
             }
         }
-        at
+        latest
     }
 }
 
@@ -281,10 +285,23 @@ impl<'a> Costing<'a> {
             if kept.is_empty() {
                 return whole;
             }
-            let starts = &span.lo[head as usize..tail as usize];
-            head += starts.partition_point(|&row| row < kept.start) as u32;
-            let ends = &span.hi[head as usize + 1..tail as usize + 1];
-            tail = head + ends.partition_point(|&row| row <= kept.end) as u32;
+            // Most strips wait for a few rows at either end: look there before halving.
+            let near = rows.end.min(rows.start + NEAR);
+            while head < near && span.lo[head as usize] < kept.start {
+                head += 1;
+            }
+            if head == near && head < tail {
+                let starts = &span.lo[head as usize..tail as usize];
+                head += starts.partition_point(|&row| row < kept.start) as u32;
+            }
+            let near = head.max(tail.saturating_sub(NEAR));
+            while tail > near && span.hi[tail as usize] > kept.end {
+                tail -= 1;
+            }
+            if tail == near && tail > head {
+                let ends = &span.hi[head as usize + 1..tail as usize + 1];
+                tail = head + ends.partition_point(|&row| row <= kept.end) as u32;
+            }
         }
         let mut start = head;
         for sent in wanted {
@@ -324,8 +341,8 @@ impl<'a> Costing<'a> {
             return now;
         }
         let mut at = [f64::INFINITY; 3];
-        for index in 0..pieces.count {
-            at[index] = state.ready(worker, span.need(pieces.rows[index]));
+        for (at, &rows) in at.iter_mut().zip(&pieces.rows[..pieces.count]) {
+            *at = state.ready(worker, span.need(rows));
         }
         for _ in 0..pieces.count {
             let ready = at.iter().position(|&at| at <= now);

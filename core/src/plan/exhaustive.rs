@@ -81,7 +81,7 @@ impl Remaining {
     }
 
     /// The earliest finish of the units from `unit` on when worker `w` is free from `free[w]` on, ms.
-    fn bound(&self, unit: usize, free: &mut Vec<(f64, f64)>) -> f64 {
+    fn bound(&self, unit: usize, free: &mut [(f64, f64)]) -> f64 {
         free.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (mut work, mut rate) = (self.ideal[unit], 0.0);
         let mut finish = 0.0;
