@@ -1,9 +1,15 @@
 //! What a strip, a transfer and a layer should take.
 //!
-//! The model is the simplest that can be checked: one rate of multiply-accumulates per worker, from its
-//! measured time for the whole network, and for each link a delay and a rate. Operators without
-//! multiply-accumulates are therefore predicted as free; the screen says so.
+//! The contract between predictors and planners is [`Costs`]: a layer takes `call + rows · row` on a
+//! worker, a transfer `delay + bytes / rate`. Because it is linear in rows, the cost of a fused span splits
+//! into a term of its first row and a term of its last one, which is what lets planners cost a whole
+//! partition in microseconds.
+//!
+//! [`RatePerWorker`] fills it in the simplest way that can be checked: one rate of multiply-accumulates per
+//! worker, from its measured time for the whole network. Operators without multiply-accumulates are
+//! therefore predicted as free; the screen says so.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::event::{LinkShape, PredictedLayer};
@@ -15,13 +21,60 @@ use crate::rows::Rows;
 /// The sentence that names this model on screens.
 pub const MODEL: &str = "one MAC rate per worker";
 
+/// What one layer takes on one worker: `call_ms + rows · row_ms`. Neither is negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LayerCost {
+    /// Once for every piece in which the layer is computed, ms.
+    pub call_ms: f64,
+    /// For every output row, ms.
+    pub row_ms: f64,
+}
+
+impl LayerCost {
+    /// Milliseconds for `rows` rows; nothing for none.
+    pub fn ms(&self, rows: u32) -> f64 {
+        if rows == 0 { 0.0 } else { self.call_ms + f64::from(rows) * self.row_ms }
+    }
+}
+
 /// What planners and the simulator ask.
-pub trait Costs {
-    /// Milliseconds that `worker` computes for `rows` of the block `units`, recomputed halo included.
-    fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64;
+pub trait Costs: fmt::Debug {
+    /// What layer `layer`, an index into the network's layers, takes on `worker`.
+    fn layer(&self, network: &Network, worker: usize, layer: usize) -> LayerCost;
 
     /// What the sender's side of the link `from → to` takes.
     fn link(&self, from: Node, to: Node) -> LinkCost;
+
+    /// Milliseconds that `worker` computes for `rows` of the block `units`, recomputed halo included.
+    fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
+        let first = network.layers_of(units).start;
+        let demand = network.demand(units, rows);
+        let layers = demand.layers.iter().enumerate();
+        layers.map(|(offset, rows)| self.layer(network, worker, first + offset).ms(rows.len())).sum()
+    }
+
+    /// The predicted time of every layer that `partition` makes a worker compute.
+    fn layers(&self, network: &Network, partition: &Partition) -> Vec<PredictedLayer> {
+        let mut layers = Vec::new();
+        for (block, plan) in partition.blocks.iter().enumerate() {
+            let span = plan.span();
+            let first = network.layers_of(&span).start;
+            for worker in plan.owners() {
+                let demand = network.demand(&span, plan.rows(worker));
+                for (offset, rows) in demand.layers.iter().enumerate() {
+                    let layer = first + offset;
+                    layers.push(PredictedLayer {
+                        worker: WorkerId::at(worker),
+                        block: block as u32,
+                        layer: layer as u32,
+                        rows: rows.len(),
+                        ms: self.layer(network, worker, layer).ms(rows.len()),
+                    });
+                }
+            }
+        }
+        layers
+    }
 }
 
 /// A transfer takes `delay + bytes / rate`; the sender is occupied for `bytes / rate`.
@@ -63,35 +116,35 @@ impl RatePerWorker {
         let macs_per_ms = singles_ms.iter().map(|ms| macs / ms.max(1e-3)).collect();
         Self { macs_per_ms, links, lab }
     }
-
-    /// The predicted time of every layer that `partition` makes a worker compute.
-    pub fn layers(&self, network: &Network, partition: &Partition) -> Vec<PredictedLayer> {
-        let mut layers = Vec::new();
-        for (block, plan) in partition.blocks.iter().enumerate() {
-            let span = plan.span();
-            let first = network.layers_of(&span).start;
-            for worker in plan.owners() {
-                let demand = network.demand(&span, plan.rows(worker));
-                for (offset, rows) in demand.layers.iter().enumerate() {
-                    let layer = first + offset;
-                    let macs = network.layers[layer].row_macs * u64::from(rows.len());
-                    layers.push(PredictedLayer {
-                        worker: WorkerId::at(worker),
-                        block: block as u32,
-                        layer: layer as u32,
-                        rows: rows.len(),
-                        ms: macs as f64 / self.macs_per_ms[worker],
-                    });
-                }
-            }
-        }
-        layers
-    }
 }
 
 impl Costs for RatePerWorker {
-    fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
-        network.strip_macs(units, rows) as f64 / self.macs_per_ms[worker]
+    fn layer(&self, network: &Network, worker: usize, layer: usize) -> LayerCost {
+        LayerCost { call_ms: 0.0, row_ms: network.layers[layer].row_macs as f64 / self.macs_per_ms[worker] }
+    }
+
+    fn link(&self, from: Node, _to: Node) -> LinkCost {
+        match from {
+            Node::Lab => self.lab,
+            Node::Worker(worker) => self.links[worker.index()],
+        }
+    }
+}
+
+/// Every layer of every worker on its own, one link per sender.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerLayer {
+    /// By worker, then by layer of the network it was made for.
+    pub layers: Vec<Vec<LayerCost>>,
+    /// What each worker sends over.
+    pub links: Vec<LinkCost>,
+    /// What the lab sends over.
+    pub lab: LinkCost,
+}
+
+impl Costs for PerLayer {
+    fn layer(&self, _network: &Network, worker: usize, layer: usize) -> LayerCost {
+        self.layers[worker][layer]
     }
 
     fn link(&self, from: Node, _to: Node) -> LinkCost {

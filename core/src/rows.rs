@@ -74,7 +74,8 @@ impl fmt::Display for Rows {
 /// ```
 ///
 /// clamped to the rows there are. The first row depends on `a` only and the last on `b` only, which is
-/// what makes the work of a fused span separable: work(a, b) = F(b) − G(a).
+/// what makes the work of a fused span separable: work(a, b) = F(b) − G(a). That needs `lo ≤ hi`: else a
+/// request for no rows would have to be widened, and its end would depend on its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowMap {
     /// Input rows per `den` output rows.
@@ -83,7 +84,7 @@ pub struct RowMap {
     pub den: u32,
     /// Offset of the first row needed.
     pub lo: i32,
-    /// Offset of the last row needed.
+    /// Offset of the last row needed, at least `lo`.
     pub hi: i32,
 }
 
@@ -93,7 +94,7 @@ impl RowMap {
 
     /// Every output row needs every input row: global pools, flatten, dense layers, broadcasts of one row.
     pub fn whole(input_rows: u32) -> Self {
-        RowMap { num: 0, den: 1, lo: 0, hi: input_rows as i32 - 1 }
+        RowMap { num: 0, den: 1, lo: 0, hi: (input_rows as i32 - 1).max(0) }
     }
 
     /// A convolution or pool: output row `o` reads `o·stride − pad_before + t·dilation` for `t < kernel`.
@@ -103,10 +104,13 @@ impl RowMap {
     }
 
     /// A transposed convolution: input row `i` writes `i·stride − pad_before + t·dilation` for `t < kernel`.
+    ///
+    /// With a stride beyond the kernel's reach some output rows are written by nobody; they ask for one row.
     pub fn transposed(kernel: u32, stride: u32, dilation: u32, pad_before: u32) -> Self {
         let reach = (kernel as i32 - 1) * dilation as i32;
         let pad = pad_before as i32;
-        RowMap { num: 1, den: stride, lo: pad - reach + stride as i32 - 1, hi: pad }
+        let lo = pad - reach + stride as i32 - 1;
+        RowMap { num: 1, den: stride, lo, hi: pad.max(lo) }
     }
 
     /// The input rows needed for output rows `rows`, of `input_rows` there are.
@@ -116,13 +120,23 @@ impl RowMap {
         if rows.is_empty() || input_rows == 0 {
             return Rows::EMPTY;
         }
-        let at = |row: u32, offset: i32| {
-            (i64::from(row) * i64::from(self.num) + i64::from(offset)).div_euclid(i64::from(self.den))
-        };
-        let limit = i64::from(input_rows);
-        let first = at(rows.start, self.lo).clamp(0, limit - 1);
-        let end = (at(rows.end - 1, self.hi) + 1).clamp(first + 1, limit);
-        Rows::new(first as u32, end as u32)
+        let first = self.first(rows.start, input_rows);
+        Rows::new(first, self.end(rows.end, input_rows).max(first + 1))
+    }
+
+    /// The first input row needed for output rows from `start` on, of `input_rows` (at least 1) there are.
+    pub fn first(self, start: u32, input_rows: u32) -> u32 {
+        self.at(start, self.lo).clamp(0, i64::from(input_rows) - 1) as u32
+    }
+
+    /// One past the last input row needed for output rows before `end` (at least 1), of `input_rows`.
+    pub fn end(self, end: u32, input_rows: u32) -> u32 {
+        (self.at(end - 1, self.hi) + 1).clamp(1, i64::from(input_rows)) as u32
+    }
+
+    fn at(self, row: u32, offset: i32) -> i64 {
+        let numerator = i64::from(row) * i64::from(self.num) + i64::from(offset);
+        if self.den == 1 { numerator } else { numerator.div_euclid(i64::from(self.den)) }
     }
 }
 

@@ -184,13 +184,23 @@ fn divide(network: &Network, span: &Range<usize>, strip: &StripPlan) -> Vec<Part
         return vec![whole];
     }
     let work: u64 = parts.iter().map(|&rows| network.strip_macs(span, rows)).sum();
-    let most = network.strip_macs(span, strip.rows) as f64 * (1.0 + MOST_EXTRA_WORK);
-    let row_values = u64::from(network.cut(span.end).inner);
-    let thin = parts.iter().any(|rows| u64::from(rows.len()) * row_values < LEAST_PIXELS);
-    if work as f64 > most || thin {
+    let inner = network.cut(span.end).inner;
+    if parts.iter().any(|&rows| is_thin(rows, inner))
+        || !divides_freely(work, network.strip_macs(span, strip.rows))
+    {
         return vec![whole];
     }
     parts.into_iter().map(|rows| Part { rows, need: need(rows) }).collect()
+}
+
+/// Whether a part of `rows` rows of `inner` values has too few pixels to be computed on its own.
+pub(crate) fn is_thin(rows: Rows, inner: u32) -> bool {
+    u64::from(rows.len()) * u64::from(inner) < LEAST_PIXELS
+}
+
+/// Whether parts that take `work` multiply-accumulates together may stand for a strip of `whole`.
+pub(crate) fn divides_freely(work: u64, whole: u64) -> bool {
+    work as f64 <= whole as f64 * (1.0 + MOST_EXTRA_WORK)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ struct Clock {
     sending: f64,
 }
 
-struct Simulation<'a, C> {
+struct Simulation<'a, C: ?Sized> {
     network: &'a Network,
     costs: &'a C,
     nodes: Vec<Clock>,
@@ -43,7 +43,7 @@ struct Simulation<'a, C> {
 }
 
 /// Simulates one run of `schedule`, starting when the lab begins to send.
-pub fn simulate<C: Costs>(network: &Network, schedule: &Schedule, costs: &C) -> Timeline {
+pub fn simulate<C: Costs + ?Sized>(network: &Network, schedule: &Schedule, costs: &C) -> Timeline {
     let workers = schedule.stages.first().map_or(0, |stage| stage.strips.len());
     let idle = || Clock { computing: 0.0, sending: 0.0 };
     let mut simulation = Simulation {
@@ -66,7 +66,7 @@ pub fn simulate<C: Costs>(network: &Network, schedule: &Schedule, costs: &C) -> 
     Timeline { spans: simulation.spans, finish_ms: simulation.finish_ms }
 }
 
-impl<C: Costs> Simulation<'_, C> {
+impl<C: Costs + ?Sized> Simulation<'_, C> {
     fn send_input(&mut self, schedule: &Schedule) -> Vec<Arrival> {
         let cut = self.network.input.cut;
         let value_bytes = if self.network.input.pixels.is_some() { 1 } else { 4 };

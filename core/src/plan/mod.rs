@@ -1,18 +1,46 @@
 //! Planners: all answer the same problem and are judged by the same cost, the simulated schedule.
 
+mod anneal;
+mod auto;
+mod beam;
+mod costing;
+mod cuts;
+mod draft;
+pub mod erl;
+mod exhaustive;
+mod fill;
+mod genome;
+mod greedy;
+mod memory;
+mod moves;
 mod proportional;
+mod reason;
+pub mod scenario;
+mod search;
 mod single;
+mod spans;
 
-use std::time::Duration;
-
-pub use proportional::{Equal, Proportional};
+pub use anneal::Anneal;
+pub use auto::Auto;
+pub use beam::Beam;
+pub use costing::{Costing, State};
+pub use draft::{Draft, Pair};
+pub use erl::Erl;
+pub use exhaustive::Exhaustive;
+pub use genome::{CrossEntropy, Evolution, RandomSearch};
+pub use greedy::Greedy;
+pub use memory::{StripMemory, partition_memory, strip_memory};
+pub use proportional::{Bisection, CutProgram, Equal, Proportional};
+pub use reason::{Account, WorkerAccount};
+pub use search::Budget;
 pub use single::BestSingle;
 
 use crate::event::{PredictedLayer, Proposal};
 use crate::id::PartitionId;
 use crate::network::Network;
 use crate::partition::Partition;
-use crate::predict::{MODEL, RatePerWorker};
+use crate::predict::{Costs, MODEL};
+use crate::rows::Rows;
 use crate::schedule::Schedule;
 use crate::simulate::{Timeline, simulate};
 
@@ -22,9 +50,11 @@ pub struct Problem<'a> {
     /// The network.
     pub network: &'a Network,
     /// What strips and transfers take.
-    pub costs: &'a RatePerWorker,
+    pub costs: &'a dyn Costs,
     /// Which workers may be given rows; one entry a worker.
     pub allowed: &'a [bool],
+    /// Bytes that each worker may use for weights and feature maps; empty for no limits.
+    pub memory: &'a [u64],
 }
 
 /// A partition with its simulated run.
@@ -34,6 +64,8 @@ pub struct Plan {
     pub partition: Partition,
     /// Its run.
     pub timeline: Timeline,
+    /// How many partitions were costed to find it.
+    pub evaluations: u64,
 }
 
 /// Finds a partition.
@@ -41,10 +73,11 @@ pub trait Planner {
     /// As `--planner` and the screen call it.
     fn name(&self) -> &'static str;
 
-    /// The best partition this planner finds; `None` if no worker is allowed.
+    /// The best partition this planner finds; `None` if no worker is allowed or nothing it found fits the
+    /// workers' memory.
     ///
     /// `budget` bounds the search of planners that could go on for ever; others ignore it.
-    fn plan(&self, problem: &Problem<'_>, budget: Duration) -> Option<Plan>;
+    fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan>;
 }
 
 /// The planner called `name`.
@@ -53,12 +86,40 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
         "best-single" => Some(Box::new(BestSingle)),
         "equal" => Some(Box::new(Equal)),
         "proportional" => Some(Box::new(Proportional)),
+        "greedy" => Some(Box::new(Greedy)),
+        "bisection" => Some(Box::new(Bisection)),
+        "dp" => Some(Box::new(CutProgram)),
+        "beam" => Some(Box::new(Beam)),
+        "exhaustive" => Some(Box::new(Exhaustive)),
+        "random" => Some(Box::new(RandomSearch)),
+        "evolution" => Some(Box::new(Evolution)),
+        "cem" => Some(Box::new(CrossEntropy)),
+        "anneal" => Some(Box::new(Anneal)),
+        "policy" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: false })),
+        "erl" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: true })),
+        "auto" => Some(Box::new(Auto::default())),
         _ => None,
     }
 }
 
-/// Every planner's name.
-pub const PLANNERS: [&str; 3] = ["best-single", "equal", "proportional"];
+/// Every planner's name, the simplest first.
+pub const PLANNERS: [&str; 15] = [
+    "best-single",
+    "equal",
+    "proportional",
+    "greedy",
+    "bisection",
+    "dp",
+    "beam",
+    "exhaustive",
+    "random",
+    "evolution",
+    "cem",
+    "anneal",
+    "policy",
+    "erl",
+    "auto",
+];
 
 impl Problem<'_> {
     /// How many workers the fleet has.
@@ -71,11 +132,19 @@ impl Problem<'_> {
         (0..self.allowed.len()).filter(|&worker| self.allowed[worker])
     }
 
+    /// How fast each worker is: whole networks per ms, on its own and without transfers.
+    pub fn speeds(&self) -> Vec<f64> {
+        let units = 0..self.network.units.len();
+        let rows = Rows::all(self.network.cut(units.end).rows);
+        let alone = |worker| self.costs.strip_ms(self.network, worker, &units, rows).max(1e-9);
+        (0..self.workers()).map(|worker| 1.0 / alone(worker)).collect()
+    }
+
     /// Simulates `partition`.
     pub fn cost(&self, partition: Partition) -> Plan {
         let schedule = Schedule::new(self.network, &partition);
         let timeline = simulate(self.network, &schedule, self.costs);
-        Plan { partition, timeline }
+        Plan { partition, timeline, evaluations: 1 }
     }
 
     /// The predicted layers of a plan.
@@ -95,13 +164,4 @@ impl Problem<'_> {
             reason: if reason.is_empty() { format!("predicted from {MODEL}") } else { reason },
         }
     }
-}
-
-/// The fastest of `plans`; the first of equals.
-fn fastest(plans: impl IntoIterator<Item = Plan>) -> Option<Plan> {
-    plans.into_iter().reduce(
-        |best, plan| {
-            if plan.timeline.finish_ms < best.timeline.finish_ms { plan } else { best }
-        },
-    )
 }

@@ -1,21 +1,7 @@
-//! Rows in fixed proportion, cuts by dynamic programming.
-//!
-//! For given weights the rows of every block are fixed, so only the cuts and the point where one worker
-//! takes over remain. A dynamic program over unit boundaries finds them under the assumption that all
-//! workers wait for the slowest at each cut; the simulator, which does not assume it, has the last word
-//! among the candidates: every prefix of the workers by speed, and one worker alone.
+//! Cuts by dynamic programming, rows by a rule: equal, in proportion to speed, or levelled by bisection.
 
-use std::time::Duration;
-
-use super::{BestSingle, Plan, Planner, Problem, fastest};
-use crate::id::{Node, WorkerId};
-use crate::network::Split;
-use crate::partition::{Block, Partition};
-use crate::predict::Costs;
-use crate::rows::Rows;
-
-/// Blocks of more units than this are not tried: their halo is never worth it.
-const LONGEST_BLOCK: usize = 24;
+use super::search::{Budget, Search};
+use super::{Plan, Planner, Problem};
 
 /// Equal rows for every allowed worker.
 pub struct Equal;
@@ -23,15 +9,24 @@ pub struct Equal;
 /// Rows in proportion to measured speed, for the best prefix of the workers by speed.
 pub struct Proportional;
 
+/// Rows of every block such that all allowed workers compute equally long.
+pub struct Bisection;
+
+/// As [`Bisection`], for the best prefix of the workers by speed, and one worker where the rest does not pay.
+pub struct CutProgram;
+
 impl Planner for Equal {
     fn name(&self) -> &'static str {
         "equal"
     }
 
-    fn plan(&self, problem: &Problem<'_>, _budget: Duration) -> Option<Plan> {
+    fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        let owner = search.by_speed()[0];
         let weights: Vec<f64> = problem.allowed.iter().map(|&allowed| f64::from(u8::from(allowed))).collect();
-        let partition = cut(problem, &weights, false)?;
-        Some(problem.cost(partition))
+        let draft = search.best_cuts(owner, false, |search, _, to| search.in_proportion(to, &weights));
+        search.cost(&draft);
+        search.answer()
     }
 }
 
@@ -40,139 +35,101 @@ impl Planner for Proportional {
         "proportional"
     }
 
-    fn plan(&self, problem: &Problem<'_>, budget: Duration) -> Option<Plan> {
-        let speeds = &problem.costs.macs_per_ms;
-        let mut order: Vec<usize> = problem.candidates().collect();
-        order.sort_by(|&a, &b| speeds[b].total_cmp(&speeds[a]));
-        let prefixes = (2..=order.len()).filter_map(|count| {
-            let mut weights = vec![0.0; problem.workers()];
-            order[..count].iter().for_each(|&worker| weights[worker] = speeds[worker]);
-            Some(problem.cost(cut(problem, &weights, true)?))
-        });
-        fastest(BestSingle.plan(problem, budget).into_iter().chain(prefixes))
+    fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        search.try_singles();
+        search.try_proportional();
+        search.answer()
     }
 }
 
-/// Who computes a block: the weighted workers together, or the fastest of them alone.
-#[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    Together,
-    Alone,
+impl Planner for Bisection {
+    fn name(&self) -> &'static str {
+        "bisection"
+    }
+
+    fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        let members = search.by_speed();
+        search.try_levelled(&members, false);
+        search.answer()
+    }
 }
 
-#[derive(Clone, Copy)]
-struct Step {
-    ms: f64,
-    from: usize,
-    mode: Mode,
-}
+impl Planner for CutProgram {
+    fn name(&self) -> &'static str {
+        "dp"
+    }
 
-/// The best cuts for fixed `weights`; with `may_leave`, one worker may take over where the rest does not pay.
-fn cut(problem: &Problem<'_>, weights: &[f64], may_leave: bool) -> Option<Partition> {
-    let network = problem.network;
-    let units = network.units.len();
-    let speeds = &problem.costs.macs_per_ms;
-    let members = (0..weights.len()).filter(|&worker| weights[worker] > 0.0);
-    let fastest = members.max_by(|&a, &b| speeds[a].total_cmp(&speeds[b]))?;
-    let block = |from: usize, to: usize, mode: Mode| {
-        let rows = network.cut(to).rows;
-        match (mode, &network.units[to - 1].split) {
-            (Mode::Alone, _) | (_, Split::Whole(_)) => {
-                Block::single(from..to, rows, WorkerId::at(fastest), weights.len())
-            }
-            (Mode::Together, Split::Rows | Split::Features) => Block::shared(from..to, rows, weights),
+    fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        search.try_singles();
+        let order = search.by_speed();
+        for count in prefixes(order.len()) {
+            search.try_levelled(&order[..count], true);
         }
-    };
-    let modes: &[Mode] = if may_leave { &[Mode::Together, Mode::Alone] } else { &[Mode::Together] };
-    // best[at][mode]: the cheapest way to have units 0..at done, the last block in that mode.
-    let mut best: Vec<[Option<Step>; 2]> = vec![[None; 2]; units + 1];
-    for at in 1..=units {
-        for from in at.saturating_sub(LONGEST_BLOCK)..at {
-            for &mode in modes {
-                let candidate = block(from, at, mode);
-                let compute = slowest_strip(problem, &candidate);
-                for &before in modes {
-                    let reached = match (from, best[from][before as usize]) {
-                        (0, _) => 0.0,
-                        (_, Some(step)) => {
-                            step.ms + exchange(problem, previous(&best, from, before, &block), &candidate)
-                        }
-                        (_, None) => continue,
-                    };
-                    let ms = reached + compute;
-                    let slot = &mut best[at][mode as usize];
-                    if slot.is_none_or(|step| ms < step.ms) {
-                        *slot = Some(Step { ms, from, mode: before });
-                    }
-                    if from == 0 {
-                        break;
-                    }
-                }
-            }
+        search.answer()
+    }
+}
+
+/// How many of the fastest of `workers` workers are tried together: every number up to 8, then fewer.
+pub(crate) fn prefixes(workers: usize) -> impl Iterator<Item = usize> {
+    let sizes =
+        std::iter::successors(Some(2), |&size: &usize| Some(if size < 8 { size + 1 } else { size * 3 / 2 }));
+    sizes.take_while(move |&size| size < workers).chain((workers > 1).then_some(workers))
+}
+
+impl Search<'_> {
+    /// Costs every allowed worker alone.
+    pub(crate) fn try_singles(&mut self) {
+        for worker in self.by_speed() {
+            let mut draft = super::draft::Draft::new(self.problem.workers());
+            draft.push(self.units(), &self.alone(self.units(), worker));
+            self.offer(draft);
         }
     }
-    let mut mode =
-        modes.iter().copied().filter(|&mode| best[units][mode as usize].is_some()).min_by(|&a, &b| {
-            let ms = |mode: Mode| best[units][mode as usize].map_or(f64::INFINITY, |step| step.ms);
-            ms(a).total_cmp(&ms(b))
-        })?;
-    let mut blocks = Vec::new();
-    let mut at = units;
-    while at > 0 {
-        let step = best[at][mode as usize]?;
-        blocks.push(block(step.from, at, mode));
-        (at, mode) = (step.from, step.mode);
-    }
-    blocks.reverse();
-    Some(Partition { blocks })
-}
 
-/// The block that ends at unit `at` in the best way of `mode`.
-fn previous(
-    best: &[[Option<Step>; 2]],
-    at: usize,
-    mode: Mode,
-    block: &impl Fn(usize, usize, Mode) -> Block,
-) -> Option<Block> {
-    let step = best[at][mode as usize]?;
-    Some(block(step.from, at, mode))
-}
-
-/// Milliseconds of the slowest worker's strip.
-fn slowest_strip(problem: &Problem<'_>, block: &Block) -> f64 {
-    let span = block.span();
-    let strip = |worker| problem.costs.strip_ms(problem.network, worker, &span, block.rows(worker));
-    block.owners().map(strip).fold(0.0, f64::max)
-}
-
-/// Milliseconds until the slowest sender has sent what the next block lacks.
-fn exchange(problem: &Problem<'_>, before: Option<Block>, next: &Block) -> f64 {
-    let Some(before) = before else { return 0.0 };
-    let cut = problem.network.cut(before.span().end);
-    let mut sending = vec![0.0; problem.workers()];
-    let mut delay: f64 = 0.0;
-    for worker in next.owners() {
-        let need = problem.network.demand(&next.span(), next.rows(worker)).input;
-        for owner in before.owners().filter(|&owner| owner != worker) {
-            let rows: Rows = before.rows(owner).intersect(need);
-            if !rows.is_empty() {
-                let ends = (Node::Worker(WorkerId::at(owner)), Node::Worker(WorkerId::at(worker)));
-                let link = problem.costs.link(ends.0, ends.1);
-                sending[owner] += link.sending_ms(cut.bytes(rows.len()));
-                delay = delay.max(link.delay_ms);
-            }
+    /// Costs proportional rows with the best cuts for every prefix of the workers by speed; the prefixes,
+    /// the best first.
+    pub(crate) fn try_proportional(&mut self) -> Vec<Vec<usize>> {
+        let order = self.by_speed();
+        let mut tried = Vec::new();
+        for count in prefixes(order.len()) {
+            let weights = self.weights(&order[..count]);
+            let draft = self.best_cuts(order[0], true, |search, _, to| search.in_proportion(to, &weights));
+            tried.push((self.offer(draft), order[..count].to_vec()));
         }
+        tried.sort_by(|a, b| a.0.total_cmp(&b.0));
+        tried.into_iter().map(|(_, members)| members).collect()
     }
-    sending.into_iter().fold(0.0, f64::max) + delay
+
+    /// Costs levelled rows of `members`, the fastest first, with the best cuts.
+    pub(crate) fn try_levelled(&mut self, members: &[usize], may_leave: bool) -> f64 {
+        let weights = self.weights(members);
+        let ready = vec![0.0; weights.len()];
+        let rule = |search: &mut Self, from, to| search.level(from, to, &weights, &ready);
+        let draft = self.best_cuts(members[0], may_leave, rule);
+        self.offer(draft)
+    }
+
+    /// The speeds of `members`, 0 for the others.
+    pub(crate) fn weights(&self, members: &[usize]) -> Vec<f64> {
+        let mut weights = vec![0.0; self.speeds.len()];
+        members.iter().for_each(|&worker| weights[worker] = self.speeds[worker]);
+        weights
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::WorkerId;
     use crate::network::samples::chain;
-    use crate::plan::PLANNERS;
+    use crate::plan::{BestSingle, PLANNERS};
     use crate::predict::{LinkCost, RatePerWorker};
     use crate::schedule::Schedule;
+
+    const QUICK: Budget = Budget { evaluations: 300, seed: 0 };
 
     fn costs(rates: &[f64], mbps: f64) -> RatePerWorker {
         let link = LinkCost::new(mbps, 0.2);
@@ -185,9 +142,9 @@ mod tests {
         for rates in [&[1e4, 5e3, 1e3][..], &[1e4; 8], &[1e4]] {
             let costs = costs(rates, 940.0);
             let allowed = vec![true; rates.len()];
-            let problem = Problem { network: &network, costs: &costs, allowed: &allowed };
+            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
             for name in PLANNERS {
-                let plan = crate::plan::planner(name).unwrap().plan(&problem, Duration::ZERO).unwrap();
+                let plan = crate::plan::planner(name).unwrap().plan(&problem, QUICK).unwrap();
                 plan.partition.check(&network, rates.len()).unwrap();
                 Schedule::new(&network, &plan.partition);
             }
@@ -199,9 +156,8 @@ mod tests {
         let network = chain(64, 7);
         for mbps in [1.0, 40.0, 940.0, 1e5] {
             let costs = costs(&[2e4, 9e3, 4e2], mbps);
-            let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3] };
-            let finish =
-                |planner: &dyn Planner| planner.plan(&problem, Duration::ZERO).unwrap().timeline.finish_ms;
+            let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
+            let finish = |planner: &dyn Planner| planner.plan(&problem, QUICK).unwrap().timeline.finish_ms;
             assert!(finish(&Proportional) <= finish(&BestSingle));
         }
     }
@@ -210,13 +166,14 @@ mod tests {
     fn a_worker_that_is_not_allowed_gets_no_rows() {
         let network = chain(64, 5);
         let costs = costs(&[1e3; 3], 1e5);
-        let problem = Problem { network: &network, costs: &costs, allowed: &[true, false, true] };
+        let problem =
+            Problem { network: &network, costs: &costs, allowed: &[true, false, true], memory: &[] };
         for name in PLANNERS {
-            let plan = crate::plan::planner(name).unwrap().plan(&problem, Duration::ZERO).unwrap();
+            let plan = crate::plan::planner(name).unwrap().plan(&problem, QUICK).unwrap();
             assert!(!plan.partition.uses(1), "{name}: {}", plan.partition);
         }
-        let nobody = Problem { network: &network, costs: &costs, allowed: &[false; 3] };
-        assert!(Proportional.plan(&nobody, Duration::ZERO).is_none());
+        let nobody = Problem { network: &network, costs: &costs, allowed: &[false; 3], memory: &[] };
+        assert!(Proportional.plan(&nobody, QUICK).is_none());
     }
 
     #[test]
@@ -224,8 +181,8 @@ mod tests {
         let network = chain(64, 5);
         let mut costs = costs(&[1e6, 1e6], 940.0);
         costs.links[1] = LinkCost::new(0.5, 20.0);
-        let problem = Problem { network: &network, costs: &costs, allowed: &[true; 2] };
-        let plan = Proportional.plan(&problem, Duration::ZERO).unwrap();
+        let problem = Problem { network: &network, costs: &costs, allowed: &[true; 2], memory: &[] };
+        let plan = Proportional.plan(&problem, QUICK).unwrap();
         assert_eq!(plan.partition.single_owner(), Some(WorkerId(0)), "{}", plan.partition);
     }
 }

@@ -1,10 +1,7 @@
 //! Everything on one worker: what collaboration must beat.
 
-use std::time::Duration;
-
-use super::{Plan, Planner, Problem, fastest};
-use crate::id::WorkerId;
-use crate::partition::Partition;
+use super::search::{Budget, Search};
+use super::{Plan, Planner, Problem};
 
 /// The fastest worker alone.
 pub struct BestSingle;
@@ -14,9 +11,9 @@ impl Planner for BestSingle {
         "best-single"
     }
 
-    fn plan(&self, problem: &Problem<'_>, _budget: Duration) -> Option<Plan> {
-        let workers = problem.workers();
-        let alone = |worker| Partition::single(problem.network, WorkerId::at(worker), workers);
-        fastest(problem.candidates().map(|worker| problem.cost(alone(worker))))
+    fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        search.try_singles();
+        search.answer()
     }
 }

@@ -1,4 +1,11 @@
-//! Small networks for tests and examples of the geometry.
+//! Networks for tests, benches and examples of the geometry; they have no weights.
+
+mod random;
+pub mod sketch;
+mod zoo;
+
+pub use random::random;
+pub use zoo::{ZOO, named};
 
 use super::{Cut, Edge, Input, Kind, Layer, Network, Pixels, Split, Unit};
 use crate::id::Digest;

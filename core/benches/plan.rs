@@ -1,0 +1,56 @@
+//! What planning takes: tables, the cost of one plan, whole planners.
+
+use collab_core::network::Network;
+use collab_core::network::samples::{chain, named};
+use collab_core::partition::{Block, Partition};
+use collab_core::plan::{Costing, Draft, Problem};
+use collab_core::predict::{LinkCost, RatePerWorker};
+
+fn main() {
+    divan::main();
+}
+
+fn costs(workers: usize) -> RatePerWorker {
+    let link = LinkCost::new(940.0, 0.2);
+    RatePerWorker {
+        macs_per_ms: (0..workers).map(|at| 1e7 / (1.0 + at as f64)).collect(),
+        links: vec![link; workers],
+        lab: link,
+    }
+}
+
+/// Blocks of `length` units, rows in proportion to speed.
+fn draft(network: &Network, workers: usize, length: usize) -> Draft {
+    let units = network.units.len();
+    let weights: Vec<f64> = (0..workers).map(|at| 1.0 / (1.0 + at as f64)).collect();
+    let blocks = (0..units).step_by(length).map(|from| {
+        let to = (from + length).min(units);
+        Block::shared(from..to, network.cut(to).rows, &weights)
+    });
+    Draft::of(&Partition { blocks: blocks.collect() })
+}
+
+/// A 35-unit network, 8 workers, blocks of this many units.
+#[divan::bench(args = [1, 2, 4, 8])]
+fn plan_cost_of_35_units_on_8_workers(bencher: divan::Bencher, length: usize) {
+    let network = chain(224, 35);
+    let costs = costs(8);
+    let problem = Problem { network: &network, costs: &costs, allowed: &[true; 8], memory: &[] };
+    let draft = draft(&network, 8, length);
+    let mut costing = Costing::new(&problem);
+    let mut pair = costing.pair();
+    costing.latency(&draft, &mut pair);
+    bencher.bench_local(|| costing.latency(&draft, &mut pair));
+}
+
+#[divan::bench(args = [1, 2, 4])]
+fn plan_cost_of_mobilenetv2_on_3_workers(bencher: divan::Bencher, length: usize) {
+    let network = named("mobilenetv2").expect("in the zoo");
+    let costs = costs(3);
+    let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
+    let draft = draft(&network, 3, length);
+    let mut costing = Costing::new(&problem);
+    let mut pair = costing.pair();
+    costing.latency(&draft, &mut pair);
+    bencher.bench_local(|| costing.latency(&draft, &mut pair));
+}

@@ -1,0 +1,49 @@
+//! Trains the portfolio that ships with the program:
+//!
+//! ```text
+//! cargo run --release -p collab-core --example train_policies -- SECONDS SEED FILE NETWORK,…
+//! ```
+//!
+//! Names of networks are those of the zoo in `collab_core::network::samples`.
+
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+
+use std::time::Instant;
+
+use collab_core::network::samples::named;
+use collab_core::plan::erl::Trainer;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [seconds, seed, file, names] = arguments.as_slice() else {
+        println!("expected SECONDS SEED FILE NETWORK,…");
+        std::process::exit(2);
+    };
+    let (Ok(seconds), Ok(seed)) = (seconds.parse::<f64>(), seed.parse()) else {
+        println!("SECONDS and SEED must be numbers");
+        std::process::exit(2);
+    };
+    let mut trainer = Trainer::new(names.split(',').filter_map(named).collect(), &[], seed);
+    let start = Instant::now();
+    while start.elapsed().as_secs_f64() < seconds {
+        let now = trainer.generation();
+        if now.number.is_multiple_of(20) {
+            println!(
+                "{:5} best {:.4} mean {:.4} agent {:.4} gradient {:.3} evaluations {} kept {} taught {}",
+                now.number,
+                now.best,
+                now.mean,
+                now.agent,
+                now.gradient,
+                now.evaluations,
+                now.agents_kept,
+                now.taught
+            );
+        }
+    }
+    let portfolio = trainer.portfolio(8, 48);
+    if let Err(error) = std::fs::write(file, portfolio.to_bytes()) {
+        println!("{file}: {error}");
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,72 @@
+//! The best of several starts, refined: what the lab runs.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::draft::Draft;
+use super::erl::{Portfolio, Room};
+use super::search::{Budget, Search};
+use super::{Plan, Planner, Problem};
+use crate::partition::Partition;
+
+/// Starts that are refined.
+const REFINED: usize = 3;
+/// Share of the budget for all of them; the rest goes to the best.
+const FIRST_ROUND: f64 = 0.5;
+
+/// Best single workers, proportional rows for every subset by speed, levelled rows for the best subsets,
+/// the shipped policies' plans and what the caller brings; the best three are annealed.
+#[derive(Clone, Debug, Default)]
+pub struct Auto {
+    /// Partitions to start from as well: the running one, a policy's. Those that do not fit are skipped.
+    pub starts: Vec<Partition>,
+}
+
+impl Planner for Auto {
+    fn name(&self) -> &'static str {
+        "auto"
+    }
+
+    fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(budget.seed);
+        search.try_singles();
+        for start in &self.starts {
+            let allowed = (0..start.workers()).all(|worker| {
+                problem.allowed.get(worker).is_some_and(|&allowed| allowed) || !start.uses(worker)
+            });
+            if allowed && start.check(problem.network, problem.workers()).is_ok() {
+                search.offer(Draft::of(start));
+            }
+        }
+        let mut room = Room::new(search);
+        let drafts = Portfolio::shipped().drafts(&mut room);
+        let mut search = room.search;
+        drafts.into_iter().for_each(|draft| {
+            search.offer(draft);
+        });
+        let subsets = search.try_proportional();
+        for members in subsets.iter().take(2) {
+            search.try_levelled(members, true);
+        }
+        search.refine(budget, &mut rng);
+        search.answer()
+    }
+}
+
+impl Search<'_> {
+    /// Anneals the best of what was offered, then the best of all, within `budget`.
+    pub(crate) fn refine(&mut self, budget: Budget, rng: &mut ChaCha8Rng) {
+        let starts: Vec<Draft> = self.starts().into_iter().take(REFINED).collect();
+        let left = budget.evaluations.saturating_sub(self.evaluations);
+        let each = (left as f64 * FIRST_ROUND) as u64 / starts.len().max(1) as u64;
+        for start in &starts {
+            self.anneal(start, each, rng);
+        }
+        let best = self.best().map(|(_, draft)| draft.clone());
+        let left = budget.evaluations.saturating_sub(self.evaluations);
+        if let Some(best) = best {
+            self.anneal(&best, left, rng);
+        }
+    }
+}

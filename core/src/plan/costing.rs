@@ -1,0 +1,389 @@
+//! The simulated latency of a partition, block by block, in well under a microsecond a block.
+//!
+//! [`Costing::open`] and [`Costing::finish`] follow [`Schedule::new`] and [`simulate`] rule by rule, with
+//! the look-ups of [`Spans`] in place of walks over layers. A block's strips are not costed when it is
+//! placed but when the next one is: what its neighbours will want decides which rows come first.
+//!
+//! [`Schedule::new`]: crate::schedule::Schedule::new
+//! [`simulate`]: crate::simulate::simulate
+
+use super::Problem;
+use super::spans::{Span, Spans};
+use crate::id::{Node, WorkerId};
+use crate::predict::LinkCost;
+use crate::rows::Rows;
+use crate::schedule::{divides_freely, is_thin};
+
+/// Rows at either end of a strip that are looked at one by one for where waiting ends.
+const NEAR: u32 = 6;
+
+/// Costs partitions of one problem.
+#[derive(Debug)]
+pub struct Costing<'a> {
+    pub(crate) problem: &'a Problem<'a>,
+    pub(crate) spans: Spans<'a>,
+    /// By sender, then by receiver; the lab is the last of both.
+    links: Vec<LinkCost>,
+    input_row_bytes: u64,
+    workers: usize,
+    scratch: Scratch,
+}
+
+/// What is known once a block is placed and its input is on the way.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The block's units.
+    pub(crate) units: (usize, usize),
+    /// The rows of its output, as in a partition's block.
+    pub(crate) bounds: Vec<u32>,
+    /// When each worker has computed all blocks before this one, ms.
+    pub(crate) computing: Vec<f64>,
+    /// When each worker has sent all of the blocks before this one, ms.
+    pub(crate) sending: Vec<f64>,
+    need: Vec<Rows>,
+    kept: Vec<Rows>,
+    /// By receiver: first sender and one past the last, among whom it is itself.
+    senders: Vec<(u32, u32)>,
+    /// By receiver, then sender: when the rows are there. In the first block the lab sends, in its own place.
+    arrivals: Vec<f64>,
+    /// The bounds of the block before; empty in the first block.
+    before: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    wanted: Vec<Rows>,
+    sends: Vec<Send>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Send {
+    ready: f64,
+    to: usize,
+    rows: Rows,
+}
+
+/// Up to three pieces of a strip with when each is computed.
+#[derive(Clone, Copy)]
+struct Pieces {
+    rows: [Rows; 3],
+    done: [f64; 3],
+    count: usize,
+}
+
+impl State {
+    fn new(workers: usize) -> Self {
+        Self {
+            units: (0, 0),
+            bounds: vec![0; workers + 1],
+            computing: vec![0.0; workers],
+            sending: vec![0.0; workers],
+            need: vec![Rows::EMPTY; workers],
+            kept: vec![Rows::EMPTY; workers],
+            senders: vec![(0, 0); workers],
+            arrivals: vec![0.0; workers * (workers + 1)],
+            before: Vec::with_capacity(workers + 1),
+        }
+    }
+
+    fn rows(&self, worker: usize) -> Rows {
+        Rows { start: self.bounds[worker], end: self.bounds[worker + 1] }
+    }
+
+    /// When the last worker has its input, if this is the first block, ms.
+    pub(crate) fn last_arrival(&self) -> f64 {
+        let owners = (0..self.computing.len()).filter(|&worker| !self.rows(worker).is_empty());
+        owners.map(|worker| self.ready(worker, self.need[worker])).fold(0.0, f64::max)
+    }
+
+    /// When `worker` could begin its strip of this block, ms.
+    pub(crate) fn begin(&self, worker: usize) -> f64 {
+        self.computing[worker].max(self.ready(worker, self.need[worker]))
+    }
+
+    /// When the input rows `need` of `worker` are there.
+    #[inline]
+    fn ready(&self, worker: usize, need: Rows) -> f64 {
+        let workers = self.computing.len();
+        let arrivals = &self.arrivals[worker * (workers + 1)..(worker + 1) * (workers + 1)];
+        if self.before.is_empty() {
+            return arrivals[workers];
+        }
+        let (first, end) = self.senders[worker];
+        let (first, end) = (first as usize, end as usize);
+        let mut latest: f64 = 0.0;
+        let owners = arrivals[first..end].iter().zip(self.before[first..=end].windows(2)).enumerate();
+        for (place, (&at, rows)) in owners {
+            if rows[0].max(need.start) < rows[1].min(need.end) && first + place != worker {
+                latest = latest.max(at);
+            }
+        }
+        latest
+    }
+}
+
+impl<'a> Costing<'a> {
+    /// For one problem; tables fill as they are used.
+    pub fn new(problem: &'a Problem<'a>) -> Self {
+        let workers = problem.workers();
+        let node = |at: usize| if at == workers { Node::Lab } else { Node::Worker(WorkerId::at(at)) };
+        let links = (0..=workers)
+            .flat_map(|from| (0..=workers).map(move |to| problem.costs.link(node(from), node(to))))
+            .collect();
+        let input = &problem.network.input;
+        let value_bytes = if input.pixels.is_some() { 1 } else { 4 };
+        Self {
+            problem,
+            spans: Spans::new(problem.network, problem.costs, workers),
+            links,
+            input_row_bytes: input.cut.row_values() * value_bytes,
+            workers,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// An unused state of the right size.
+    pub fn state(&self) -> State {
+        State::new(self.workers)
+    }
+
+    /// The link between two nodes, the lab being `workers`.
+    #[inline]
+    pub(crate) fn link(&self, from: usize, to: usize) -> &LinkCost {
+        &self.links[from * (self.workers + 1) + to]
+    }
+
+    /// Places the first block: the lab sends each worker its input rows.
+    pub fn open(&mut self, to: usize, bounds: &[u32], out: &mut State) {
+        let span = self.spans.span(0, to);
+        out.units = (0, to);
+        out.bounds.copy_from_slice(bounds);
+        out.before.clear();
+        out.computing.fill(0.0);
+        out.sending.fill(0.0);
+        let lab = self.workers;
+        let mut free = 0.0;
+        for worker in 0..self.workers {
+            let rows = out.rows(worker);
+            (out.need[worker], out.kept[worker]) = (Rows::EMPTY, Rows::EMPTY);
+            if rows.is_empty() {
+                continue;
+            }
+            let need = span.need(rows);
+            let link = &self.links[lab * (self.workers + 1) + worker];
+            free += link.sending_ms(self.input_row_bytes * u64::from(need.len()));
+            out.need[worker] = need;
+            out.arrivals[worker * (self.workers + 1) + lab] = free + link.delay_ms;
+        }
+    }
+
+    /// Places the next block, which ends at cut `to`: costs the strips of `state`'s block and sends its rows.
+    pub fn step(&mut self, state: &State, to: usize, bounds: &[u32], out: &mut State) {
+        let from = state.units.1;
+        let span = self.spans.span(from, to);
+        out.units = (from, to);
+        out.bounds.copy_from_slice(bounds);
+        out.before.clear();
+        out.before.extend_from_slice(&state.bounds);
+        let (mut first, workers) = (0, self.workers);
+        for worker in 0..workers {
+            let rows = out.rows(worker);
+            if rows.is_empty() {
+                (out.need[worker], out.kept[worker]) = (Rows::EMPTY, Rows::EMPTY);
+                out.senders[worker] = (0, 0);
+                continue;
+            }
+            let need = span.need(rows);
+            out.need[worker] = need;
+            out.kept[worker] = need.intersect(state.rows(worker));
+            while state.bounds[first + 1] <= need.start {
+                first += 1;
+            }
+            let mut last = first;
+            while last < workers && state.bounds[last] < need.end {
+                last += 1;
+            }
+            out.senders[worker] = (first as u32, last as u32);
+        }
+        self.close(state, Some(out));
+    }
+
+    /// When the lab has the output, if `state`'s block is the last, ms.
+    pub fn finish(&mut self, state: &State) -> f64 {
+        self.close(state, None)
+    }
+
+    /// Computes and sends the block of `state`, into `next` or to the lab.
+    fn close(&mut self, state: &State, mut next: Option<&mut State>) -> f64 {
+        let workers = self.workers;
+        let row_bytes = self.problem.network.cut(state.units.1).bytes(1);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let span = self.spans.known(state.units.0, state.units.1);
+        let mut finish: f64 = 0.0;
+        // The first worker of the next block whose need reaches beyond the rows of workers before.
+        let mut first = 0;
+        for worker in 0..workers {
+            let rows = state.rows(worker);
+            if rows.is_empty() {
+                if let Some(next) = &mut next {
+                    next.computing[worker] = state.computing[worker];
+                    next.sending[worker] = state.sending[worker];
+                }
+                continue;
+            }
+            scratch.wanted.clear();
+            scratch.sends.clear();
+            if let Some(next) = &next {
+                while first < workers && next.need[first].end <= rows.start {
+                    first += 1;
+                }
+                for to in first..workers {
+                    let need = next.need[to];
+                    if need.is_empty() || to == worker {
+                        continue;
+                    }
+                    if need.start >= rows.end {
+                        break;
+                    }
+                    let sent = need.intersect(rows);
+                    if !sent.is_empty() {
+                        scratch.wanted.push(sent);
+                        scratch.sends.push(Send { ready: 0.0, to, rows: sent });
+                    }
+                }
+            } else {
+                scratch.sends.push(Send { ready: 0.0, to: workers, rows });
+            }
+            let mut pieces = self.divide(state, span, worker, &scratch.wanted);
+            let computed = self.compute(state, span, worker, &mut pieces);
+            let sending =
+                self.send(state, worker, row_bytes, &pieces, &mut scratch.sends, |to, at| match &mut next {
+                    Some(next) => next.arrivals[to * (workers + 1) + worker] = at,
+                    None => finish = finish.max(at),
+                });
+            if let Some(next) = &mut next {
+                (next.computing[worker], next.sending[worker]) = (computed, sending);
+            }
+        }
+        self.scratch = scratch;
+        finish
+    }
+
+    /// The pieces of a strip, as the schedule divides it.
+    #[inline]
+    fn divide(&self, state: &State, span: &Span, worker: usize, wanted: &[Rows]) -> Pieces {
+        let rows = state.rows(worker);
+        let whole = Pieces { rows: [rows, Rows::EMPTY, Rows::EMPTY], done: [0.0; 3], count: 1 };
+        let (kept, need) = (state.kept[worker], state.need[worker]);
+        let from_neighbours = !state.before.is_empty() && kept != need;
+        if wanted.is_empty() && !from_neighbours {
+            return whole;
+        }
+        // Rows from `head` up to `tail` wait for nobody.
+        let (mut head, mut tail) = (rows.start, rows.end);
+        if from_neighbours {
+            if kept.is_empty() {
+                return whole;
+            }
+            // Most strips wait for a few rows at either end: look there before halving.
+            let near = rows.end.min(rows.start + NEAR);
+            while head < near && span.lo[head as usize] < kept.start {
+                head += 1;
+            }
+            if head == near && head < tail {
+                let starts = &span.lo[head as usize..tail as usize];
+                head += starts.partition_point(|&row| row < kept.start) as u32;
+            }
+            let near = head.max(tail.saturating_sub(NEAR));
+            while tail > near && span.hi[tail as usize] > kept.end {
+                tail -= 1;
+            }
+            if tail == near && tail > head {
+                let ends = &span.hi[head as usize + 1..tail as usize + 1];
+                tail = head + ends.partition_point(|&row| row <= kept.end) as u32;
+            }
+        }
+        let mut start = head;
+        for sent in wanted {
+            if sent.start <= start && start < sent.end {
+                start = sent.end;
+            }
+        }
+        if start >= tail {
+            return whole;
+        }
+        let after = wanted.iter().filter(|sent| sent.start > start).map(|sent| sent.start);
+        let end = after.fold(tail, u32::min);
+        let mut parts = Pieces { count: 0, ..whole };
+        for part in [Rows::new(rows.start, start), Rows::new(end, rows.end), Rows::new(start, end)] {
+            if !part.is_empty() {
+                parts.rows[parts.count] = part;
+                parts.count += 1;
+            }
+        }
+        let pieces = &parts.rows[..parts.count];
+        let inner = self.problem.network.cut(state.units.1).inner;
+        if pieces.len() < 2 || pieces.iter().any(|&part| is_thin(part, inner)) {
+            return whole;
+        }
+        let work = pieces.iter().map(|&part| span.macs(part)).sum();
+        if divides_freely(work, span.macs(rows)) { parts } else { whole }
+    }
+
+    /// Computes every piece as soon as its input allows; when the last is done.
+    #[inline]
+    fn compute(&self, state: &State, span: &Span, worker: usize, pieces: &mut Pieces) -> f64 {
+        let mut now = state.computing[worker];
+        if pieces.count == 1 {
+            let at = state.ready(worker, state.need[worker]);
+            now = now.max(at) + self.spans.ms(span, worker, pieces.rows[0]);
+            pieces.done[0] = now;
+            return now;
+        }
+        let mut at = [f64::INFINITY; 3];
+        for (at, &rows) in at.iter_mut().zip(&pieces.rows[..pieces.count]) {
+            *at = state.ready(worker, span.need(rows));
+        }
+        for _ in 0..pieces.count {
+            let ready = at.iter().position(|&at| at <= now);
+            let index = ready.unwrap_or_else(|| {
+                (0..3).fold(0, |best, other| if at[other] < at[best] { other } else { best })
+            });
+            now = now.max(at[index]) + self.spans.ms(span, worker, pieces.rows[index]);
+            pieces.done[index] = now;
+            at[index] = f64::INFINITY;
+        }
+        now
+    }
+
+    /// Sends rows in the order in which they are computed; when the link is free again.
+    #[inline]
+    fn send(
+        &self,
+        state: &State,
+        worker: usize,
+        row_bytes: u64,
+        pieces: &Pieces,
+        sends: &mut [Send],
+        mut arrive: impl FnMut(usize, f64),
+    ) -> f64 {
+        for send in sends.iter_mut() {
+            for part in 0..pieces.count {
+                let rows = pieces.rows[part];
+                if rows.start < send.rows.end && send.rows.start < rows.end {
+                    send.ready = send.ready.max(pieces.done[part]);
+                }
+            }
+        }
+        if pieces.count > 1 {
+            sends.sort_by(|a, b| a.ready.total_cmp(&b.ready));
+        }
+        let mut free = state.sending[worker];
+        for send in sends {
+            let link = self.link(worker, send.to);
+            free = send.ready.max(free) + link.sending_ms(row_bytes * u64::from(send.rows.len()));
+            arrive(send.to, free + link.delay_ms);
+        }
+        free
+    }
+}

@@ -1,0 +1,155 @@
+//! Where to cut, when the rows of every possible block are given.
+//!
+//! A dynamic program over cuts under the assumption that all workers wait for the slowest at each cut. Rows
+//! are sent directly and the lab gathers the last block, but a plan whose workers run apart is costed too
+//! high: the answer is a start, and the simulator has the last word.
+
+use super::draft::Draft;
+use super::search::Search;
+
+/// Blocks of more units than this are not tried: their halo is never worth it.
+pub(crate) const LONGEST_BLOCK: usize = 24;
+
+/// Who computes a block: the members together, or the fastest of them alone.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Together,
+    Alone,
+}
+
+#[derive(Clone, Copy)]
+struct Best {
+    ms: f64,
+    from: usize,
+    before: Mode,
+}
+
+/// The blocks that may end at one cut, by length less one.
+struct Ending {
+    together: Vec<(Vec<u32>, f64)>,
+    alone: Vec<f64>,
+    owner: Vec<u32>,
+}
+
+impl Search<'_> {
+    /// The best cuts for rows given by `rule(search, from, to)`; with `may_leave`, `owner` may take over
+    /// alone anywhere.
+    pub(crate) fn best_cuts(
+        &mut self,
+        owner: usize,
+        may_leave: bool,
+        mut rule: impl FnMut(&mut Self, usize, usize) -> Vec<u32>,
+    ) -> Draft {
+        let units = self.units();
+        let modes: &[Mode] = if may_leave { &[Mode::Together, Mode::Alone] } else { &[Mode::Together] };
+        let mut endings: Vec<Ending> = Vec::with_capacity(units + 1);
+        endings.push(Ending { together: Vec::new(), alone: Vec::new(), owner: Vec::new() });
+        let mut best: Vec<[Option<Best>; 2]> = vec![[None; 2]; units + 1];
+        for to in 1..=units {
+            let lone = self.alone(to, owner);
+            let mut ending = Ending { together: Vec::new(), alone: Vec::new(), owner: lone };
+            for from in (to.saturating_sub(LONGEST_BLOCK)..to).rev() {
+                self.costing.spans.span(from, to);
+                let bounds = if self.shared(to) { rule(self, from, to) } else { ending.owner.clone() };
+                ending.together.push((bounds.clone(), self.slowest(from, to, &bounds)));
+                ending.alone.push(self.slowest(from, to, &ending.owner));
+            }
+            endings.push(ending);
+            for from in to.saturating_sub(LONGEST_BLOCK)..to {
+                for &mode in modes {
+                    let (bounds, compute) = block(&endings, from, to, mode);
+                    for &before in modes {
+                        let reached = match (from, best[from][before as usize]) {
+                            (0, _) if before == modes[0] => self.scatter(to, bounds),
+                            (_, Some(step)) => {
+                                let (previous, _) = block(&endings, step.from, from, before);
+                                step.ms + self.exchange(previous, from, to, bounds)
+                            }
+                            (_, None) => continue,
+                        };
+                        let last = if to == units { self.gather(bounds) } else { 0.0 };
+                        let ms = reached + compute + last;
+                        let slot = &mut best[to][mode as usize];
+                        if slot.is_none_or(|step| ms < step.ms) {
+                            *slot = Some(Best { ms, from, before });
+                        }
+                    }
+                }
+            }
+        }
+        let ms = |mode: Mode| best[units][mode as usize].map_or(f64::INFINITY, |step| step.ms);
+        let mut mode = modes.iter().copied().fold(modes[0], |a, b| if ms(b) < ms(a) { b } else { a });
+        let mut steps = Vec::new();
+        let mut at = units;
+        while let Some(step) = best[at][mode as usize].filter(|_| at > 0) {
+            steps.push((step.from, at, mode));
+            (at, mode) = (step.from, step.before);
+        }
+        let mut draft = Draft::new(self.problem.workers());
+        for &(from, to, mode) in steps.iter().rev() {
+            draft.push(to, block(&endings, from, to, mode).0);
+        }
+        draft
+    }
+
+    /// Milliseconds of the slowest strip of a tabulated block.
+    pub(crate) fn slowest(&self, from: usize, to: usize, bounds: &[u32]) -> f64 {
+        let strips = bounds.windows(2).enumerate().filter(|(_, rows)| rows[0] < rows[1]);
+        strips.map(|(worker, rows)| self.strip(from, to, worker, rows[0], rows[1])).fold(0.0, f64::max)
+    }
+
+    /// Milliseconds until the lab has sent every worker its input.
+    fn scatter(&mut self, to: usize, bounds: &[u32]) -> f64 {
+        let mut state = self.costing.state();
+        self.costing.open(to, bounds, &mut state);
+        state.last_arrival()
+    }
+
+    /// Milliseconds until the lab has every worker's rows of the output.
+    fn gather(&self, bounds: &[u32]) -> f64 {
+        let lab = self.problem.workers();
+        let row_bytes = self.problem.network.cut(self.units()).bytes(1);
+        let rows = bounds.windows(2).enumerate().filter(|(_, rows)| rows[0] < rows[1]);
+        rows.map(|(worker, rows)| {
+            let link = self.costing.link(worker, lab);
+            link.delay_ms + link.sending_ms(row_bytes * u64::from(rows[1] - rows[0]))
+        })
+        .fold(0.0, f64::max)
+    }
+
+    /// Milliseconds until the slowest sender has sent what block `from..to` lacks of the one before.
+    pub(crate) fn exchange(&self, before: &[u32], from: usize, to: usize, bounds: &[u32]) -> f64 {
+        let span = self.costing.spans.known(from, to);
+        let row_bytes = self.problem.network.cut(from).bytes(1);
+        let workers = self.problem.workers();
+        let mut slowest: f64 = 0.0;
+        for owner in (0..workers).filter(|&owner| before[owner] < before[owner + 1]) {
+            let mut sending = 0.0;
+            let mut delay: f64 = 0.0;
+            for worker in
+                (0..workers).filter(|&worker| worker != owner && bounds[worker] < bounds[worker + 1])
+            {
+                let start = span.lo[bounds[worker] as usize].max(before[owner]);
+                let end = span.hi[bounds[worker + 1] as usize].min(before[owner + 1]);
+                if start < end {
+                    let link = self.costing.link(owner, worker);
+                    sending += link.sending_ms(row_bytes * u64::from(end - start));
+                    delay = delay.max(link.delay_ms);
+                }
+            }
+            slowest = slowest.max(sending + delay);
+        }
+        slowest
+    }
+}
+
+fn block(endings: &[Ending], from: usize, to: usize, mode: Mode) -> (&[u32], f64) {
+    let ending = &endings[to];
+    match mode {
+        Mode::Together => {
+            let (bounds, ms) = &ending.together[to - 1 - from];
+            (bounds, *ms)
+        }
+        Mode::Alone => (&ending.owner, ending.alone[to - 1 - from]),
+    }
+}

@@ -1,0 +1,238 @@
+//! A partition as searches hold it: cuts and boundaries that can be changed in place.
+
+use super::costing::{Costing, State};
+use crate::partition::{Block, Partition};
+use crate::rows::Rows;
+
+/// Blocks by their last cut, each with the boundaries of its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Draft {
+    /// Where each block ends; the last entry is the number of units.
+    pub(crate) ends: Vec<usize>,
+    /// `workers + 1` boundaries for each block, as [`Block::bounds`].
+    pub(crate) bounds: Vec<u32>,
+    /// Boundaries of one block.
+    pub(crate) stride: usize,
+}
+
+impl Draft {
+    /// Without blocks, for `workers` workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { ends: Vec::new(), bounds: Vec::new(), stride: workers + 1 }
+    }
+
+    /// From a partition.
+    pub fn of(partition: &Partition) -> Self {
+        let mut draft = Self::new(partition.workers());
+        for block in &partition.blocks {
+            draft.push(block.units.1 as usize, &block.bounds);
+        }
+        draft
+    }
+
+    /// As a partition.
+    pub fn partition(&self) -> Partition {
+        let block = |index: usize| Block {
+            units: (self.start(index) as u32, self.ends[index] as u32),
+            bounds: self.block(index).to_vec(),
+        };
+        Partition { blocks: (0..self.len()).map(block).collect() }
+    }
+
+    /// How many blocks.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Where block `index` starts.
+    pub(crate) fn start(&self, index: usize) -> usize {
+        if index == 0 { 0 } else { self.ends[index - 1] }
+    }
+
+    /// The boundaries of block `index`.
+    pub(crate) fn block(&self, index: usize) -> &[u32] {
+        &self.bounds[index * self.stride..(index + 1) * self.stride]
+    }
+
+    /// The boundaries of block `index`.
+    pub(crate) fn block_mut(&mut self, index: usize) -> &mut [u32] {
+        &mut self.bounds[index * self.stride..(index + 1) * self.stride]
+    }
+
+    /// The rows of `worker` in block `index`.
+    pub(crate) fn rows(&self, index: usize, worker: usize) -> Rows {
+        let bounds = self.block(index);
+        Rows { start: bounds[worker], end: bounds[worker + 1] }
+    }
+
+    /// Adds a block at the end.
+    pub(crate) fn push(&mut self, end: usize, bounds: &[u32]) {
+        self.ends.push(end);
+        self.bounds.extend_from_slice(bounds);
+    }
+
+    /// Adds a block before block `index`.
+    pub(crate) fn insert(&mut self, index: usize, end: usize, bounds: &[u32]) {
+        self.ends.insert(index, end);
+        let at = index * self.stride;
+        self.bounds.splice(at..at, bounds.iter().copied());
+    }
+
+    /// Takes block `index` away; what follows must cover its units.
+    pub(crate) fn remove(&mut self, index: usize) {
+        self.ends.remove(index);
+        self.bounds.drain(index * self.stride..(index + 1) * self.stride);
+    }
+
+    /// Becomes a copy of `other` without allocating.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        self.ends.clone_from(&other.ends);
+        self.bounds.clone_from(&other.bounds);
+        self.stride = other.stride;
+    }
+}
+
+/// Two states to alternate between.
+#[derive(Debug)]
+pub struct Pair(State, State);
+
+impl Costing<'_> {
+    /// Room for [`Costing::latency`].
+    pub fn pair(&self) -> Pair {
+        Pair(self.state(), self.state())
+    }
+
+    /// The simulated latency of `draft`, ms.
+    pub fn latency(&mut self, draft: &Draft, pair: &mut Pair) -> f64 {
+        let Pair(now, next) = pair;
+        self.open(draft.ends[0], draft.block(0), now);
+        for index in 1..draft.len() {
+            self.step(now, draft.ends[index], draft.block(index), next);
+            std::mem::swap(now, next);
+        }
+        self.finish(now)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rand::{Rng, RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::id::Node;
+    use crate::network::Network;
+    use crate::network::samples::{ZOO, named, random};
+    use crate::plan::Problem;
+    use crate::predict::{Costs, LayerCost, LinkCost};
+
+    /// Any costs that are linear in rows, a link for every ordered pair.
+    #[derive(Debug)]
+    pub(crate) struct AnyCosts {
+        layers: Vec<Vec<LayerCost>>,
+        links: Vec<LinkCost>,
+    }
+
+    impl AnyCosts {
+        pub(crate) fn random(rng: &mut impl Rng, network: &Network, workers: usize) -> Self {
+            let layer = |rng: &mut _| LayerCost {
+                call_ms: RngExt::random_range(rng, 0.0..0.05),
+                row_ms: RngExt::random_range(rng, 0.001..0.3),
+            };
+            let layers = (0..workers).map(|_| network.layers.iter().map(|_| layer(rng)).collect()).collect();
+            let link = |rng: &mut _| {
+                LinkCost::new(RngExt::random_range(rng, 1.0..2000.0), RngExt::random_range(rng, 0.0..1.0))
+            };
+            Self { layers, links: (0..(workers + 1) * (workers + 1)).map(|_| link(rng)).collect() }
+        }
+    }
+
+    impl Costs for AnyCosts {
+        fn layer(&self, _network: &Network, worker: usize, layer: usize) -> LayerCost {
+            self.layers[worker][layer]
+        }
+
+        fn link(&self, from: Node, to: Node) -> LinkCost {
+            let workers = self.layers.len();
+            let at = |node| if let Node::Worker(worker) = node { worker.index() } else { workers };
+            self.links[at(from) * (workers + 1) + at(to)]
+        }
+    }
+
+    /// Any partition of `network`, idle workers and single owners included.
+    pub(crate) fn any_partition(rng: &mut impl Rng, network: &Network, workers: usize) -> Partition {
+        let mut blocks = Vec::new();
+        let mut from = 0;
+        while from < network.units.len() {
+            let to = rng.random_range(from + 1..=network.units.len().min(from + 4));
+            let rows = network.cut(to).rows;
+            let whole = matches!(network.units[to - 1].split, crate::network::Split::Whole(_));
+            let alone = whole || rng.random_bool(0.15);
+            let owner = rng.random_range(0..workers);
+            let near = rng.random_bool(0.6);
+            let weights: Vec<f64> = (0..workers)
+                .map(|worker| match alone {
+                    true => f64::from(u8::from(worker == owner)),
+                    false if near => 1.0 + 0.1 * rng.random_range(0.0..1.0),
+                    false if rng.random_bool(0.3) => 0.0,
+                    false => rng.random_range(0.1..1.0),
+                })
+                .collect();
+            let weights = if weights.iter().sum::<f64>() > 0.0 { weights } else { vec![1.0; workers] };
+            blocks.push(Block::shared(from..to, rows, &weights));
+            from = to;
+        }
+        Partition { blocks }
+    }
+
+    fn agree(rng: &mut ChaCha8Rng, network: &Network, workers: usize, rounds: usize) -> usize {
+        let costs = AnyCosts::random(rng, network, workers);
+        let allowed = vec![true; workers];
+        let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
+        let mut costing = Costing::new(&problem);
+        let mut pair = costing.pair();
+        let mut divided = 0;
+        for _ in 0..rounds {
+            let partition = any_partition(rng, network, workers);
+            partition.check(network, workers).unwrap();
+            let draft = Draft::of(&partition);
+            assert_eq!(draft.partition(), partition);
+            let quick = costing.latency(&draft, &mut pair);
+            let plan = problem.cost(partition);
+            let real = plan.timeline.finish_ms;
+            assert!(
+                (quick - real).abs() <= 1e-9 * real,
+                "{} {}: {quick} {real}",
+                network.name,
+                plan.partition
+            );
+            let schedule = crate::schedule::Schedule::new(network, &plan.partition);
+            let strips = schedule.stages.iter().flat_map(|stage| &stage.strips);
+            divided += strips.filter(|strip| strip.parts.len() > 1).count();
+        }
+        divided
+    }
+
+    #[test]
+    fn a_planners_cost_is_the_simulated_schedule_on_random_networks() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut divided = 0;
+        for _ in 0..300 {
+            let network = random(&mut rng, 9, 96);
+            let workers = rng.random_range(1..7);
+            divided += agree(&mut rng, &network, workers, 8);
+        }
+        assert!(divided > 100, "only {divided} strips were divided into parts");
+    }
+
+    #[test]
+    fn a_planners_cost_is_the_simulated_schedule_on_known_networks() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for name in ZOO {
+            let network = named(name).unwrap();
+            for workers in [1, 3, 8] {
+                agree(&mut rng, &network, workers, 6);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Several policies deployed together: the best of their plans.
+
+use std::sync::OnceLock;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::policy::{Policy, WEIGHTS};
+use super::rollout::Room;
+use crate::partition::Partition;
+use crate::plan::draft::Draft;
+use crate::plan::search::{Budget, Search};
+use crate::plan::{Plan, Planner, Problem};
+
+/// Policies that plan together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Portfolio {
+    /// The members, the most useful first.
+    pub members: Vec<Policy>,
+}
+
+/// Bytes that are no portfolio.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PortfolioError {
+    /// Not the format of [`Portfolio::to_bytes`].
+    #[error("these bytes are no portfolio of policies ({0}); train one again")]
+    Format(String),
+    /// Trained by a program with another network.
+    #[error("policy {member} has {found} weights, this program expects {WEIGHTS}; train it again")]
+    Weights {
+        /// The member, from 0.
+        member: usize,
+        /// Weights found.
+        found: usize,
+    },
+}
+
+impl Portfolio {
+    /// The portfolio that ships with the program.
+    pub fn shipped() -> &'static Self {
+        static SHIPPED: OnceLock<Portfolio> = OnceLock::new();
+        SHIPPED.get_or_init(|| Self::from_bytes(include_bytes!("shipped.portfolio")).unwrap_or_default())
+    }
+
+    /// For a file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// From a file's bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PortfolioError> {
+        let portfolio: Self =
+            postcard::from_bytes(bytes).map_err(|error| PortfolioError::Format(error.to_string()))?;
+        for (member, policy) in portfolio.members.iter().enumerate() {
+            let found = policy.weights.len();
+            if found != WEIGHTS || policy.weights.iter().any(|weight| !weight.is_finite()) {
+                return Err(PortfolioError::Weights { member, found });
+            }
+        }
+        Ok(portfolio)
+    }
+
+    /// Every member's plan for `problem`, the best first; empty if no worker is allowed.
+    pub fn plans(&self, problem: &Problem<'_>) -> Vec<Partition> {
+        let Some(search) = Search::new(problem) else { return Vec::new() };
+        let mut room = Room::new(search);
+        self.drafts(&mut room).iter().map(Draft::partition).collect()
+    }
+
+    /// Every member's plan, the best first.
+    pub(crate) fn drafts(&self, room: &mut Room<'_>) -> Vec<Draft> {
+        let walks = self.members.iter().filter_map(|policy| room.best(&policy.mind()));
+        let mut plans: Vec<(f64, Draft)> = walks.map(|(walk, _)| (walk.latency, walk.draft)).collect();
+        plans.sort_by(|a, b| a.0.total_cmp(&b.0));
+        plans.into_iter().map(|(_, draft)| draft).collect()
+    }
+}
+
+/// Plans by a portfolio; refines its best plans if asked to.
+#[derive(Clone, Debug)]
+pub struct Erl {
+    /// Who plans.
+    pub portfolio: Portfolio,
+    /// Whether the budget is spent on annealing the best three plans.
+    pub refine: bool,
+}
+
+impl Planner for Erl {
+    fn name(&self) -> &'static str {
+        if self.refine { "erl" } else { "policy" }
+    }
+
+    fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        search.try_singles();
+        let mut room = Room::new(search);
+        let drafts = self.portfolio.drafts(&mut room);
+        let mut search = room.search;
+        if self.refine {
+            drafts.into_iter().for_each(|draft| {
+                search.offer(draft);
+            });
+            search.refine(budget, &mut ChaCha8Rng::seed_from_u64(budget.seed));
+        }
+        search.answer()
+    }
+}

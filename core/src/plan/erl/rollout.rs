@@ -1,0 +1,232 @@
+//! From a policy to a plan: unit by unit, for a team of workers.
+//!
+//! At every cut the plan so far is also finished by one worker alone, so that who takes over and where is
+//! tried rather than learnt.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::features::{Desk, Outlook, View, stretch};
+use super::policy::{Decision, Mind, SPREAD, sigmoid};
+use crate::plan::costing::State;
+use crate::plan::draft::Draft;
+use crate::plan::search::Search;
+
+/// Longer blocks are not considered: their halo is never worth it.
+const LONGEST_BLOCK: usize = 12;
+
+/// One problem prepared for many plans.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    pub(crate) search: Search<'a>,
+    pub(crate) outlook: Outlook,
+    states: Vec<State>,
+    spare: State,
+    desk: Desk,
+    weights: Vec<f64>,
+    bounds: Vec<u32>,
+    free: Vec<f64>,
+}
+
+/// What came of one walk.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// Latency of the best plan on the way, ms.
+    pub(crate) latency: f64,
+    pub(crate) draft: Draft,
+    /// What was decided before the point where somebody took over.
+    pub(crate) decisions: Vec<Decision>,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn new(mut search: Search<'a>) -> Self {
+        let outlook = Outlook::new(&mut search);
+        let spare = search.costing.state();
+        Self {
+            search,
+            outlook,
+            states: Vec::new(),
+            spare,
+            desk: Desk::default(),
+            weights: Vec::new(),
+            bounds: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// The teams a policy considers: prefixes of its ranking of the allowed workers.
+    pub(crate) fn teams(&self, mind: &Mind) -> Vec<Vec<usize>> {
+        let lab = self.search.problem.workers();
+        let fastest = self.search.speeds.iter().copied().fold(0.0, f64::max);
+        let score = |worker: usize| {
+            let link = self.search.costing.link(worker, lab);
+            let speed = (self.search.speeds[worker] / fastest).ln();
+            mind.rank([speed, link.bytes_per_ms.max(1e-9).ln(), -link.delay_ms * fastest])
+        };
+        let mut ranked: Vec<(f64, usize)> =
+            self.search.problem.candidates().map(|worker| (score(worker), worker)).collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let sizes = crate::plan::proportional::prefixes(ranked.len());
+        let team = |size: usize| {
+            let mut team: Vec<usize> = ranked[..size].iter().map(|&(_, worker)| worker).collect();
+            team.sort_unstable();
+            team
+        };
+        sizes.map(team).collect()
+    }
+
+    /// The policy's best plan over all teams.
+    pub(crate) fn best(&mut self, mind: &Mind) -> Option<(Outcome, Vec<usize>)> {
+        let teams = self.teams(mind);
+        let walks = teams.into_iter().map(|team| (self.walk(mind, &team, None), team));
+        walks.reduce(|best, other| if other.0.latency < best.0.latency { other } else { best })
+    }
+
+    /// Plans for `team`: the likeliest decisions, or sampled ones.
+    pub(crate) fn walk(
+        &mut self,
+        mind: &Mind,
+        team: &[usize],
+        mut sample: Option<&mut ChaCha8Rng>,
+    ) -> Outcome {
+        let units = self.search.units();
+        let workers = self.search.problem.workers();
+        let mut draft = Draft::new(workers);
+        let mut decisions = Vec::with_capacity(units * 2);
+        let mut best: Option<(f64, Draft, usize)> = None;
+        self.free.clear();
+        self.free.resize(workers, 0.0);
+        let mut from = 0;
+        while from < units {
+            let fresh = from;
+            self.try_owners(team, &draft, from, decisions.len(), &mut best);
+            let mut to = from + 1;
+            while to < units && to - from < LONGEST_BLOCK {
+                let before: &[u32] = if draft.len() == 0 { &[] } else { draft.block(draft.len() - 1) };
+                let view = View { members: team, free: &self.free, before, from };
+                let input = self.search.cut_input(&self.outlook, &view, to, &mut self.desk);
+                let logit = mind.cut(&input);
+                let cut = match &mut sample {
+                    Some(rng) => rng.random::<f64>() < sigmoid(logit),
+                    None => logit > 0.0,
+                };
+                decisions.push(Decision::Cut { input, cut });
+                if cut {
+                    break;
+                }
+                to += 1;
+            }
+            self.give_rows(mind, team, &draft, from, to, &mut sample, &mut decisions);
+            self.place(&draft, to);
+            draft.push(to, &self.bounds);
+            from = to;
+            debug_assert!(from > fresh);
+        }
+        let latency = self.search.costing.finish(&self.states[draft.len() - 1]);
+        let latency = self.search.judge(&draft, latency);
+        if let Some((other, other_draft, seen)) = best
+            && other <= latency
+        {
+            decisions.truncate(seen);
+            return Outcome { latency: other, draft: other_draft, decisions };
+        }
+        Outcome { latency, draft, decisions }
+    }
+
+    /// Lets the fastest worker, and the one of the team with most to do, finish alone from `from` on.
+    fn try_owners(
+        &mut self,
+        team: &[usize],
+        draft: &Draft,
+        from: usize,
+        seen: usize,
+        best: &mut Option<(f64, Draft, usize)>,
+    ) {
+        let units = self.search.units();
+        let key = |&worker: &usize| self.free[worker] + self.outlook.rest_ms[worker][from];
+        let soonest = team.iter().copied().min_by(|a, b| key(a).total_cmp(&key(b)));
+        let all = self.search.problem.candidates();
+        let fastest = all.min_by(|a, b| key(a).total_cmp(&key(b)));
+        let mut owners = [soonest, fastest];
+        if owners[0] == owners[1] {
+            owners[1] = None;
+        }
+        for owner in owners.into_iter().flatten() {
+            let bounds = self.search.alone(units, owner);
+            match draft.len().checked_sub(1) {
+                None => self.search.costing.open(units, &bounds, &mut self.spare),
+                Some(last) => self.search.costing.step(&self.states[last], units, &bounds, &mut self.spare),
+            }
+            let latency = self.search.costing.finish(&self.spare);
+            if best.as_ref().is_none_or(|(least, _, _)| latency < *least) {
+                let mut whole = draft.clone();
+                whole.push(units, &bounds);
+                let latency = self.search.judge(&whole, latency);
+                if best.as_ref().is_none_or(|(least, _, _)| latency < *least) {
+                    *best = Some((latency, whole, seen));
+                }
+            }
+        }
+    }
+
+    /// Leaves the boundaries of the block `from..to` in `self.bounds`.
+    #[allow(clippy::too_many_arguments)] // the state of one walk
+    fn give_rows(
+        &mut self,
+        mind: &Mind,
+        team: &[usize],
+        draft: &Draft,
+        from: usize,
+        to: usize,
+        sample: &mut Option<&mut ChaCha8Rng>,
+        decisions: &mut Vec<Decision>,
+    ) {
+        self.outlook.weights(team, from, to, &mut self.weights);
+        if !self.search.shared(to) {
+            let done = |&worker: &usize| self.free[worker] + 1.0 / self.weights[worker];
+            let owner = team.iter().copied().min_by(|a, b| done(a).total_cmp(&done(b)));
+            self.bounds = self.search.alone(to, owner.unwrap_or(0));
+            return;
+        }
+        let before: &[u32] = if draft.len() == 0 { &[] } else { draft.block(draft.len() - 1) };
+        let view = View { members: team, free: &self.free, before, from };
+        let mut bent = self.weights.clone();
+        for &member in team {
+            let input = self.search.share_input(&self.outlook, &view, to, member);
+            let (mean, logit) = mind.share(&input);
+            let (bend, takes_part) = match sample {
+                Some(rng) => {
+                    let bend = mean + SPREAD * crate::plan::genome::normal(&mut **rng);
+                    (bend, rng.random::<f64>() < sigmoid(logit))
+                }
+                None => (mean, logit > 0.0),
+            };
+            decisions.push(Decision::Share { input, bend, takes_part });
+            bent[member] = if takes_part { bent[member] * bend.exp() } else { 0.0 };
+        }
+        if bent.iter().sum::<f64>() <= 0.0 {
+            bent.copy_from_slice(&self.weights);
+        }
+        stretch(self.search.rows(to), &bent, &mut self.bounds);
+    }
+
+    /// Places the block that ends at `to` with `self.bounds`, and says when everyone is done with it.
+    fn place(&mut self, draft: &Draft, to: usize) {
+        while self.states.len() <= draft.len() {
+            self.states.push(self.search.costing.state());
+        }
+        let (done, next) = self.states.split_at_mut(draft.len());
+        match done.last() {
+            None => self.search.costing.open(to, &self.bounds, &mut next[0]),
+            Some(state) => self.search.costing.step(state, to, &self.bounds, &mut next[0]),
+        }
+        let state = &next[0];
+        for worker in 0..self.free.len() {
+            let (start, end) = (self.bounds[worker], self.bounds[worker + 1]);
+            if start < end {
+                let (from, to) = state.units;
+                self.free[worker] = state.begin(worker) + self.search.strip(from, to, worker, start, end);
+            }
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Generations: a population that evolves, an agent that follows the gradient, and what they exchange.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::agent::Agent;
+use super::operators::{cross, mutate, mutate_gently, teach};
+use super::policy::{Decision, Mind, Policy};
+use super::portfolio::Portfolio;
+use super::rollout::{Outcome, Room};
+use crate::network::Network;
+use crate::plan::Problem;
+use crate::plan::scenario::{costs, random_fleet};
+use crate::plan::search::Search;
+
+/// Members of the population.
+const POPULATION: usize = 16;
+/// Members that stay as they are.
+const ELITES: usize = 5;
+/// Problems a generation.
+const PROBLEMS: usize = 6;
+/// Plans that the agent samples for a problem.
+const SAMPLES: usize = 8;
+/// Generations between two exchanges of agent and population.
+const EXCHANGE: u64 = 2;
+/// The agent takes over the best member when that is better by this much of ln latency.
+const MARGIN: f64 = 0.01;
+/// Strength of mutations.
+const STRENGTH: f64 = 0.05;
+/// Share of the new generation in a member's standing.
+const FRESH: f64 = 0.3;
+
+/// A part of the method that can be switched off, to see what it contributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The population; without it the agent is alone.
+    Population,
+    /// The agent; without it evolution is alone.
+    Agent,
+    /// The agent enters the population.
+    AgentEnters,
+    /// The best member becomes the agent when it is clearly better.
+    EliteTeaches,
+    /// Crossover teaches a child; without it weights are mixed.
+    TaughtCrossover,
+    /// Mutation is scaled by sensitivity; without it all weights take the same noise.
+    GentleMutation,
+    /// The agent learns again from plans that beat it.
+    Replay,
+}
+
+/// How a generation went. Gaps are of ln latency to the best plan that anyone found for the same problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Generation {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The best member's mean gap.
+    pub best: f64,
+    /// The members' mean gap.
+    pub mean: f64,
+    /// The agent's mean gap.
+    pub agent: f64,
+    /// The norm of the agent's gradient.
+    pub gradient: f64,
+    /// Partitions costed since training began.
+    pub evaluations: u64,
+    /// Agents among the elite so far.
+    pub agents_kept: u64,
+    /// Whether the best member became the agent.
+    pub taught: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    mind: Mind,
+    standing: Option<f64>,
+    /// Decisions of the last generation by problem, with ln latency.
+    plans: Vec<(f64, Vec<Decision>)>,
+    from_agent: bool,
+}
+
+/// Training under way. The same seed gives the same weights.
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    rng: ChaCha8Rng,
+    networks: Vec<Network>,
+    off: Vec<Part>,
+    population: Vec<Member>,
+    agent: Agent,
+    /// The agent's standing, as a member's.
+    standing: Option<f64>,
+    now: Generation,
+}
+
+impl Trainer {
+    /// Begins with random policies for `networks`, of which there must be one; the parts in `off` are not used.
+    pub fn new(networks: Vec<Network>, off: &[Part], seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let member = |mind| Member { mind, standing: None, plans: Vec::new(), from_agent: false };
+        let population = (0..POPULATION).map(|_| member(Policy::random(&mut rng).mind())).collect();
+        let agent = Agent::new(Policy::random(&mut rng).mind());
+        let now = Generation::default();
+        Self { rng, networks, off: off.to_vec(), population, agent, standing: None, now }
+    }
+
+    /// Begins with the members of `portfolio` in the population and the first of them as the agent.
+    pub fn resume(mut self, portfolio: &Portfolio) -> Self {
+        for (member, policy) in self.population.iter_mut().zip(&portfolio.members) {
+            member.mind = policy.mind();
+        }
+        if let Some(first) = portfolio.members.first() {
+            self.agent = Agent::new(first.mind());
+        }
+        self
+    }
+
+    fn uses(&self, part: Part) -> bool {
+        !self.off.contains(&part)
+    }
+
+    /// One generation on fresh problems.
+    pub fn generation(&mut self) -> Generation {
+        self.now.number += 1;
+        let members = if self.uses(Part::Population) { self.population.len() } else { 0 };
+        let mut gaps = vec![0.0; members];
+        let mut agent_gap = 0.0;
+        self.population.iter_mut().for_each(|member| member.plans.clear());
+        for _ in 0..PROBLEMS {
+            let network = self.networks[self.rng.random_range(0..self.networks.len())].clone();
+            let count = self.rng.random_range(2..=8);
+            let (devices, lab) = random_fleet(&mut self.rng, count);
+            let costs = costs(&network, &devices, lab);
+            let allowed = vec![true; count];
+            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+            let Some(search) = Search::new(&problem) else { continue };
+            let mut room = Room::new(search);
+            let walks: Vec<Option<Outcome>> = self.population[..members]
+                .iter()
+                .map(|member| room.best(&member.mind).map(|(walk, _)| walk))
+                .collect();
+            let own = self.sample(&mut room);
+            let all = walks.iter().flatten().chain(own.iter().map(|own| &own.best));
+            let Some(best) = all.reduce(|a, b| if b.latency < a.latency { b } else { a }) else { continue };
+            let best_ln = best.latency.ln();
+            if let Some(own) = &own {
+                let gap = own.greedy_ln - best_ln;
+                agent_gap += gap / PROBLEMS as f64;
+                if self.uses(Part::Replay) && gap > 1e-3 {
+                    self.agent.remember(best.decisions.clone(), gap);
+                }
+            }
+            for (at, walk) in walks.into_iter().enumerate() {
+                if let Some(walk) = walk {
+                    let ln = walk.latency.ln();
+                    gaps[at] += (ln - best_ln) / PROBLEMS as f64;
+                    self.population[at].plans.push((ln, walk.decisions));
+                }
+            }
+            self.now.evaluations += room.search.evaluations;
+        }
+        self.now.agent = agent_gap;
+        if self.uses(Part::Agent) {
+            if self.uses(Part::Replay) {
+                self.agent.recall(&mut self.rng);
+            }
+            self.now.gradient = self.agent.climb();
+            self.standing = Some(renew(self.standing, agent_gap));
+        }
+        if members > 0 {
+            self.now.best = gaps.iter().copied().fold(f64::INFINITY, f64::min);
+            self.now.mean = gaps.iter().sum::<f64>() / members as f64;
+            self.evolve(&gaps);
+        }
+        self.now
+    }
+
+    /// Lets the agent plan and learn from its samples.
+    fn sample(&mut self, room: &mut Room<'_>) -> Option<Own> {
+        if !self.uses(Part::Agent) {
+            return None;
+        }
+        let (greedy, team) = room.best(&self.agent.mind)?;
+        let greedy_ln = greedy.latency.ln();
+        let mut best = greedy;
+        let mut plans = Vec::with_capacity(SAMPLES);
+        for _ in 0..SAMPLES {
+            let walk = room.walk(&self.agent.mind, &team, Some(&mut self.rng));
+            plans.push((walk.latency.ln(), walk.decisions.clone()));
+            if walk.latency < best.latency {
+                best = walk;
+            }
+        }
+        self.agent.judge(&plans);
+        Some(Own { greedy_ln, best })
+    }
+
+    fn evolve(&mut self, gaps: &[f64]) {
+        for (member, &gap) in self.population.iter_mut().zip(gaps) {
+            member.standing = Some(renew(member.standing, gap));
+        }
+        self.population.sort_by(|a, b| standing(a).total_cmp(&standing(b)));
+        self.now.agents_kept +=
+            self.population[..ELITES].iter().filter(|member| member.from_agent).count() as u64;
+        self.now.taught = false;
+        let parents = self.population.clone();
+        for at in ELITES..self.population.len() {
+            let child = self.child(&parents);
+            self.population[at] = child;
+        }
+        if self.uses(Part::Agent) && self.now.number.is_multiple_of(EXCHANGE) {
+            let best = standing(&self.population[0]);
+            if self.uses(Part::EliteTeaches) && self.standing.is_some_and(|own| own > best + MARGIN) {
+                self.agent.mind = self.population[0].mind.clone();
+                self.standing = Some(best);
+                self.now.taught = true;
+            } else if self.uses(Part::AgentEnters)
+                && let Some(last) = self.population.last_mut()
+            {
+                let mind = self.agent.mind.clone();
+                *last = Member { mind, standing: self.standing, plans: Vec::new(), from_agent: true };
+            }
+        }
+    }
+
+    /// A child of two parents chosen by tournament.
+    fn child(&mut self, parents: &[Member]) -> Member {
+        let rng = &mut self.rng;
+        // Sorted, so that the least of three places is the best of three parents.
+        let mut pick = || (0..3).map(|_| rng.random_range(0..parents.len())).min().unwrap_or(0);
+        let (first, second) = (pick(), pick());
+        let (first, second) = (&parents[first.min(second)], &parents[first.max(second)]);
+        let mut mind = first.mind.clone();
+        if self.rng.random_bool(0.5) {
+            if self.uses(Part::TaughtCrossover) {
+                let pairs = first.plans.iter().zip(&second.plans);
+                let better = pairs.map(|(a, b)| if b.0 < a.0 { &b.1 } else { &a.1 });
+                let lessons: Vec<&Decision> = better.flatten().collect();
+                teach(&mut mind, &lessons, &mut self.rng);
+            } else {
+                mind = cross(&first.mind, &second.mind, &mut self.rng);
+            }
+        }
+        if self.rng.random_bool(0.9) {
+            let strength = STRENGTH * if self.rng.random_bool(0.1) { 4.0 } else { 1.0 };
+            if self.uses(Part::GentleMutation) {
+                let seen: Vec<Decision> =
+                    first.plans.iter().take(2).flat_map(|plan| plan.1.clone()).collect();
+                mutate_gently(&mut mind, &seen, strength, &mut self.rng);
+            } else {
+                mutate(&mut mind, strength, &mut self.rng);
+            }
+        }
+        Member { mind, standing: None, plans: Vec::new(), from_agent: false }
+    }
+
+    /// The agent as a policy.
+    pub fn agent(&self) -> Policy {
+        self.agent.mind.policy()
+    }
+
+    /// The best member as a policy.
+    pub fn champion(&self) -> Policy {
+        self.population[0].mind.policy()
+    }
+
+    /// `size` policies that complement each other best on `problems` fresh problems.
+    pub fn portfolio(&self, size: usize, problems: usize) -> Portfolio {
+        let mut rng = self.rng.clone();
+        let mut minds: Vec<Mind> = Vec::new();
+        if self.uses(Part::Population) {
+            minds.extend(self.population.iter().map(|member| member.mind.clone()));
+        }
+        if self.uses(Part::Agent) {
+            minds.push(self.agent.mind.clone());
+        }
+        let mut results: Vec<Vec<f64>> = vec![Vec::with_capacity(problems); minds.len()];
+        for at in 0..problems {
+            let network = &self.networks[at % self.networks.len()];
+            let count = rng.random_range(2..=8);
+            let (devices, lab) = random_fleet(&mut rng, count);
+            let costs = costs(network, &devices, lab);
+            let allowed = vec![true; count];
+            let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
+            let Some(search) = Search::new(&problem) else { continue };
+            let mut room = Room::new(search);
+            for (mind, result) in minds.iter().zip(&mut results) {
+                result.push(room.best(mind).map_or(f64::INFINITY, |(walk, _)| walk.latency.ln()));
+            }
+        }
+        let mut reached = vec![f64::MAX; results.first().map_or(0, Vec::len)];
+        let mut members: Vec<Policy> = Vec::with_capacity(size);
+        let mut left: Vec<usize> = (0..minds.len()).collect();
+        while members.len() < size && !left.is_empty() {
+            let score = |&at: &usize| -> f64 {
+                reached.iter().zip(&results[at]).map(|(had, new)| had.min(*new)).sum()
+            };
+            let Some((place, _)) = left.iter().map(score).enumerate().min_by(|a, b| a.1.total_cmp(&b.1))
+            else {
+                break;
+            };
+            let chosen = left.remove(place);
+            reached.iter_mut().zip(&results[chosen]).for_each(|(had, new)| *had = had.min(*new));
+            members.push(minds[chosen].policy());
+        }
+        Portfolio { members }
+    }
+}
+
+/// What the agent's plans of one problem came to.
+struct Own {
+    greedy_ln: f64,
+    best: Outcome,
+}
+
+fn standing(member: &Member) -> f64 {
+    member.standing.unwrap_or(f64::INFINITY)
+}
+
+fn renew(standing: Option<f64>, gap: f64) -> f64 {
+    standing.map_or(gap, |old| old + FRESH * (gap - old))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::samples::named;
+    use crate::plan::{BestSingle, Budget, Erl, Planner};
+
+    fn networks() -> Vec<Network> {
+        vec![named("upconv7").unwrap(), named("alexnet").unwrap()]
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_weights() {
+        let train = |seed| {
+            let mut trainer = Trainer::new(networks(), &[], seed);
+            (0..3).for_each(|_| {
+                trainer.generation();
+            });
+            trainer.portfolio(3, 4)
+        };
+        assert_eq!(train(1), train(1));
+        assert_ne!(train(1), train(2));
+    }
+
+    #[test]
+    fn every_part_can_be_switched_off() {
+        use Part::*;
+        for part in [Population, Agent, AgentEnters, EliteTeaches, TaughtCrossover, GentleMutation, Replay] {
+            let mut trainer = Trainer::new(networks(), &[part], 1);
+            let generation = (0..2).map(|_| trainer.generation()).last().unwrap();
+            assert!(generation.evaluations > 0, "{part:?}");
+            assert_eq!(generation.mean == 0.0, part == Population);
+            assert_eq!(generation.gradient == 0.0, part == Agent);
+            assert!(!trainer.portfolio(2, 2).members.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_portfolio_is_never_slower_than_the_best_single_worker_and_reads_back() {
+        let trainer = Trainer::new(networks(), &[], 3);
+        let portfolio = trainer.portfolio(2, 2);
+        assert_eq!(Portfolio::from_bytes(&portfolio.to_bytes()).unwrap(), portfolio);
+        assert!(Portfolio::from_bytes(&[9; 40]).is_err());
+        let network = named("mobilenetv2").unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for _ in 0..4 {
+            let (devices, lab) = random_fleet(&mut rng, 4);
+            let costs = costs(&network, &devices, lab);
+            let problem = Problem { network: &network, costs: &costs, allowed: &[true; 4], memory: &[] };
+            let plan = Erl { portfolio: portfolio.clone(), refine: false };
+            let plan = plan.plan(&problem, Budget::default()).unwrap();
+            plan.partition.check(&network, 4).unwrap();
+            let single = BestSingle.plan(&problem, Budget::default()).unwrap();
+            assert!(plan.timeline.finish_ms <= single.timeline.finish_ms);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Rows for the workers of one block: in fixed proportion, or so that all finish together.
+
+use super::search::Search;
+use crate::partition::apportion;
+use crate::rows::Rows;
+
+/// Halvings after which the common finish is known to a thousandth of its first bracket.
+const HALVINGS: usize = 12;
+
+/// Boundaries for counts of rows.
+fn stack(counts: impl IntoIterator<Item = u32>) -> Vec<u32> {
+    let mut bounds = vec![0];
+    let mut sum = 0;
+    for count in counts {
+        sum += count;
+        bounds.push(sum);
+    }
+    bounds
+}
+
+impl Search<'_> {
+    /// All rows of cut `end` for `owner`.
+    pub(crate) fn alone(&self, end: usize, owner: usize) -> Vec<u32> {
+        let rows = self.rows(end);
+        (0..=self.problem.workers()).map(|at| if at > owner { rows } else { 0 }).collect()
+    }
+
+    /// Rows of cut `end` in proportion to `weights`; for the heaviest alone where it cannot be split.
+    pub(crate) fn in_proportion(&self, end: usize, weights: &[f64]) -> Vec<u32> {
+        if self.shared(end) {
+            return stack(apportion(self.rows(end), weights));
+        }
+        let heaviest = (0..weights.len()).max_by(|&a, &b| weights[a].total_cmp(&weights[b]).then(b.cmp(&a)));
+        self.alone(end, heaviest.unwrap_or(0))
+    }
+
+    /// Rows of the block `from..to` such that workers with a positive weight, each beginning at its own
+    /// time `ready` (ms), are done as early as possible. Exact for one block when costs grow with rows.
+    pub(crate) fn level(&mut self, from: usize, to: usize, weights: &[f64], ready: &[f64]) -> Vec<u32> {
+        let first = self.in_proportion(to, weights);
+        if !self.shared(to) {
+            return first;
+        }
+        self.costing.spans.span(from, to);
+        let finish = |bounds: &[u32]| {
+            let done = bounds.windows(2).enumerate().filter(|(_, rows)| rows[0] < rows[1]);
+            done.map(|(worker, rows)| ready[worker] + self.strip(from, to, worker, rows[0], rows[1]))
+                .fold(0.0, f64::max)
+        };
+        let mut best = first;
+        let mut high = finish(&best);
+        let mut low = 0.0;
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (low + high);
+            match self.within(from, to, weights, ready, middle) {
+                Some(bounds) => {
+                    high = finish(&bounds).min(middle);
+                    best = bounds;
+                }
+                None => low = middle,
+            }
+        }
+        best
+    }
+
+    /// Boundaries with which every worker is done by `limit` ms, if there are.
+    fn within(&self, from: usize, to: usize, weights: &[f64], ready: &[f64], limit: f64) -> Option<Vec<u32>> {
+        let rows = self.rows(to);
+        let mut bounds = Vec::with_capacity(weights.len() + 1);
+        bounds.push(0);
+        let mut start = 0;
+        for worker in 0..weights.len() {
+            if weights[worker] > 0.0 && start < rows {
+                let time = limit - ready[worker];
+                let fits = |end: u32| self.strip(from, to, worker, start, end) <= time;
+                // The largest end that fits: `low` does (or is no row at all), `high` does not.
+                let (mut low, mut high) = (start, rows + 1);
+                while high - low > 1 {
+                    let middle = low + (high - low) / 2;
+                    if fits(middle) { low = middle } else { high = middle }
+                }
+                start = low;
+            }
+            bounds.push(start);
+        }
+        (start == rows).then_some(bounds)
+    }
+
+    /// Milliseconds of a strip of a span that is tabulated.
+    #[inline]
+    pub(crate) fn strip(&self, from: usize, to: usize, worker: usize, start: u32, end: u32) -> f64 {
+        let spans = &self.costing.spans;
+        spans.ms(spans.known(from, to), worker, Rows { start, end })
+    }
+}

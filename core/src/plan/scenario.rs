@@ -1,0 +1,203 @@
+//! Fleets to plan for, and how far a plan is from the best known one.
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use super::{Budget, Plan, Planner, Problem, planner};
+use crate::network::{Kind, Network};
+use crate::predict::{LayerCost, LinkCost, PerLayer};
+
+/// Relative speeds for which the paper's published speed-ups over an equal split are explained.
+pub const SEED_LIKE: [f64; 4] = [2.62, 1.0, 2.32, 0.295];
+/// Published speed-ups over an equal split with the first 2, 3, 4 devices.
+pub const PUBLISHED: [f64; 3] = [1.81, 1.98, 5.28];
+
+/// A device, as far as a prediction needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Multiply-accumulates of dense convolutions per ms.
+    pub macs_per_ms: f64,
+    /// Bytes of feature maps read or written per ms.
+    pub bytes_per_ms: f64,
+    /// Milliseconds to call one layer.
+    pub call_ms: f64,
+    /// What it sends over.
+    pub link: LinkClass,
+}
+
+/// A link's rate and delay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkClass {
+    /// Wired, 940 Mbit/s, 0.15 ms.
+    Gigabit,
+    /// Wired, 94 Mbit/s, 0.3 ms.
+    HundredMbit,
+    /// Radio, 40 Mbit/s, 2 ms.
+    Wifi,
+    /// Far away, 20 Mbit/s, 25 ms.
+    Far,
+}
+
+impl LinkClass {
+    /// Its cost.
+    pub fn cost(self) -> LinkCost {
+        match self {
+            Self::Gigabit => LinkCost::new(940.0, 0.15),
+            Self::HundredMbit => LinkCost::new(94.0, 0.3),
+            Self::Wifi => LinkCost::new(40.0, 2.0),
+            Self::Far => LinkCost::new(20.0, 25.0),
+        }
+    }
+}
+
+impl Device {
+    /// A device of `speed` times a Raspberry Pi 4, about 10 GMAC/s and 4 GB/s on one core.
+    pub fn of_speed(speed: f64, link: LinkClass) -> Self {
+        Self { macs_per_ms: 1e7 * speed, bytes_per_ms: 4e6 * speed, call_ms: 0.01 / speed, link }
+    }
+
+    /// Any device: 0.15 to 4 times a Pi 4, its memory and calls each off by up to a factor of two.
+    pub fn random(rng: &mut impl Rng, link: LinkClass) -> Self {
+        let mut factor = |low: f64, high: f64| (rng.random_range(low.ln()..high.ln())).exp();
+        let mut device = Self::of_speed(factor(0.15, 4.0), link);
+        device.bytes_per_ms *= factor(0.5, 2.0);
+        device.call_ms *= factor(0.5, 2.0);
+        device
+    }
+
+    /// What a layer takes on it.
+    pub fn layer(&self, network: &Network, layer: usize) -> LayerCost {
+        let layer = &network.layers[layer];
+        let efficiency = match layer.kind {
+            Kind::Conv => 1.0,
+            Kind::Pointwise | Kind::Dense | Kind::Transposed => 0.8,
+            Kind::Grouped => 0.5,
+            Kind::Depthwise => 0.2,
+            _ => 1.0,
+        };
+        let macs = layer.row_macs as f64 / (self.macs_per_ms * efficiency);
+        let bytes = layer.output.bytes(1) as f64 * (1 + layer.inputs.len()) as f64;
+        let weights = layer.weight_bytes as f64 / self.bytes_per_ms;
+        // A dense layer reads only the weights of its rows; the others read all for every piece.
+        let (call, row) = match layer.kind {
+            Kind::Dense => (0.0, weights / f64::from(layer.output.rows.max(1))),
+            _ => (weights, 0.0),
+        };
+        LayerCost { call_ms: self.call_ms + call, row_ms: macs + bytes / self.bytes_per_ms + row }
+    }
+}
+
+/// The costs of `network` on `devices`; the lab sends over `lab`.
+pub fn costs(network: &Network, devices: &[Device], lab: LinkClass) -> PerLayer {
+    let layers = |device: &Device| {
+        (0..network.layers.len()).map(|layer| device.layer(network, layer)).collect::<Vec<_>>()
+    };
+    PerLayer {
+        layers: devices.iter().map(layers).collect(),
+        links: devices.iter().map(|device| device.link.cost()).collect(),
+        lab: lab.cost(),
+    }
+}
+
+/// `count` random devices; mostly on like links, of which one may be a radio.
+pub fn random_fleet(rng: &mut impl Rng, count: usize) -> (Vec<Device>, LinkClass) {
+    const CLASSES: [LinkClass; 3] = [LinkClass::Gigabit, LinkClass::HundredMbit, LinkClass::Wifi];
+    let common = CLASSES[rng.random_range(0..CLASSES.len())];
+    let mixed = rng.random_bool(0.25);
+    let like = rng.random_bool(0.2);
+    let first = Device::random(rng, common);
+    let devices = (0..count).map(|_| {
+        let link = if mixed { CLASSES[rng.random_range(0..CLASSES.len())] } else { common };
+        if like { Device { link, ..first } } else { Device::random(rng, link) }
+    });
+    (devices.collect(), common)
+}
+
+/// The first `count` devices of the seed-like four on `link`.
+pub fn seed_like(count: usize, link: LinkClass) -> Vec<Device> {
+    SEED_LIKE.iter().take(count).map(|&speed| Device::of_speed(speed, link)).collect()
+}
+
+/// Three Raspberry Pis and a server twenty times as fast behind a far link.
+pub fn far_server(link: LinkClass) -> Vec<Device> {
+    let mut devices = vec![Device::of_speed(1.0, link); 3];
+    devices.push(Device::of_speed(20.0, LinkClass::Far));
+    devices
+}
+
+/// What happens to a fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// A worker runs at this share of its speed.
+    Throttled(usize, f64),
+    /// A worker is gone.
+    Lost(usize),
+    /// A worker is back.
+    Joined(usize),
+    /// A worker sends over another link.
+    Link(usize, LinkClass),
+}
+
+impl Change {
+    /// Applies it to devices and to who is allowed.
+    pub fn apply(self, devices: &mut [Device], allowed: &mut [bool]) {
+        match self {
+            Self::Throttled(worker, share) => {
+                let device = &mut devices[worker];
+                device.macs_per_ms *= share;
+                device.bytes_per_ms *= share;
+                device.call_ms /= share;
+            }
+            Self::Lost(worker) => allowed[worker] = false,
+            Self::Joined(worker) => allowed[worker] = true,
+            Self::Link(worker, link) => devices[worker].link = link,
+        }
+    }
+}
+
+/// How much slower `predicted_ms` is than `reference_ms`, as a fraction.
+pub fn gap(predicted_ms: f64, reference_ms: f64) -> f64 {
+    predicted_ms / reference_ms - 1.0
+}
+
+/// One planner's answer to one problem.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The planner.
+    pub planner: String,
+    /// Its plan; `None` if it has none.
+    pub plan: Option<Plan>,
+}
+
+/// Asks every planner of `names`; `clock` is called around each and its results are returned in ms.
+pub fn ask<N: AsRef<str>>(
+    problem: &Problem<'_>,
+    names: &[N],
+    budget: Budget,
+    mut clock: impl FnMut() -> f64,
+) -> Vec<(Answer, f64)> {
+    let planners = names.iter().filter_map(|name| planner(name.as_ref()));
+    planners
+        .map(|planner: Box<dyn Planner + Send + Sync>| {
+            let start = clock();
+            let plan = planner.plan(problem, budget);
+            (Answer { planner: planner.name().to_owned(), plan }, clock() - start)
+        })
+        .collect()
+}
+
+/// The least of the answers' latencies, ms: the best known.
+pub fn best_known<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Option<f64> {
+    let finishes = answers.into_iter().filter_map(|answer| Some(answer.plan.as_ref()?.timeline.finish_ms));
+    finishes.reduce(f64::min)
+}
+
+/// The value below which a share `at` (0…1) of `values` lies; `None` of no values.
+pub fn quantile(values: &[f64], at: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let index = ((sorted.len().checked_sub(1)? as f64) * at.clamp(0.0, 1.0)).round() as usize;
+    sorted.get(index).copied()
+}

@@ -1,0 +1,133 @@
+//! What every search shares: the cost of a draft, how many were costed, the best so far.
+
+use super::costing::Costing;
+use super::draft::{Draft, Pair};
+use super::memory::Limits;
+use super::{Plan, Problem};
+
+/// How much slower a draft that exceeds the memory counts, for each full share of excess.
+const PENALTY: f64 = 8.0;
+
+/// How far a planner may go. The caller translates time into evaluations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Partitions that may be costed.
+    pub evaluations: u64,
+    /// Where random numbers start; the same seed gives the same plan.
+    pub seed: u64,
+}
+
+impl Default for Budget {
+    /// What refines a plan in about 50 ms on a desktop processor.
+    fn default() -> Self {
+        Self { evaluations: 30_000, seed: 0 }
+    }
+}
+
+/// One planner at work on one problem.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) problem: &'a Problem<'a>,
+    pub(crate) costing: Costing<'a>,
+    pub(crate) limits: Limits<'a>,
+    pub(crate) evaluations: u64,
+    /// Networks per ms, by worker; 0 for those that are not allowed.
+    pub(crate) speeds: Vec<f64>,
+    pair: Pair,
+    best: Option<(f64, Draft)>,
+    /// Drafts from which a search may start, with their cost.
+    offered: Vec<(f64, Draft)>,
+}
+
+impl<'a> Search<'a> {
+    /// `None` if no worker is allowed.
+    pub(crate) fn new(problem: &'a Problem<'a>) -> Option<Self> {
+        problem.candidates().next()?;
+        let costing = Costing::new(problem);
+        let pair = costing.pair();
+        let mut speeds = problem.speeds();
+        speeds.iter_mut().zip(problem.allowed).for_each(|(speed, allowed)| {
+            *speed = if *allowed { *speed } else { 0.0 };
+        });
+        let limits = Limits::new(problem.network, problem.memory, problem.workers());
+        Some(Self { problem, costing, limits, evaluations: 0, speeds, pair, best: None, offered: Vec::new() })
+    }
+
+    /// How many units the network has.
+    pub(crate) fn units(&self) -> usize {
+        self.problem.network.units.len()
+    }
+
+    /// Rows of the tensor at cut `end`.
+    pub(crate) fn rows(&self, end: usize) -> u32 {
+        self.problem.network.cut(end).rows
+    }
+
+    /// Whether a block that ends at cut `end` may have several owners.
+    pub(crate) fn shared(&self, end: usize) -> bool {
+        !matches!(self.problem.network.units[end - 1].split, crate::network::Split::Whole(_))
+    }
+
+    /// The allowed workers, the fastest first.
+    pub(crate) fn by_speed(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = self.problem.candidates().collect();
+        order.sort_by(|&a, &b| self.speeds[b].total_cmp(&self.speeds[a]).then(a.cmp(&b)));
+        order
+    }
+
+    /// Latency of `draft`, ms, with a penalty where it exceeds a memory; remembers the best that fits.
+    pub(crate) fn cost(&mut self, draft: &Draft) -> f64 {
+        let latency = self.costing.latency(draft, &mut self.pair);
+        self.judge(draft, latency)
+    }
+
+    /// Costs `draft` and keeps it as a start.
+    pub(crate) fn offer(&mut self, draft: Draft) -> f64 {
+        let cost = self.cost(&draft);
+        self.offered.push((cost, draft));
+        cost
+    }
+
+    /// What was offered, the best first.
+    pub(crate) fn starts(&mut self) -> Vec<Draft> {
+        let mut offered = std::mem::take(&mut self.offered);
+        offered.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut starts: Vec<Draft> = Vec::with_capacity(offered.len());
+        for (_, draft) in offered {
+            if !starts.contains(&draft) {
+                starts.push(draft);
+            }
+        }
+        starts
+    }
+
+    /// The same for a draft whose latency is known.
+    pub(crate) fn judge(&mut self, draft: &Draft, latency: f64) -> f64 {
+        self.evaluations += 1;
+        let excess = self.limits.excess(draft);
+        if excess > 0.0 {
+            return latency * (1.0 + PENALTY * (1.0 + excess));
+        }
+        match &mut self.best {
+            Some((best, held)) if latency < *best => {
+                *best = latency;
+                held.copy(draft);
+            }
+            Some(_) => {}
+            None => self.best = Some((latency, draft.clone())),
+        }
+        latency
+    }
+
+    /// The best draft so far and its latency.
+    pub(crate) fn best(&self) -> Option<(f64, &Draft)> {
+        self.best.as_ref().map(|(latency, draft)| (*latency, draft))
+    }
+
+    /// The best draft as a plan; `None` if none that fits the memories was found.
+    pub(crate) fn answer(self) -> Option<Plan> {
+        let (_, draft) = self.best?;
+        let plan = self.problem.cost(draft.partition());
+        Some(Plan { evaluations: self.evaluations, ..plan })
+    }
+}
