@@ -1,0 +1,156 @@
+//! Gathers what a few output pixels multiply: for each input channel and tap, the input values of consecutive pixels,
+//! side by side, zeros where the kernel reaches beyond the map.
+//!
+//! Pixels run on across the ends of rows, so narrow maps fill whole tiles. Bound: loads and stores; one of each for a
+//! vector of pixels, against one multiply-add a vector for every output channel.
+
+use crate::Map;
+use crate::isa::{Vector, load, store};
+use crate::tile::tile_pixels;
+
+/// How output pixels lie over input rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window<'a> {
+    pub(crate) map: Map<'a>,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// Rows of zeros above the map.
+    pub(crate) top: usize,
+    /// Columns of zeros left of the map.
+    pub(crate) left: usize,
+    pub(crate) out_width: usize,
+    /// The output row in which pixel 0 lies.
+    pub(crate) first_row: usize,
+}
+
+impl Window<'_> {
+    /// Whether every pixel reads exactly the input value in its own place.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kernel == [1, 1]
+            && self.stride == [1, 1]
+            && self.top == 0
+            && self.left == 0
+            && self.out_width == self.map.width()
+    }
+
+    /// Fills `panel`: for input channel `first + c` and tap `t`, the values of pixels `pixel..pixel + count` start at
+    /// `(c · taps + t) · tile_pixels`. What follows them up to the next row of the panel is unspecified.
+    #[inline(always)]
+    pub(crate) fn gather<V: Vector>(
+        &self,
+        first: usize,
+        channels: usize,
+        pixel: usize,
+        count: usize,
+        panel: &mut [f32],
+    ) {
+        let [rows, columns] = self.kernel;
+        for row in 0..rows {
+            for column in 0..columns {
+                let tap = row * columns + column;
+                let (mut y, mut x) = (self.first_row + pixel / self.out_width, pixel % self.out_width);
+                let mut at = 0;
+                while at < count {
+                    let len = (self.out_width - x).min(count - at);
+                    let run = Run { first, channels, tap, row, column, y, x, at, len };
+                    self.gather_run::<V>(run, panel);
+                    at += len;
+                    (y, x) = (y + 1, 0);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gather_run<V: Vector>(&self, run: Run, panel: &mut [f32]) {
+        let nr = tile_pixels::<V>();
+        let step = self.kernel[0] * self.kernel[1] * nr;
+        let targets = panel.chunks_mut(step).take(run.channels).map(|rows| &mut rows[run.tap * nr..][..nr]);
+        let line = run.y * self.stride[0] + run.row * self.dilation[0];
+        if line < self.top || line - self.top >= self.map.rows() {
+            targets.for_each(|to| to[run.at..run.at + run.len].fill(0.0));
+            return;
+        }
+        let line = line - self.top;
+        let [_, stride] = self.stride;
+        // Output column x reads input column x · stride + shift − left.
+        let shift = run.column * self.dilation[1];
+        let lo = self.left.saturating_sub(shift).div_ceil(stride);
+        let hi = (self.map.width() + self.left).saturating_sub(shift).div_ceil(stride);
+        let lo = lo.saturating_sub(run.x).min(run.len);
+        let hi = hi.saturating_sub(run.x).clamp(lo, run.len);
+        if lo == hi {
+            targets.for_each(|to| to[run.at..run.at + run.len].fill(0.0));
+            return;
+        }
+        let start = line * self.map.width() + (run.x + lo) * stride + shift - self.left;
+        let edges = lo > 0 || hi < run.len;
+        for (c, to) in targets.enumerate() {
+            let from = &self.map.from_channel(run.first + c)[start..];
+            let to = &mut to[run.at..];
+            if edges {
+                to[..lo].fill(0.0);
+            }
+            let inner = &mut to[lo..];
+            match stride {
+                1 => copy::<V>(from, inner, hi - lo),
+                2 => pick::<2>(from, &mut inner[..hi - lo]),
+                4 => pick::<4>(from, &mut inner[..hi - lo]),
+                _ => {
+                    inner.iter_mut().take(hi - lo).zip(from.iter().step_by(stride)).for_each(|(t, f)| *t = *f)
+                }
+            }
+            if edges {
+                to[hi..run.len].fill(0.0);
+            }
+        }
+    }
+}
+
+/// The pixels of a panel that lie in one output row, at one tap.
+#[derive(Clone, Copy)]
+struct Run {
+    first: usize,
+    channels: usize,
+    tap: usize,
+    row: usize,
+    column: usize,
+    y: usize,
+    x: usize,
+    at: usize,
+    len: usize,
+}
+
+/// Copies `len` values, and may write on to the end of `to` where it is longer.
+#[inline(always)]
+pub(crate) fn copy<V: Vector>(from: &[f32], to: &mut [f32], len: usize) {
+    let lanes = V::F32_LANES;
+    if len >= lanes {
+        let mut at = 0;
+        while at + lanes <= len {
+            store::<V>(&mut to[at..], load::<V>(&from[at..]));
+            at += lanes;
+        }
+        if at < len {
+            store::<V>(&mut to[len - lanes..], load::<V>(&from[len - lanes..]));
+        }
+    } else if from.len() >= lanes && to.len() >= lanes {
+        store::<V>(to, load::<V>(from));
+    } else {
+        to.iter_mut().zip(from).take(len).for_each(|(t, f)| *t = *f);
+    }
+}
+
+/// Copies every `STRIDE`th value.
+#[inline(always)]
+pub(crate) fn pick<const STRIDE: usize>(from: &[f32], to: &mut [f32]) {
+    let whole = from.len() / STRIDE;
+    let (head, tail) = to.split_at_mut(whole.min(to.len()));
+    for (to, from) in head.iter_mut().zip(from.as_chunks::<STRIDE>().0) {
+        *to = from[0];
+    }
+    if let Some(last) = tail.first_mut() {
+        *last = from[whole * STRIDE];
+    }
+}
