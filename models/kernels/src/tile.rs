@@ -109,18 +109,19 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
     target: &mut T,
 ) {
     let whole = pixels == NV * V::F32_LANES;
+    let mut start = [[v.splat_f32s(0.0); NV]; MC];
+    for (i, row) in start.iter_mut().enumerate().take(count) {
+        for (j, sum) in row.iter_mut().enumerate() {
+            let at = pixel + j * V::F32_LANES;
+            *sum =
+                if whole { target.load(v, first + i, at) } else { target.load_few(v, first + i, at, pixels) };
+        }
+    }
+    // A copy that only constants index, or the compiler would keep the sums in memory during the loop.
     let mut sums = [[v.splat_f32s(0.0); NV]; MC];
-    // Loops of constant length around the condition: the sums must be addressed by constants to stay in registers.
-    for (i, row) in sums.iter_mut().enumerate() {
-        if i < count {
-            for (j, sum) in row.iter_mut().enumerate() {
-                let at = pixel + j * V::F32_LANES;
-                *sum = if whole {
-                    target.load(v, first + i, at)
-                } else {
-                    target.load_few(v, first + i, at, pixels)
-                };
-            }
+    for i in 0..MC {
+        for j in 0..NV {
+            sums[i][j] = start[i][j];
         }
     }
     let sub = first / MC;
@@ -138,15 +139,19 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
             }
         }
     }
-    for (i, row) in sums.iter().enumerate() {
-        if i < count {
-            for (j, &sum) in row.iter().enumerate() {
-                let at = pixel + j * V::F32_LANES;
-                if whole {
-                    target.store(v, first + i, at, sum);
-                } else {
-                    target.store_few(v, first + i, at, pixels, sum);
-                }
+    let mut end = start;
+    for i in 0..MC {
+        for j in 0..NV {
+            end[i][j] = sums[i][j];
+        }
+    }
+    for (i, row) in end.iter().enumerate().take(count) {
+        for (j, &sum) in row.iter().enumerate() {
+            let at = pixel + j * V::F32_LANES;
+            if whole {
+                target.store(v, first + i, at, sum);
+            } else {
+                target.store_few(v, first + i, at, pixels, sum);
             }
         }
     }
