@@ -176,7 +176,7 @@ impl Conv {
             stride: shape.stride,
             dilation: shape.dilation,
             top,
-            left: shape.left,
+            left: shape.left as isize,
             out_width,
             first_row: rows.start,
         };

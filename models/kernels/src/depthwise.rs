@@ -5,7 +5,7 @@
 //! vectors. Bound: loads, one for every multiply-add.
 
 use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::{Window, copy, pick};
+use crate::gather::{Window, copy, outputs_inside, pick};
 use crate::isa::{Kernel, Vector, load, store};
 use crate::scratch::Buffers;
 use crate::{ConvShape, KernelError, Map};
@@ -143,17 +143,16 @@ impl Copies {
                     to.fill(0.0);
                     continue;
                 };
-                let from = window.map.row(channel, line);
-                let first = window.left.saturating_sub(column).div_ceil(stride).min(to.len());
-                let end = (from.len() + window.left).saturating_sub(column).div_ceil(stride);
-                let end = end.clamp(first, to.len());
-                to[..first].fill(0.0);
-                to[end..].fill(0.0);
-                if first == end {
+                let reach = column as isize - window.left;
+                let inside = outputs_inside(reach, stride, window.map.width(), to.len());
+                to[..inside.start].fill(0.0);
+                to[inside.end..].fill(0.0);
+                if inside.is_empty() {
                     continue;
                 }
-                let from = &from[first * stride + column - window.left..];
-                let to = &mut to[first..end];
+                let start = (inside.start * stride).strict_add_signed(reach);
+                let from = &window.map.row(channel, line)[start..];
+                let to = &mut to[inside];
                 match stride {
                     1 => copy::<V>(from, to, to.len()),
                     2 => pick::<2>(from, to),

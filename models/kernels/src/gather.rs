@@ -7,6 +7,7 @@
 use crate::Map;
 use crate::isa::{Vector, load, store};
 use crate::tile::tile_pixels;
+use std::ops::Range;
 
 /// How output pixels lie over input rows.
 #[derive(Debug, Clone, Copy)]
@@ -17,21 +18,19 @@ pub(crate) struct Window<'a> {
     pub(crate) dilation: [usize; 2],
     /// Rows of zeros above the map.
     pub(crate) top: usize,
-    /// Columns of zeros left of the map.
-    pub(crate) left: usize,
+    /// Columns of zeros left of the map; where negative, so many columns of the map are skipped.
+    pub(crate) left: isize,
     pub(crate) out_width: usize,
     /// The output row in which pixel 0 lies.
     pub(crate) first_row: usize,
 }
 
 impl Window<'_> {
-    /// Whether every pixel reads exactly the input value in its own place.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.kernel == [1, 1]
-            && self.stride == [1, 1]
-            && self.top == 0
-            && self.left == 0
-            && self.out_width == self.map.width()
+    /// Whether each of `pixels` reads exactly the input value in its own place.
+    pub(crate) fn is_plain(&self, pixels: usize) -> bool {
+        let unpadded = self.top == 0 && self.left == 0 && self.out_width == self.map.width();
+        let inside = self.first_row * self.map.width() + pixels <= self.map.rows() * self.map.width();
+        self.kernel == [1, 1] && self.stride == [1, 1] && unpadded && inside
     }
 
     /// Fills `panel`: for input channel `first + c` and tap `t`, the values of pixels `pixel..pixel + count` start at
@@ -74,17 +73,13 @@ impl Window<'_> {
         }
         let line = line - self.top;
         let [_, stride] = self.stride;
-        // Output column x reads input column x · stride + shift − left.
-        let shift = run.column * self.dilation[1];
-        let lo = self.left.saturating_sub(shift).div_ceil(stride);
-        let hi = (self.map.width() + self.left).saturating_sub(shift).div_ceil(stride);
-        let lo = lo.saturating_sub(run.x).min(run.len);
-        let hi = hi.saturating_sub(run.x).clamp(lo, run.len);
+        let reach = (run.x * stride + run.column * self.dilation[1]) as isize - self.left;
+        let Range { start: lo, end: hi } = outputs_inside(reach, stride, self.map.width(), run.len);
         if lo == hi {
             targets.for_each(|to| to[run.at..run.at + run.len].fill(0.0));
             return;
         }
-        let start = line * self.map.width() + (run.x + lo) * stride + shift - self.left;
+        let start = line * self.map.width() + (lo * stride).strict_add_signed(reach);
         let edges = lo > 0 || hi < run.len;
         for (c, to) in targets.enumerate() {
             let from = &self.map.from_channel(run.first + c)[start..];
@@ -120,6 +115,13 @@ struct Run {
     x: usize,
     at: usize,
     len: usize,
+}
+
+/// Of `len` outputs, of which number `i` reads column `i · stride + reach`, those that read one of `width` columns.
+pub(crate) fn outputs_inside(reach: isize, stride: usize, width: usize, len: usize) -> Range<usize> {
+    let start = usize::try_from(-reach).unwrap_or(0).div_ceil(stride).min(len);
+    let end = usize::try_from(width as isize - reach).unwrap_or(0).div_ceil(stride).clamp(start, len);
+    start..end
 }
 
 /// Copies `len` values, and may write on to the end of `to` where it is longer.

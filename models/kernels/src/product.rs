@@ -47,7 +47,7 @@ impl Kernel for Dense<'_, '_> {
         let step = in_channels.div_ceil(in_channels.div_ceil((DEPTH / taps).max(1)));
         let depth = step * taps;
         let block = (GATHERED / (depth * nr)).max(1).min(pixels.div_ceil(nr));
-        let in_place = window.is_plain() && out_channels <= IN_PLACE_CHANNELS;
+        let in_place = window.is_plain(pixels) && out_channels <= IN_PLACE_CHANNELS;
 
         buffers.taps.clear();
         buffers.taps.extend((0..depth).map(|k| k * nr));
@@ -69,14 +69,14 @@ impl Kernel for Dense<'_, '_> {
                         }
                     }
                     let map = window.map.from_channel(input_channel);
-                    let map = &map[window.first_row * window.map.width()..];
+                    let row = window.first_row * window.map.width();
                     for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
                         let lines = &weights.panel(group, index)[first * taps..][..channels * taps];
                         let channel = group * out_channels + index * PANEL;
                         for (pixel, panel) in (start..end).step_by(nr).zip(gathered.chunks(depth * nr)) {
                             let count = nr.min(end - pixel);
                             let product = if in_place && count == nr {
-                                Product { weights: lines, taps: map_taps, input: &map[pixel..] }
+                                Product { weights: lines, taps: map_taps, input: &map[row + pixel..] }
                             } else {
                                 Product { weights: lines, taps: packed_taps, input: panel }
                             };

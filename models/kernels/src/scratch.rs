@@ -8,6 +8,8 @@ use crate::map::PlaneList;
 pub struct Scratch {
     pub(crate) buffers: Buffers,
     pub(crate) planes: PlaneList,
+    /// Outputs of a transposed convolution before they are interleaved.
+    pub(crate) phases: Buffer,
 }
 
 /// The numbers a kernel works with; what each buffer holds is the kernel's own affair.
@@ -27,7 +29,7 @@ impl Scratch {
 
     /// Bytes held at present.
     pub fn bytes(&self) -> usize {
-        let values = [&self.buffers.first, &self.buffers.second, &self.buffers.third];
+        let values = [&self.buffers.first, &self.buffers.second, &self.buffers.third, &self.phases];
         values.iter().map(|b| b.0.capacity() * size_of::<f32>()).sum::<usize>()
             + self.buffers.taps.capacity() * size_of::<usize>()
     }

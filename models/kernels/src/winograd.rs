@@ -6,7 +6,7 @@
 //! Bound: multiply-adds, half as many as by definition, from about 64 channels on; below that the transforms.
 
 use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::{Window, pick};
+use crate::gather::{Window, outputs_inside, pick};
 use crate::isa::{Kernel, Vector, load, store};
 use crate::scratch::Buffers;
 use crate::tile::{PANEL, Product, Sums, compute, tile_pixels};
@@ -198,12 +198,13 @@ fn transform_input<V: Vector>(
 #[inline(always)]
 fn spread(window: &Window<'_>, channel: usize, line: usize, shift: usize, to: &mut [f32]) {
     let row = window.map.row(channel, line);
-    let first = window.left.saturating_sub(shift).div_ceil(COLUMNS).min(to.len());
-    let end = (row.len() + window.left).saturating_sub(shift).div_ceil(COLUMNS).clamp(first, to.len());
-    to[..first].fill(0.0);
-    to[end..].fill(0.0);
-    if first < end {
-        pick::<COLUMNS>(&row[first * COLUMNS + shift - window.left..], &mut to[first..end]);
+    let reach = shift as isize - window.left;
+    let inside = outputs_inside(reach, COLUMNS, row.len(), to.len());
+    to[..inside.start].fill(0.0);
+    to[inside.end..].fill(0.0);
+    if !inside.is_empty() {
+        let start = (inside.start * COLUMNS).strict_add_signed(reach);
+        pick::<COLUMNS>(&row[start..], &mut to[inside]);
     }
 }
 
