@@ -89,9 +89,10 @@ fn bench(
     let epilogue = Epilogue::new(vec![0.1; outside], Activation::RELU);
     let input = vec![0.25; inside * size * size];
     let mut output = vec![0.0; outside * rows * shape.out_width()];
-    let conv = Conv::new(shape, &weights, epilogue, algorithm, isa).unwrap();
+    let conv =
+        Conv::new(shape, &weights, epilogue, algorithm, isa).expect("the layers of the table are sound");
     let mut scratch = Scratch::new();
-    let map = Map::new(&input, inside, size, size).unwrap();
+    let map = Map::new(&input, inside, size, size).expect("the input has this size");
     let strip = Strip { input: map, top: pad, bottom: pad, rows: 0..rows, residual: None };
     bencher
         .counter(ItemsCount::new(macs))

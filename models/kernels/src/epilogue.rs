@@ -137,9 +137,9 @@ impl ChannelEpilogue {
             crate::isa::store::<V>(&mut to[at..], self.apply(v, sum, residual));
         }
         if whole < to.len() {
-            let sum = load_few::<V>(&sums[whole..to.len()]);
-            let residual = residual.map(|r| load_few::<V>(&r[whole..to.len()]));
-            crate::isa::store_few::<V>(&mut to[whole..], self.apply(v, sum, residual));
+            let sum = load_few(v, &sums[whole..to.len()]);
+            let residual = residual.map(|r| load_few(v, &r[whole..to.len()]));
+            crate::isa::store_few(v, &mut to[whole..], self.apply(v, sum, residual));
         }
     }
 }

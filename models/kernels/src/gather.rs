@@ -5,7 +5,7 @@
 //! vector of pixels, against one multiply-add a vector for every output channel.
 
 use crate::Map;
-use crate::isa::{Vector, load, store};
+use crate::isa::{Vector, load, load_few, store, store_few};
 use crate::tile::tile_pixels;
 use std::ops::Range;
 
@@ -38,6 +38,7 @@ impl Window<'_> {
     #[inline(always)]
     pub(crate) fn gather<V: Vector>(
         &self,
+        v: V,
         first: usize,
         channels: usize,
         pixel: usize,
@@ -53,7 +54,7 @@ impl Window<'_> {
                 while at < count {
                     let len = (self.out_width - x).min(count - at);
                     let run = Run { first, channels, tap, row, column, y, x, at, len };
-                    self.gather_run::<V>(run, panel);
+                    self.gather_run(v, run, panel);
                     at += len;
                     (y, x) = (y + 1, 0);
                 }
@@ -62,7 +63,7 @@ impl Window<'_> {
     }
 
     #[inline(always)]
-    fn gather_run<V: Vector>(&self, run: Run, panel: &mut [f32]) {
+    fn gather_run<V: Vector>(&self, v: V, run: Run, panel: &mut [f32]) {
         let nr = tile_pixels::<V>();
         let step = self.kernel[0] * self.kernel[1] * nr;
         let targets = panel.chunks_mut(step).take(run.channels).map(|rows| &mut rows[run.tap * nr..][..nr]);
@@ -82,14 +83,14 @@ impl Window<'_> {
         let start = line * self.map.width() + (lo * stride).strict_add_signed(reach);
         let edges = lo > 0 || hi < run.len;
         for (c, to) in targets.enumerate() {
-            let from = &self.map.from_channel(run.first + c)[start..];
+            let from = &self.map.beyond(run.first + c)[start..];
             let to = &mut to[run.at..];
             if edges {
                 to[..lo].fill(0.0);
             }
             let inner = &mut to[lo..];
             match stride {
-                1 => copy::<V>(from, inner, hi - lo),
+                1 => copy(v, from, inner, hi - lo),
                 2 => pick::<2>(from, &mut inner[..hi - lo]),
                 4 => pick::<4>(from, &mut inner[..hi - lo]),
                 _ => {
@@ -124,9 +125,9 @@ pub(crate) fn outputs_inside(reach: isize, stride: usize, width: usize, len: usi
     start..end
 }
 
-/// Copies `len` values, and may write on to the end of `to` where it is longer.
+/// Copies `len` values.
 #[inline(always)]
-pub(crate) fn copy<V: Vector>(from: &[f32], to: &mut [f32], len: usize) {
+pub(crate) fn copy<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize) {
     let lanes = V::F32_LANES;
     if len >= lanes {
         let mut at = 0;
@@ -137,22 +138,39 @@ pub(crate) fn copy<V: Vector>(from: &[f32], to: &mut [f32], len: usize) {
         if at < len {
             store::<V>(&mut to[len - lanes..], load::<V>(&from[len - lanes..]));
         }
-    } else if from.len() >= lanes && to.len() >= lanes {
-        store::<V>(to, load::<V>(from));
     } else {
-        to.iter_mut().zip(from).take(len).for_each(|(t, f)| *t = *f);
+        store_few(v, &mut to[..len], load_few(v, &from[..len]));
     }
 }
 
 /// Copies every `STRIDE`th value.
 #[inline(always)]
 pub(crate) fn pick<const STRIDE: usize>(from: &[f32], to: &mut [f32]) {
-    let whole = from.len() / STRIDE;
-    let (head, tail) = to.split_at_mut(whole.min(to.len()));
-    for (to, from) in head.iter_mut().zip(from.as_chunks::<STRIDE>().0) {
-        *to = from[0];
+    let groups = from.as_chunks::<STRIDE>().0;
+    let count = groups.len().min(to.len());
+    if count >= 16 {
+        pick_blocks::<STRIDE, 16>(&groups[..count], to);
+    } else if count >= 8 {
+        pick_blocks::<STRIDE, 8>(&groups[..count], to);
+    } else {
+        to.iter_mut().zip(groups).for_each(|(to, from)| *to = from[0]);
     }
-    if let Some(last) = tail.first_mut() {
-        *last = from[whole * STRIDE];
+    // The last value may stand in a group that is cut short.
+    if let Some(last) = to.get_mut(count) {
+        *last = from[count * STRIDE];
+    }
+}
+
+/// Takes the first of each group, in blocks of constant size, which the compiler turns into shuffles. The last block
+/// ends with the groups.
+#[inline(always)]
+fn pick_blocks<const STRIDE: usize, const BLOCK: usize>(groups: &[[f32; STRIDE]], to: &mut [f32]) {
+    let last = groups.len() - BLOCK;
+    for at in (0..last).step_by(BLOCK).chain([last]) {
+        if let (Some(from), Some(to)) =
+            (groups[at..].first_chunk::<BLOCK>(), to[at..].first_chunk_mut::<BLOCK>())
+        {
+            *to = std::array::from_fn(|i| from[i][0]);
+        }
     }
 }

@@ -199,19 +199,14 @@ pub(crate) fn store<V: Vector>(to: &mut [f32], value: V::f32s) {
     V::as_mut_simd_f32s(&mut to[..V::F32_LANES]).0[0] = value;
 }
 
-/// Loads fewer values than lanes; the other lanes are zero.
+/// Loads at most as many values as lanes; the other lanes are zero.
 #[inline(always)]
-pub(crate) fn load_few<V: Vector>(from: &[f32]) -> V::f32s {
-    let mut lanes = [0.0; MAX_LANES];
-    lanes[..from.len()].copy_from_slice(from);
-    load::<V>(&lanes)
+pub(crate) fn load_few<V: Vector>(v: V, from: &[f32]) -> V::f32s {
+    v.partial_load_f32s(from)
 }
 
 /// Writes as many lanes as `to` is long.
 #[inline(always)]
-pub(crate) fn store_few<V: Vector>(to: &mut [f32], value: V::f32s) {
-    let mut lanes = [0.0; MAX_LANES];
-    store::<V>(&mut lanes, value);
-    let count = to.len();
-    to.copy_from_slice(&lanes[..count]);
+pub(crate) fn store_few<V: Vector>(v: V, to: &mut [f32], value: V::f32s) {
+    v.partial_store_f32s(to, value);
 }

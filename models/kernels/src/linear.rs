@@ -88,7 +88,7 @@ impl Kernel for Multiply<'_> {
             for (i, (output, &sum)) in output.iter_mut().zip(&sums).enumerate() {
                 let epilogue = layer.epilogue.channel(first + index * ROWS + i);
                 let value = epilogue.apply(v, v.splat_f32s(sum), None);
-                store_few::<V>(std::slice::from_mut(output), value);
+                store_few(v, std::slice::from_mut(output), value);
             }
         }
     }
@@ -114,8 +114,8 @@ fn sum_rows<V: Vector, const R: usize>(v: V, weights: &[f32], input: &[f32]) -> 
     for (i, (sum, chains)) in sums.iter_mut().zip(&mut chains).enumerate() {
         for at in (whole..len).step_by(V::F32_LANES) {
             let count = V::F32_LANES.min(len - at);
-            let w = load_few::<V>(&weights[i * len + at..][..count]);
-            chains[0] = v.fma(w, load_few::<V>(&input[at..][..count]), chains[0]);
+            let w = load_few(v, &weights[i * len + at..][..count]);
+            chains[0] = v.fma(w, load_few(v, &input[at..][..count]), chains[0]);
         }
         let mut lanes = [0.0; MAX_LANES];
         store::<V>(&mut lanes, v.add_f32s(chains[0], chains[1]));

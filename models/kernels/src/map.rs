@@ -59,9 +59,9 @@ impl<'a> Map<'a> {
         self.stride
     }
 
-    /// The values from the first row of `channel` on, beyond its end.
+    /// The values from the first row of `channel` on, also those beyond its end.
     #[inline(always)]
-    pub(crate) fn from_channel(&self, channel: usize) -> &'a [f32] {
+    pub(crate) fn beyond(&self, channel: usize) -> &'a [f32] {
         &self.data[channel * self.stride..]
     }
 
@@ -118,6 +118,22 @@ impl PlaneList {
     pub fn keep(&mut self, mut planes: Vec<&mut [f32]>) {
         planes.clear();
         // Collecting an emptied list into one of another lifetime reuses its allocation.
-        self.0 = planes.into_iter().filter_map(|_| None).collect();
+        self.0 = planes.into_iter().map(|_| Default::default()).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cutting_an_output_into_planes_reuses_the_memory_of_the_list() {
+        let (mut list, mut output) = (PlaneList::default(), vec![0.0; 60]);
+        let planes = list.split(&mut output, 20);
+        let memory = planes.as_ptr().addr();
+        assert_eq!(planes.len(), 20);
+        list.keep(planes);
+        let planes = list.split(&mut output, 12);
+        assert_eq!((planes.len(), planes[11].len(), planes.as_ptr().addr()), (12, 5, memory));
     }
 }

@@ -53,21 +53,21 @@ impl Kernel for Normalise<'_, '_> {
         // Pixels outside, channels inside: the neighbours of a value are still in the first-level cache.
         for at in (0..pixels).step_by(V::F32_LANES) {
             let count = V::F32_LANES.min(pixels - at);
-            for channel in 0..input.channels() {
+            for (channel, plane) in output.iter_mut().enumerate() {
                 let neighbours = channel.saturating_sub(before)..(channel + after + 1).min(input.channels());
                 let mut squares = v.splat_f32s(0.0);
                 for neighbour in neighbours {
-                    let x = load_up_to::<V>(&input.plane(neighbour)[at..], count);
+                    let x = load_up_to(v, &input.plane(neighbour)[at..], count);
                     squares = v.fma(x, x, squares);
                 }
                 let factor = v.splat_f32s(layer.alpha / layer.size as f32);
                 let base = v.fma(squares, factor, v.splat_f32s(layer.bias));
-                let x = load_up_to::<V>(&input.plane(channel)[at..], count);
+                let x = load_up_to(v, &input.plane(channel)[at..], count);
                 let y = v.div_f32s(x, power(v, base, layer.beta));
                 if count == V::F32_LANES {
-                    store::<V>(&mut output[channel][at..], y);
+                    store::<V>(&mut plane[at..], y);
                 } else {
-                    store_few::<V>(&mut output[channel][at..], y);
+                    store_few(v, &mut plane[at..], y);
                 }
             }
         }
@@ -75,8 +75,8 @@ impl Kernel for Normalise<'_, '_> {
 }
 
 #[inline(always)]
-fn load_up_to<V: Vector>(from: &[f32], count: usize) -> V::f32s {
-    if count == V::F32_LANES { load::<V>(from) } else { load_few::<V>(&from[..count]) }
+fn load_up_to<V: Vector>(v: V, from: &[f32], count: usize) -> V::f32s {
+    if count == V::F32_LANES { load::<V>(from) } else { load_few(v, &from[..count]) }
 }
 
 /// `base^exponent`; `√base · √√base` for the usual 0.75.

@@ -65,10 +65,10 @@ impl Kernel for Dense<'_, '_> {
                     for (pixel, panel) in (start..end).step_by(nr).zip(gathered.chunks_mut(depth * nr)) {
                         let count = nr.min(end - pixel);
                         if !in_place || count < nr {
-                            window.gather::<V>(input_channel, channels, pixel, count, panel);
+                            window.gather(v, input_channel, channels, pixel, count, panel);
                         }
                     }
-                    let map = window.map.from_channel(input_channel);
+                    let map = window.map.beyond(input_channel);
                     let row = window.first_row * window.map.width();
                     for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
                         let lines = &weights.panel(group, index)[first * taps..][..channels * taps];
@@ -124,19 +124,18 @@ impl<'a> Planes<'a, '_> {
 
 impl Target for Planes<'_, '_> {
     #[inline(always)]
-    fn load<V: Vector>(&self, v: V, channel: usize, pixel: usize) -> V::f32s {
-        if self.starts {
-            return v.splat_f32s(0.0);
-        }
+    fn starts(&self) -> bool {
+        self.starts
+    }
+
+    #[inline(always)]
+    fn load<V: Vector>(&self, _v: V, channel: usize, pixel: usize) -> V::f32s {
         load::<V>(&self.planes[channel][self.pixel + pixel..])
     }
 
     #[inline(always)]
     fn load_few<V: Vector>(&self, v: V, channel: usize, pixel: usize, count: usize) -> V::f32s {
-        if self.starts {
-            return v.splat_f32s(0.0);
-        }
-        load_few::<V>(&self.planes[channel][self.pixel + pixel..][..count])
+        load_few(v, &self.planes[channel][self.pixel + pixel..][..count])
     }
 
     #[inline(always)]
@@ -156,8 +155,8 @@ impl Target for Planes<'_, '_> {
         let mut value = sums;
         if self.ends {
             let (epilogue, residual) = self.epilogue(channel);
-            value = epilogue.apply(v, sums, residual.map(|r| load_few::<V>(&r[at..at + count])));
+            value = epilogue.apply(v, sums, residual.map(|r| load_few(v, &r[at..at + count])));
         }
-        store_few::<V>(&mut self.planes[channel][at..at + count], value);
+        store_few(v, &mut self.planes[channel][at..at + count], value);
     }
 }

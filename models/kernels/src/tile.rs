@@ -23,6 +23,8 @@ pub(crate) const fn tile_pixels<V: Vector>() -> usize {
 
 /// Where the sums of a tile start from and go to. Channels and pixels count from the tile block's own start.
 pub(crate) trait Target {
+    /// Whether the sums start from zero; if so they are not loaded.
+    fn starts(&self) -> bool;
     /// The sums so far.
     fn load<V: Vector>(&self, v: V, channel: usize, pixel: usize) -> V::f32s;
     /// The sums so far of the first `count` lanes.
@@ -109,19 +111,24 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
     target: &mut T,
 ) {
     let whole = pixels == NV * V::F32_LANES;
-    let mut start = [[v.splat_f32s(0.0); NV]; MC];
-    for (i, row) in start.iter_mut().enumerate().take(count) {
-        for (j, sum) in row.iter_mut().enumerate() {
-            let at = pixel + j * V::F32_LANES;
-            *sum =
-                if whole { target.load(v, first + i, at) } else { target.load_few(v, first + i, at, pixels) };
-        }
-    }
-    // A copy that only constants index, or the compiler would keep the sums in memory during the loop.
     let mut sums = [[v.splat_f32s(0.0); NV]; MC];
-    for i in 0..MC {
-        for j in 0..NV {
-            sums[i][j] = start[i][j];
+    if !target.starts() {
+        let mut start = sums;
+        for (i, row) in start.iter_mut().enumerate().take(count) {
+            for (j, sum) in row.iter_mut().enumerate() {
+                let at = pixel + j * V::F32_LANES;
+                *sum = if whole {
+                    target.load(v, first + i, at)
+                } else {
+                    target.load_few(v, first + i, at, pixels)
+                };
+            }
+        }
+        // A copy that only constants index, or the compiler would keep the sums in memory during the loop.
+        for i in 0..MC {
+            for j in 0..NV {
+                sums[i][j] = start[i][j];
+            }
         }
     }
     let sub = first / MC;
@@ -139,7 +146,8 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
             }
         }
     }
-    let mut end = start;
+    // Again a copy, for the same reason.
+    let mut end = [[v.splat_f32s(0.0); NV]; MC];
     for i in 0..MC {
         for j in 0..NV {
             end[i][j] = sums[i][j];
@@ -185,17 +193,19 @@ fn by_pixels_of<V: Vector, T: Target, const NP: usize, const NW: usize>(
     target: &mut T,
 ) {
     let mut turned = [[0.0; PANEL]; NP];
-    for channel in 0..channels {
-        let mut row = [0.0; MAX_LANES];
-        store::<V>(&mut row, target.load_few(v, channel, pixel, pixels));
-        for (turned, &sum) in turned.iter_mut().zip(&row).take(pixels) {
-            turned[channel] = sum;
-        }
-    }
     let mut sums = [[v.splat_f32s(0.0); NW]; NP];
-    for (sums, turned) in sums.iter_mut().zip(&turned) {
-        for (j, sum) in sums.iter_mut().enumerate() {
-            *sum = load::<V>(&turned[j * V::F32_LANES..]);
+    if !target.starts() {
+        for channel in 0..channels {
+            let mut row = [0.0; MAX_LANES];
+            store::<V>(&mut row, target.load_few(v, channel, pixel, pixels));
+            for (turned, &sum) in turned.iter_mut().zip(&row).take(pixels) {
+                turned[channel] = sum;
+            }
+        }
+        for (sums, turned) in sums.iter_mut().zip(&turned) {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = load::<V>(&turned[j * V::F32_LANES..]);
+            }
         }
     }
     for (weights, &tap) in product.weights.iter().zip(product.taps) {
@@ -221,7 +231,7 @@ fn by_pixels_of<V: Vector, T: Target, const NP: usize, const NW: usize>(
         for (value, turned) in row.iter_mut().zip(&turned).take(pixels) {
             *value = turned[channel];
         }
-        target.store_few(v, channel, pixel, pixels, load_few::<V>(&row[..pixels]));
+        target.store_few(v, channel, pixel, pixels, load_few(v, &row[..pixels]));
     }
 }
 
@@ -232,6 +242,11 @@ pub(crate) struct Sums<'a> {
 }
 
 impl Target for Sums<'_> {
+    #[inline(always)]
+    fn starts(&self) -> bool {
+        true
+    }
+
     #[inline(always)]
     fn load<V: Vector>(&self, v: V, _channel: usize, _pixel: usize) -> V::f32s {
         v.splat_f32s(0.0)
@@ -248,7 +263,7 @@ impl Target for Sums<'_> {
     }
 
     #[inline(always)]
-    fn store_few<V: Vector>(&mut self, _v: V, channel: usize, pixel: usize, count: usize, sums: V::f32s) {
-        store_few::<V>(&mut self.values[channel * self.stride + pixel..][..count], sums);
+    fn store_few<V: Vector>(&mut self, v: V, channel: usize, pixel: usize, count: usize, sums: V::f32s) {
+        store_few(v, &mut self.values[channel * self.stride + pixel..][..count], sums);
     }
 }

@@ -19,8 +19,18 @@ const POINTS: usize = 6;
 /// Columns of a group.
 const COLUMNS: usize = 4;
 
-/// Values of the transformed input of one band of rows.
+/// Values of the transformed input of one band of rows that stay in the second-level cache.
 const TRANSFORMED: usize = 160 * 1024;
+
+/// The same where fewer rows would fill too few tiles: one point's share stays in the cache while the weights of some
+/// panels pass by.
+const MOST_TRANSFORMED: usize = 256 * 1024;
+
+/// Groups of columns in a band below which the weights pass by too often.
+const FEW_GROUPS: usize = 96;
+
+/// Panels of output channels computed for one point before the next.
+const PANELS: usize = 4;
 
 /// Whether the algorithm can compute a layer.
 pub(crate) fn fits(shape: &ConvShape) -> bool {
@@ -71,7 +81,9 @@ impl Kernel for Winograd<'_, '_> {
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels();
         let groups = window.out_width.div_ceil(COLUMNS);
-        let most = (TRANSFORMED / (POINTS * in_channels * groups)).saturating_sub(2).max(1);
+        let row = POINTS * in_channels * groups;
+        let fits = |values: usize| (values / row).saturating_sub(2).max(1);
+        let most = fits(TRANSFORMED).max(fits(MOST_TRANSFORMED).min(FEW_GROUPS.div_ceil(groups)));
         let band_rows = rows.div_ceil(rows.div_ceil(most));
         let band = Band { groups, rows: band_rows };
 
@@ -80,7 +92,7 @@ impl Kernel for Winograd<'_, '_> {
         let transformed = buffers.first.take(POINTS * band.point(in_channels));
         let pixels = band_rows * groups;
         let stride = pixels.next_multiple_of(lanes);
-        let sums = buffers.second.take(POINTS * PANEL * stride);
+        let sums = buffers.second.take(POINTS * PANELS * PANEL * stride);
         let split = (band.channel() + MAX_SLACK).max(stride);
         let work = buffers.third.take(split * (POINTS + COLUMNS));
 
@@ -88,19 +100,25 @@ impl Kernel for Winograd<'_, '_> {
             let count = band_rows.min(rows - start);
             transform_input(v, &window, start, count + 2, band, work, transformed);
             let pixels = count * groups;
-            for (panel, planes) in output.chunks_mut(PANEL).enumerate() {
+            for (chunk, planes) in output.chunks_mut(PANELS * PANEL).enumerate() {
                 for point in 0..POINTS {
-                    let lines = weights.panel(point, panel);
                     let input = &transformed[point * band.point(in_channels)..][..band.point(in_channels)];
-                    let values = &mut sums[point * PANEL * stride..][..PANEL * stride];
-                    for pixel in (0..pixels).step_by(nr) {
-                        let product = Product { weights: lines, taps: &buffers.taps, input: &input[pixel..] };
-                        let mut target = Sums { values: &mut values[pixel..], stride };
-                        compute(v, product, planes.len(), nr.min(pixels - pixel), &mut target);
+                    let values = &mut sums[point * PANELS * PANEL * stride..][..PANELS * PANEL * stride];
+                    for (index, values) in values.chunks_mut(PANEL * stride).enumerate() {
+                        let Some(channels) = planes.len().checked_sub(index * PANEL).filter(|&rest| rest > 0)
+                        else {
+                            break;
+                        };
+                        let weights = weights.panel(point, chunk * PANELS + index);
+                        for pixel in (0..pixels).step_by(nr) {
+                            let product = Product { weights, taps: &buffers.taps, input: &input[pixel..] };
+                            let mut target = Sums { values: &mut values[pixel..], stride };
+                            compute(v, product, channels.min(PANEL), nr.min(pixels - pixel), &mut target);
+                        }
                     }
                 }
                 for (channel, plane) in planes.iter_mut().enumerate() {
-                    let absolute = panel * PANEL + channel;
+                    let absolute = chunk * PANELS * PANEL + channel;
                     let rows = start * window.out_width..(start + count) * window.out_width;
                     let columns = transform_output(v, sums, channel, stride, pixels, work);
                     let epilogue = epilogue.channel(absolute);
@@ -220,7 +238,7 @@ fn transform_output<'a, V: Vector>(
 ) -> &'a [f32] {
     let (two, four, eight) = (v.splat_f32s(2.0), v.splat_f32s(4.0), v.splat_f32s(8.0));
     for at in (0..pixels).step_by(V::F32_LANES) {
-        let m = |i: usize| load::<V>(&sums[(i * PANEL + channel) * stride + at..]);
+        let m = |i: usize| load::<V>(&sums[(i * PANELS * PANEL + channel) * stride + at..]);
         let (m0, m1, m2, m3, m4, m5) = (m(0), m(1), m(2), m(3), m(4), m(5));
         let (even, odd) = (v.add_f32s(m1, m2), v.sub_f32s(m1, m2));
         let (far_even, far_odd) = (v.add_f32s(m3, m4), v.sub_f32s(m3, m4));

@@ -1,5 +1,7 @@
 //! Convolutions against the naive one, and strips against the whole.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use collab_kernels::{

@@ -1,6 +1,8 @@
 //! Transposed convolution, pools, normalisation and fully connected layers against naive ones, and parts of them
 //! against the whole.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use collab_kernels::{

@@ -8,19 +8,19 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// `len` values between −1 and 1.
-pub fn values(seed: u64, len: usize) -> Vec<f32> {
+pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     (0..len).map(|_| random.random_range(-1.0..1.0)).collect()
 }
 
 /// An output value and the sum of the magnitudes that went into it, before the activation.
-pub struct Exact {
-    pub value: f64,
-    pub magnitude: f64,
+pub(crate) struct Exact {
+    pub(crate) value: f64,
+    pub(crate) magnitude: f64,
 }
 
 /// The whole output of a convolution: out channels × out rows × out width.
-pub fn convolve(
+pub(crate) fn convolve(
     shape: &ConvShape,
     input: &[f32],
     in_rows: usize,
@@ -63,7 +63,7 @@ pub fn convolve(
 }
 
 /// Applies an epilogue in `f64`.
-pub fn finish(
+pub(crate) fn finish(
     mut value: f64,
     mut magnitude: f64,
     epilogue: &Epilogue,
@@ -87,7 +87,7 @@ pub fn finish(
 }
 
 /// An activation in `f64`.
-pub fn activate(activation: Activation, x: f64) -> f64 {
+pub(crate) fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::None => x,
         Activation::Clamp { low, high } => x.max(low.into()).min(high.into()),
@@ -98,7 +98,7 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
 }
 
 /// The largest error of `found`, as a share of the magnitudes that were summed.
-pub fn largest_error(exact: &[Exact], found: &[f32]) -> f64 {
+pub(crate) fn largest_error(exact: &[Exact], found: &[f32]) -> f64 {
     assert_eq!(exact.len(), found.len());
     let errors = exact.iter().zip(found).map(|(exact, &found)| {
         let error = (exact.value - f64::from(found)).abs() / (exact.magnitude + 1e-3);
@@ -108,13 +108,13 @@ pub fn largest_error(exact: &[Exact], found: &[f32]) -> f64 {
 }
 
 /// The largest error of `found`, as a share of the largest magnitude: the values of a Winograd tile share their errors.
-pub fn largest_error_of_all(exact: &[Exact], found: &[f32]) -> f64 {
+pub(crate) fn largest_error_of_all(exact: &[Exact], found: &[f32]) -> f64 {
     let magnitude = exact.iter().map(|exact| exact.magnitude).fold(1e-3, f64::max);
     let errors = exact.iter().zip(found).map(|(exact, &found)| (exact.value - f64::from(found)).abs());
     errors.fold(0.0, |most, error| if error.is_nan() { f64::INFINITY } else { most.max(error) }) / magnitude
 }
 
 /// The bits of values, for exact comparison.
-pub fn bits(values: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
