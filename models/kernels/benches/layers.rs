@@ -3,7 +3,8 @@
 //! `cargo bench -p collab-kernels -- dense`
 
 use collab_kernels::{
-    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Map, Scratch, Strip, run_peak_loop,
+    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Linear, LocalResponse, Map, PlaneList, Pool,
+    PoolKind, Scratch, Strip, Transposed, TransposedShape, TransposedStrip, run_peak_loop,
 };
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -99,15 +100,11 @@ fn bench(
         .bench_local(|| conv.run(black_box(&strip), black_box(&mut output), &mut scratch));
 }
 
-fn name(layer: &Layer) -> &'static str {
-    layer.0
-}
-
 struct Named(Layer);
 
 impl std::fmt::Display for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(name(&self.0))
+        f.write_str(self.0.0)
     }
 }
 
@@ -156,4 +153,80 @@ fn pointwise(bencher: Bencher, layer: &Named) {
 #[divan::bench(args = depthwise_layers(), max_time = 0.3)]
 fn depthwise(bencher: Bencher, layer: &Named) {
     bench(bencher, &layer.0, Algorithm::Depthwise, Isa::best());
+}
+
+#[divan::bench(max_time = 0.5)]
+fn upconv7_transposed(bencher: Bencher) {
+    let shape = TransposedShape {
+        in_channels: 256,
+        out_channels: 3,
+        groups: 1,
+        width: 116,
+        kernel: [4, 4],
+        stride: [2, 2],
+        left: 3,
+        out_width: 228,
+    };
+    let macs = shape.macs_per_row() * 228;
+    let layer = Transposed::new(shape, &vec![0.5; 256 * 3 * 16], Epilogue::none(), Isa::best())
+        .expect("the shape is sound");
+    let (input, mut output) = (vec![0.25; 256 * 116 * 116], vec![0.0; 3 * 228 * 228]);
+    let input = Map::new(&input, 256, 116, 116).expect("the input has this size");
+    let strip = TransposedStrip { input, rows: 3..231, residual: None };
+    let (mut scratch, mut list) = (Scratch::new(), PlaneList::default());
+    bencher.counter(ItemsCount::new(macs)).bench_local(|| {
+        let mut planes = list.split(black_box(&mut output), 3);
+        let result = layer.run_planes(black_box(&strip), &mut planes, &mut scratch);
+        list.keep(planes);
+        result
+    });
+}
+
+/// The counter is values, not multiply-adds.
+#[divan::bench(max_time = 0.3)]
+fn alexnet_local_response(bencher: Bencher) {
+    let layer = LocalResponse { size: 5, alpha: 1e-4, beta: 0.75, bias: 1.0 };
+    let (input, mut output) = (vec![0.25; 96 * 54 * 54], vec![0.0; 96 * 54 * 54]);
+    let input = Map::new(&input, 96, 54, 54).expect("the input has this size");
+    let mut list = PlaneList::default();
+    bencher.counter(ItemsCount::new(96 * 54 * 54usize)).bench_local(|| {
+        let mut planes = list.split(black_box(&mut output), 96);
+        let result = layer.run(Isa::best(), black_box(input), &mut planes);
+        list.keep(planes);
+        result
+    });
+}
+
+/// The counter is values of the output.
+#[divan::bench(max_time = 0.3)]
+fn squeezenet_max_pool(bencher: Bencher) {
+    let pool = Pool {
+        kind: PoolKind::Max,
+        width: 111,
+        out_width: 55,
+        kernel: [3, 3],
+        stride: [2, 2],
+        dilation: [1, 1],
+        left: 0,
+        right: 0,
+    };
+    let (input, mut output) = (vec![0.25; 64 * 111 * 111], vec![0.0; 64 * 55 * 55]);
+    let input = Map::new(&input, 64, 111, 111).expect("the input has this size");
+    let strip = Strip { input, top: 0, bottom: 0, rows: 0..55, residual: None };
+    let (mut scratch, mut list) = (Scratch::new(), PlaneList::default());
+    bencher.counter(ItemsCount::new(64 * 55 * 55usize)).bench_local(|| {
+        let mut planes = list.split(black_box(&mut output), 64);
+        let result = pool.run_planes(Isa::best(), black_box(&strip), &mut planes, &mut scratch);
+        list.keep(planes);
+        result
+    });
+}
+
+#[divan::bench(max_time = 0.5)]
+fn vgg16_fc7(bencher: Bencher) {
+    let layer = Linear { inputs: 4096, outputs: 4096, epilogue: Epilogue::none(), isa: Isa::best() };
+    let (weights, input, mut output) = (vec![0.5; 4096 * 4096], vec![0.25; 4096], vec![0.0; 4096]);
+    bencher
+        .counter(ItemsCount::new(4096 * 4096usize))
+        .bench_local(|| layer.run(black_box(&weights), black_box(&input), 0..4096, &mut output));
 }
