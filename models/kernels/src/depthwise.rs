@@ -4,7 +4,10 @@
 //! consecutive outputs is a contiguous stretch. On wide maps, 3×3 and 5×5 kernels compute four rows at once and share
 //! the loads; otherwise outputs run on across the ends of rows, so that narrow maps fill whole vectors. In either form
 //! an output is one chain of multiply-adds over the taps in order, so the form does not show in its bits.
-//! Bound: loads from the first-level cache.
+//! Bound: loads from the first-level cache, and for the widest maps memory.
+//!
+//! Measured (AVX-512, loaded machine): 3×3 on maps of 56 and 112 18–19 GMAC/s (16 GB/s), 5×5 on 14 and 28 15–17, stride 2
+//! 7–10, maps of 7×7 5 and 8, where copying rows costs as much as computing.
 
 use crate::epilogue::{Epilogue, residual_plane};
 use crate::gather::{Window, copy, outputs_inside, pick};

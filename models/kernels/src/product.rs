@@ -4,6 +4,10 @@
 //! Sums over `k` are interrupted at blocks that fit the second-level cache and kept in the output meanwhile, which does
 //! not change a bit (see [`crate::tile`]). Bound: multiply-adds from about 64 output channels on; below that gathering
 //! and, for 1×1 kernels, memory.
+//!
+//! Measured beside a peak of 58 GMAC/s (AVX-512, one thread of a loaded machine, best of many): 3×3 on 64 to 512 channels
+//! 46–50, 1×1 read in place 52–54, 1×1 gathered 44–49, maps of 7×7 43–46 (weights from the third-level cache), 7×7 on 3
+//! channels 38, 1×1 from 16 channels 33 (stores). AVX2: 41–46.
 
 use crate::Map;
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
