@@ -1,1 +1,40 @@
-//! Placeholder.
+//! Convolution, pooling, normalisation and dense kernels on `f32` slices, chosen for the processor at run time.
+//!
+//! A kernel computes some output rows (a strip) of a feature map from the input rows they need. What this crate
+//! promises: **every output value has the same bits** whatever the row range, the number of rows, the thread, or the
+//! place in a tile. Each value is one chain of operations in an order fixed by the layer; nothing is chosen by the
+//! number of rows. Weights are packed once and shared ([`PackedWeights`]), working memory is the caller's
+//! ([`Scratch`]).
+//!
+//! What it lacks: graphs, tensors, threads (the caller splits rows or output features), batches larger than one.
+
+mod conv;
+mod depthwise;
+mod epilogue;
+mod error;
+mod gather;
+mod isa;
+mod linear;
+mod map;
+mod normalisation;
+mod pool;
+mod product;
+mod scratch;
+mod shape;
+mod tile;
+mod transposed;
+mod weights;
+mod winograd;
+
+pub use conv::{Algorithm, Conv, Strip};
+pub use epilogue::{Activation, Epilogue};
+pub use error::KernelError;
+pub use isa::{Isa, run_peak_loop};
+pub use linear::Linear;
+pub use map::{Map, PlaneList};
+pub use normalisation::{LocalResponse, apply_epilogue};
+pub use pool::{Pool, PoolKind};
+pub use scratch::Scratch;
+pub use shape::ConvShape;
+pub use transposed::{Transposed, TransposedShape, TransposedStrip};
+pub use weights::PackedWeights;

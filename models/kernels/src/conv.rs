@@ -1,0 +1,207 @@
+//! A convolution layer: its shape, its packed weights, its epilogue, and the algorithm that computes it.
+
+use crate::depthwise::{self, DepthwiseWeights};
+use crate::gather::Window;
+use crate::map::check_planes;
+use crate::product::Dense;
+use crate::winograd::{self, Winograd};
+use crate::{ConvShape, Epilogue, Isa, KernelError, Map, PackedWeights, Scratch};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How a convolution is computed. Chosen once for a layer and a device; results of two algorithms differ in rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// A product of packed weights and gathered pixels. Any shape.
+    Dense,
+    /// One dimension, F(4,3), along the width: half the multiply-adds. 3×3, stride 1, dilation 1, one group. Packed
+    /// weights are twice as large.
+    Winograd,
+    /// Each channel by itself. Groups as many as input channels.
+    Depthwise,
+}
+
+impl Algorithm {
+    /// A rule that depends on the layer only.
+    pub fn choose(shape: &ConvShape) -> Algorithm {
+        if shape.is_depthwise() {
+            Algorithm::Depthwise
+        } else if winograd::fits(shape) && shape.in_channels >= 16 && shape.out_channels >= 16 {
+            Algorithm::Winograd
+        } else {
+            Algorithm::Dense
+        }
+    }
+}
+
+/// What one run computes: output rows from the input rows at hand.
+#[derive(Debug, Clone)]
+pub struct Strip<'a> {
+    /// The input rows at hand.
+    pub input: Map<'a>,
+    /// Rows of zeros above them.
+    pub top: usize,
+    /// Rows of zeros below them.
+    pub bottom: usize,
+    /// The output rows to compute; row 0 is the first that `top` and `input` give.
+    pub rows: Range<usize>,
+    /// Added before the activation: as many rows as `rows`, channels and width as the output.
+    pub residual: Option<Map<'a>>,
+}
+
+/// A convolution ready to run. Cloning shares the weights.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    shape: Arc<ConvShape>,
+    epilogue: Arc<Epilogue>,
+    weights: Weights,
+    isa: Isa,
+}
+
+#[derive(Debug, Clone)]
+enum Weights {
+    Dense(Arc<PackedWeights>),
+    Winograd(Arc<PackedWeights>),
+    Depthwise(Arc<DepthwiseWeights>),
+}
+
+impl Conv {
+    /// Packs `weights`, which are out channels × (in channels / groups) × kernel rows × kernel columns.
+    ///
+    /// # Errors
+    /// If the shape contradicts itself, a list has the wrong length, the algorithm does not fit the shape, or the
+    /// machine lacks the instruction set.
+    pub fn new(
+        shape: ConvShape,
+        weights: &[f32],
+        epilogue: Epilogue,
+        algorithm: Algorithm,
+        isa: Isa,
+    ) -> Result<Conv, KernelError> {
+        shape.check()?;
+        epilogue.check(shape.out_channels)?;
+        if weights.len() != shape.weights() {
+            return Err(KernelError::Length {
+                what: "weights",
+                expected: shape.weights(),
+                found: weights.len(),
+            });
+        }
+        let weights = match algorithm {
+            Algorithm::Dense => {
+                let (channels, depth) = (shape.out_channels / shape.groups, shape.depth());
+                let packed = PackedWeights::pack(shape.groups, channels, depth, |group, channel, k| {
+                    weights[(group * channels + channel) * depth + k]
+                });
+                Weights::Dense(Arc::new(packed))
+            }
+            Algorithm::Winograd => Weights::Winograd(Arc::new(winograd::pack(&shape, weights)?)),
+            Algorithm::Depthwise => Weights::Depthwise(Arc::new(depthwise::pack(&shape, weights)?)),
+        };
+        Ok(Conv { shape: Arc::new(shape), epilogue: Arc::new(epilogue), weights, isa: isa.checked()? })
+    }
+
+    /// The layer's shape.
+    pub fn shape(&self) -> &ConvShape {
+        &self.shape
+    }
+
+    /// The algorithm that computes it.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.weights {
+            Weights::Dense(_) => Algorithm::Dense,
+            Weights::Winograd(_) => Algorithm::Winograd,
+            Weights::Depthwise(_) => Algorithm::Depthwise,
+        }
+    }
+
+    /// Bytes of the packed weights, shared by all clones.
+    pub fn weight_bytes(&self) -> usize {
+        match &self.weights {
+            Weights::Dense(weights) | Weights::Winograd(weights) => weights.bytes(),
+            Weights::Depthwise(weights) => weights.bytes(),
+        }
+    }
+
+    /// Computes `strip.rows` into `output`: out channels × rows × out width.
+    ///
+    /// # Errors
+    /// If a size does not match the layer's.
+    pub fn run(
+        &self,
+        strip: &Strip<'_>,
+        output: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        let expected = self.shape.out_channels * strip.rows.len() * self.shape.out_width();
+        if output.len() != expected {
+            return Err(KernelError::Length { what: "output", expected, found: output.len() });
+        }
+        let mut list = std::mem::take(&mut scratch.planes);
+        let mut planes = list.split(output, self.shape.out_channels);
+        let result = self.run_planes(strip, &mut planes, scratch);
+        list.keep(planes);
+        scratch.planes = list;
+        result
+    }
+
+    /// As [`Conv::run`], into one slice a channel: so that several threads can each compute some rows of one output.
+    ///
+    /// # Errors
+    /// If a size does not match the layer's.
+    pub fn run_planes(
+        &self,
+        strip: &Strip<'_>,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        let shape = &*self.shape;
+        let Strip { input, top, bottom, ref rows, residual } = *strip;
+        let (count, out_width) = (rows.len(), shape.out_width());
+        input.check("input", shape.in_channels, input.rows(), shape.width)?;
+        let available = shape.out_rows(input.rows(), top, bottom);
+        if rows.start > rows.end || rows.end > available {
+            return Err(KernelError::Rows { first: rows.start, end: rows.end, rows: available });
+        }
+        check_planes(output, shape.out_channels, count * out_width)?;
+        if let Some(residual) = residual {
+            residual.check("residual", shape.out_channels, count, out_width)?;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let window = Window {
+            map: input,
+            kernel: shape.kernel,
+            stride: shape.stride,
+            dilation: shape.dilation,
+            top,
+            left: shape.left as isize,
+            out_width,
+            first_row: rows.start,
+        };
+        let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
+        let pixels = count * out_width;
+        match &self.weights {
+            Weights::Dense(weights) => {
+                let groups = shape.groups;
+                self.isa.run(Dense { weights, epilogue, window, residual, output, groups, pixels, buffers });
+            }
+            Weights::Winograd(weights) => {
+                self.isa.run(Winograd { weights, epilogue, window, rows: count, residual, output, buffers });
+            }
+            Weights::Depthwise(weights) => {
+                self.isa.run(depthwise::Depthwise {
+                    weights,
+                    epilogue,
+                    window,
+                    rows: count,
+                    residual,
+                    output,
+                    buffers,
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Gathers what a few output pixels multiply: for each input channel and tap, the input values of consecutive pixels,
+//! side by side, zeros where the kernel reaches beyond the map.
+//!
+//! Pixels run on across the ends of rows, so narrow maps fill whole tiles. Bound: loads and stores; one of each for a
+//! vector of pixels, against one multiply-add a vector for every output channel.
+
+use crate::Map;
+use crate::isa::{Vector, load, load_few, store, store_few};
+use crate::tile::tile_pixels;
+use std::ops::Range;
+
+/// How output pixels lie over input rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window<'a> {
+    pub(crate) map: Map<'a>,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// Rows of zeros above the map.
+    pub(crate) top: usize,
+    /// Columns of zeros left of the map; where negative, so many columns of the map are skipped.
+    pub(crate) left: isize,
+    pub(crate) out_width: usize,
+    /// The output row in which pixel 0 lies.
+    pub(crate) first_row: usize,
+}
+
+impl Window<'_> {
+    /// Whether each of `pixels` reads exactly the input value in its own place.
+    pub(crate) fn is_plain(&self, pixels: usize) -> bool {
+        let unpadded = self.top == 0 && self.left == 0 && self.out_width == self.map.width();
+        let inside = self.first_row * self.map.width() + pixels <= self.map.rows() * self.map.width();
+        self.kernel == [1, 1] && self.stride == [1, 1] && unpadded && inside
+    }
+
+    /// Fills `panel`: for input channel `first + c` and tap `t`, the values of pixels `pixel..pixel + count` start at
+    /// `(c · taps + t) · tile_pixels`. What follows them up to the next row of the panel is unspecified.
+    #[inline(always)]
+    pub(crate) fn gather<V: Vector>(
+        &self,
+        v: V,
+        first: usize,
+        channels: usize,
+        pixel: usize,
+        count: usize,
+        panel: &mut [f32],
+    ) {
+        let [rows, columns] = self.kernel;
+        for row in 0..rows {
+            for column in 0..columns {
+                let tap = row * columns + column;
+                let (mut y, mut x) = (self.first_row + pixel / self.out_width, pixel % self.out_width);
+                let mut at = 0;
+                while at < count {
+                    let len = (self.out_width - x).min(count - at);
+                    let run = Run { first, channels, tap, row, column, y, x, at, len };
+                    self.gather_run(v, run, panel);
+                    at += len;
+                    (y, x) = (y + 1, 0);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gather_run<V: Vector>(&self, v: V, run: Run, panel: &mut [f32]) {
+        let nr = tile_pixels::<V>();
+        let step = self.kernel[0] * self.kernel[1] * nr;
+        let targets = panel.chunks_mut(step).take(run.channels).map(|rows| &mut rows[run.tap * nr..][..nr]);
+        let line = run.y * self.stride[0] + run.row * self.dilation[0];
+        if line < self.top || line - self.top >= self.map.rows() {
+            targets.for_each(|to| to[run.at..run.at + run.len].fill(0.0));
+            return;
+        }
+        let line = line - self.top;
+        let [_, stride] = self.stride;
+        let reach = (run.x * stride + run.column * self.dilation[1]) as isize - self.left;
+        let Range { start: lo, end: hi } = outputs_inside(reach, stride, self.map.width(), run.len);
+        if lo == hi {
+            targets.for_each(|to| to[run.at..run.at + run.len].fill(0.0));
+            return;
+        }
+        let start = line * self.map.width() + (lo * stride).strict_add_signed(reach);
+        let edges = lo > 0 || hi < run.len;
+        for (c, to) in targets.enumerate() {
+            let from = &self.map.beyond(run.first + c)[start..];
+            let to = &mut to[run.at..];
+            if edges {
+                to[..lo].fill(0.0);
+            }
+            let inner = &mut to[lo..];
+            match stride {
+                1 => copy(v, from, inner, hi - lo),
+                2 => pick::<2>(from, &mut inner[..hi - lo]),
+                4 => pick::<4>(from, &mut inner[..hi - lo]),
+                _ => {
+                    inner.iter_mut().take(hi - lo).zip(from.iter().step_by(stride)).for_each(|(t, f)| *t = *f)
+                }
+            }
+            if edges {
+                to[hi..run.len].fill(0.0);
+            }
+        }
+    }
+}
+
+/// The pixels of a panel that lie in one output row, at one tap.
+#[derive(Clone, Copy)]
+struct Run {
+    first: usize,
+    channels: usize,
+    tap: usize,
+    row: usize,
+    column: usize,
+    y: usize,
+    x: usize,
+    at: usize,
+    len: usize,
+}
+
+/// Of `len` outputs, of which number `i` reads column `i · stride + reach`, those that read one of `width` columns.
+pub(crate) fn outputs_inside(reach: isize, stride: usize, width: usize, len: usize) -> Range<usize> {
+    let start = usize::try_from(-reach).unwrap_or(0).div_ceil(stride).min(len);
+    let end = usize::try_from(width as isize - reach).unwrap_or(0).div_ceil(stride).clamp(start, len);
+    start..end
+}
+
+/// Copies `len` values.
+#[inline(always)]
+pub(crate) fn copy<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize) {
+    let lanes = V::F32_LANES;
+    if len >= lanes {
+        let mut at = 0;
+        while at + lanes <= len {
+            store::<V>(&mut to[at..], load::<V>(&from[at..]));
+            at += lanes;
+        }
+        if at < len {
+            store::<V>(&mut to[len - lanes..], load::<V>(&from[len - lanes..]));
+        }
+    } else {
+        store_few(v, &mut to[..len], load_few(v, &from[..len]));
+    }
+}
+
+/// Copies every `STRIDE`th value.
+#[inline(always)]
+pub(crate) fn pick<const STRIDE: usize>(from: &[f32], to: &mut [f32]) {
+    let groups = from.as_chunks::<STRIDE>().0;
+    let count = groups.len().min(to.len());
+    if count >= 16 {
+        pick_blocks::<STRIDE, 16>(&groups[..count], to);
+    } else if count >= 8 {
+        pick_blocks::<STRIDE, 8>(&groups[..count], to);
+    } else {
+        to.iter_mut().zip(groups).for_each(|(to, from)| *to = from[0]);
+    }
+    // The last value may stand in a group that is cut short.
+    if let Some(last) = to.get_mut(count) {
+        *last = from[count * STRIDE];
+    }
+}
+
+/// Takes the first of each group, in blocks of constant size, which the compiler turns into shuffles. The last block
+/// ends with the groups.
+#[inline(always)]
+fn pick_blocks<const STRIDE: usize, const BLOCK: usize>(groups: &[[f32; STRIDE]], to: &mut [f32]) {
+    let last = groups.len() - BLOCK;
+    for at in (0..last).step_by(BLOCK).chain([last]) {
+        if let (Some(from), Some(to)) =
+            (groups[at..].first_chunk::<BLOCK>(), to[at..].first_chunk_mut::<BLOCK>())
+        {
+            *to = std::array::from_fn(|i| from[i][0]);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Local response normalisation across channels, and the elementwise epilogue of a whole map.
+//!
+//! Bound: square roots and divisions for normalisation (one each and a second root for a vector of values), memory for
+//! the elementwise pass.
+
+use crate::epilogue::{Epilogue, residual_plane};
+use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, store_few};
+use crate::map::check_planes;
+use crate::{Isa, KernelError, Map};
+
+/// `y = x / (bias + alpha / size · Σ x²)^beta`, the sum over `size` neighbouring channels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocalResponse {
+    /// Channels summed: `⌊(size − 1) / 2⌋` before and `⌈(size − 1) / 2⌉` after the value's own.
+    pub size: usize,
+    /// Factor of the mean square.
+    pub alpha: f32,
+    /// Exponent. 0.75 is fast, others go through `powf`.
+    pub beta: f32,
+    /// Added to the scaled sum.
+    pub bias: f32,
+}
+
+impl LocalResponse {
+    /// Normalises `input` into `output`, one slice a channel.
+    ///
+    /// # Errors
+    /// If the sizes do not match.
+    pub fn run(&self, isa: Isa, input: Map<'_>, output: &mut [&mut [f32]]) -> Result<(), KernelError> {
+        check_planes(output, input.channels(), input.rows() * input.width())?;
+        if self.size == 0 {
+            return Err(KernelError::Shape("a local response needs a size of at least 1"));
+        }
+        isa.checked()?.run(Normalise { layer: *self, input, output });
+        Ok(())
+    }
+}
+
+struct Normalise<'a, 'b> {
+    layer: LocalResponse,
+    input: Map<'a>,
+    output: &'a mut [&'b mut [f32]],
+}
+
+impl Kernel for Normalise<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<V: Vector>(self, v: V) {
+        let Normalise { layer, input, output } = self;
+        let pixels = input.rows() * input.width();
+        let (before, after) = ((layer.size - 1) / 2, layer.size / 2);
+        // Pixels outside, channels inside: the neighbours of a value are still in the first-level cache.
+        for at in (0..pixels).step_by(V::F32_LANES) {
+            let count = V::F32_LANES.min(pixels - at);
+            for (channel, plane) in output.iter_mut().enumerate() {
+                let neighbours = channel.saturating_sub(before)..(channel + after + 1).min(input.channels());
+                let mut squares = v.splat_f32s(0.0);
+                for neighbour in neighbours {
+                    let x = load_up_to(v, &input.plane(neighbour)[at..], count);
+                    squares = v.fma(x, x, squares);
+                }
+                let factor = v.splat_f32s(layer.alpha / layer.size as f32);
+                let base = v.fma(squares, factor, v.splat_f32s(layer.bias));
+                let x = load_up_to(v, &input.plane(channel)[at..], count);
+                let y = v.div_f32s(x, power(v, base, layer.beta));
+                if count == V::F32_LANES {
+                    store::<V>(&mut plane[at..], y);
+                } else {
+                    store_few(v, &mut plane[at..], y);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load_up_to<V: Vector>(v: V, from: &[f32], count: usize) -> V::f32s {
+    if count == V::F32_LANES { load::<V>(from) } else { load_few(v, &from[..count]) }
+}
+
+/// `base^exponent`; `√base · √√base` for the usual 0.75.
+#[inline(always)]
+fn power<V: Vector>(v: V, base: V::f32s, exponent: f32) -> V::f32s {
+    if exponent == 0.75 {
+        let root = v.sqrt_f32s(base);
+        return v.mul_f32s(root, v.sqrt_f32s(root));
+    }
+    let mut lanes = [0.0f32; MAX_LANES];
+    store::<V>(&mut lanes, base);
+    lanes[..V::F32_LANES].iter_mut().for_each(|x| *x = x.powf(exponent));
+    load::<V>(&lanes)
+}
+
+/// Applies an epilogue to a map that no convolution computes: batch norm and activation, or a residual sum.
+///
+/// # Errors
+/// If the sizes do not match.
+pub fn apply_epilogue(
+    isa: Isa,
+    epilogue: &Epilogue,
+    input: Map<'_>,
+    residual: Option<Map<'_>>,
+    output: &mut [&mut [f32]],
+) -> Result<(), KernelError> {
+    epilogue.check(input.channels())?;
+    check_planes(output, input.channels(), input.rows() * input.width())?;
+    if let Some(residual) = residual {
+        residual.check("residual", input.channels(), input.rows(), input.width())?;
+    }
+    isa.checked()?.run(Elementwise { epilogue, input, residual, output });
+    Ok(())
+}
+
+struct Elementwise<'a, 'b> {
+    epilogue: &'a Epilogue,
+    input: Map<'a>,
+    residual: Option<Map<'a>>,
+    output: &'a mut [&'b mut [f32]],
+}
+
+impl Kernel for Elementwise<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<V: Vector>(self, v: V) {
+        for (channel, plane) in self.output.iter_mut().enumerate() {
+            let residual = residual_plane(&self.residual, channel);
+            self.epilogue.channel(channel).apply_row(v, self.input.plane(channel), residual, plane);
+        }
+    }
+}
