@@ -9,6 +9,8 @@ use crate::event::{LinkShape, Span, SpanKind, WorkerInfo, WorkerStatus};
 use crate::id::{Node, WorkerId};
 use crate::time::Micros;
 
+/// Memory of a worker that does nothing.
+const PROGRAM_BYTES: u64 = 24 << 20;
 /// Runs whose busy share is kept for the sparkline.
 const BUSY_SAMPLES: usize = 64;
 
@@ -127,6 +129,18 @@ impl Lab {
     /// A worker by its place.
     pub fn worker(&self, worker: WorkerId) -> Option<&WorkerState> {
         self.workers.get(worker.index())
+    }
+
+    /// Which workers may be given rows, in order.
+    pub fn allowed(&self) -> Vec<bool> {
+        self.workers.iter().map(WorkerState::is_ready).collect()
+    }
+
+    /// Bytes that each worker may use for a partition, beyond the program and the network as it is loaded.
+    pub fn memory_limits(&self) -> Vec<u64> {
+        let loaded = self.network.as_ref().map_or(0, |network| network.weight_bytes());
+        let left = |limit: u64| limit.saturating_sub(PROGRAM_BYTES + loaded);
+        self.workers.iter().map(|worker| worker.info.memory_limit.map_or(u64::MAX, left)).collect()
     }
 
     /// What a worker can send, Mbit/s: what paces it, else what was measured on its way to the lab.

@@ -171,7 +171,6 @@ fn around(lab: &Lab, verb: &Verb) -> (String, String) {
 /// The latency that a verb should lead to, where the model can tell.
 fn predicted(lab: &Lab, verb: &Verb) -> Option<f64> {
     let network = lab.network.as_ref()?;
-    let allowed: Vec<bool> = lab.workers.iter().map(|worker| worker.is_ready()).collect();
     let mut costs = lab.costs()?;
     let plan = match verb {
         Verb::Throttle { worker, percent } => {
@@ -184,6 +183,7 @@ fn predicted(lab: &Lab, verb: &Verb) -> Option<f64> {
         Verb::Edit { partition } => Partition::parse(partition, network, lab.workers.len()).ok()?,
         _ => return None,
     };
-    let problem = Problem { network, costs: &costs, allowed: &allowed };
+    let (allowed, memory) = (lab.allowed(), lab.memory_limits());
+    let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &memory };
     Some(problem.cost(plan).timeline.finish_ms)
 }

@@ -1,13 +1,11 @@
 //! When to propose another partition, and which.
 
-use std::time::Duration;
-
 use collab_core::event::Proposal;
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::network::Network;
 use collab_core::partition::{Partition, PartitionError};
-use collab_core::plan::{BestSingle, Plan, Planner, Problem, planner};
+use collab_core::plan::{BestSingle, Budget, Plan, Planner, Problem, planner};
 use collab_core::predict::{MODEL, RatePerWorker};
 
 /// A proposal must promise to be this much faster than the running partition…
@@ -16,12 +14,16 @@ const MARGIN: f64 = 0.05;
 const PATIENCE: u32 = 3;
 /// Runs of a partition before its measured latency is believed.
 const BELIEVED: usize = 5;
+/// Partitions costed at one look: few, because the lab's loop waits meanwhile.
+const LOOK: u64 = 1_000;
 
 /// A planner, and how long it has seen something better.
 pub struct Planning {
     planner: Box<dyn Planner + Send + Sync>,
     /// Set if the operator gave the first partition by hand.
     given: Option<String>,
+    /// Of the planner's random numbers.
+    seed: u64,
     better_for: u32,
     next_id: u32,
     /// Measured over predicted latency of the last split that ran long enough: what the model leaves out.
@@ -34,16 +36,18 @@ struct Known<'a> {
     network: &'a Network,
     costs: RatePerWorker,
     allowed: Vec<bool>,
+    memory: Vec<u64>,
 }
 
 impl<'a> Known<'a> {
     fn of(lab: &'a Lab) -> Option<Self> {
-        let allowed = lab.workers.iter().map(|worker| worker.is_ready()).collect();
-        Some(Self { lab, network: lab.network.as_ref()?, costs: lab.costs()?, allowed })
+        let (allowed, memory) = (lab.allowed(), lab.memory_limits());
+        Some(Self { lab, network: lab.network.as_ref()?, costs: lab.costs()?, allowed, memory })
     }
 
     fn problem(&self) -> Problem<'_> {
-        Problem { network: self.network, costs: &self.costs, allowed: &self.allowed }
+        let Self { network, costs, allowed, memory, .. } = self;
+        Problem { network, costs, allowed, memory }
     }
 
     /// What `owner` alone takes: as measured, at its CPU share of now.
@@ -55,12 +59,12 @@ impl<'a> Known<'a> {
 
 impl Planning {
     /// By planner name.
-    pub fn new(name: &str, given: Option<String>) -> anyhow::Result<Self> {
+    pub fn new(name: &str, given: Option<String>, seed: u64) -> anyhow::Result<Self> {
         let planner = planner(name).ok_or_else(|| {
             let names = collab_core::plan::PLANNERS.join(", ");
             anyhow::anyhow!("there is no planner '{name}'; choose one of {names}")
         })?;
-        Ok(Self { planner, given, better_for: 0, next_id: 1, left_out: 1.0 })
+        Ok(Self { planner, given, seed, better_for: 0, next_id: 1, left_out: 1.0 })
     }
 
     /// A number for the next partition.
@@ -90,14 +94,15 @@ impl Planning {
     pub fn plan(&mut self, lab: &Lab) -> Option<Proposal> {
         let known = Known::of(lab)?;
         let problem = known.problem();
-        let plan = self.planner.plan(&problem, Duration::from_millis(50))?;
-        let single = BestSingle.plan(&problem, Duration::ZERO)?.timeline.finish_ms;
+        let plan = self.planner.plan(&problem, Budget { seed: self.seed, ..Budget::default() })?;
+        let single = BestSingle.plan(&problem, Budget::default())?;
         let reason = match plan.partition.single_owner() {
             Some(owner) => {
                 format!("{owner} alone is best: every split costs more in transfers than it saves")
             }
             None => {
-                format!("×{:.2} over the best single worker, by {MODEL}", single / plan.timeline.finish_ms)
+                let by = single.timeline.finish_ms / plan.timeline.finish_ms;
+                format!("×{by:.2} over the best single worker, by {MODEL}")
             }
         };
         let name = self.planner.name();
@@ -150,7 +155,7 @@ impl Planning {
             let expected = alone.unwrap_or(plan.timeline.finish_ms * self.left_out);
             (plan, expected)
         };
-        let planned = expected(self.planner.plan(&problem, Duration::from_millis(50))?);
+        let planned = expected(self.planner.plan(&problem, Budget { evaluations: LOOK, seed: self.seed })?);
         let singles = problem.candidates().map(|worker| {
             expected(problem.cost(Partition::single(known.network, WorkerId::at(worker), problem.workers())))
         });

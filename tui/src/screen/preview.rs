@@ -15,8 +15,8 @@ pub(super) fn of_edit(typed: &str, lab: &Lab) -> Option<Result<String, String>> 
         Err(PartitionError::Text { problem, .. }) => return Some(Err(problem)),
         Err(error) => return Some(Err(error.to_string())),
     };
-    let allowed: Vec<bool> = lab.workers.iter().map(|worker| worker.is_ready()).collect();
-    let problem = Problem { network, costs: &costs, allowed: &allowed };
+    let (allowed, memory) = (lab.allowed(), lab.memory_limits());
+    let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &memory };
     let predicted = problem.cost(partition).timeline.finish_ms;
     let measured = lab.current.and_then(|current| lab.runs.quantile_ms(current, 0.5));
     let now = measured.map_or_else(String::new, |ms| format!(", now ● {} ms", text::ms(ms)));
