@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::Deconv;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
@@ -54,7 +55,9 @@ pub(super) fn read(model: &TypedModel, input: &[usize], along: Along) -> TractRe
             reader.known.insert(id.into(), Source::Input);
             continue;
         }
-        let sources: Vec<Source> = node.inputs.iter().map(|outlet| reader.known[outlet].clone()).collect();
+        let mut sources: Vec<Source> =
+            node.inputs.iter().map(|outlet| reader.known[outlet].clone()).collect();
+        put_latest_first(node, &mut sources);
         if sources.iter().all(|source| matches!(source, Source::Konst(_))) {
             reader.evaluate(node, &sources)?;
             continue;
@@ -97,6 +100,21 @@ pub(super) fn read(model: &TypedModel, input: &[usize], along: Along) -> TractRe
     match reader.known.get(&output) {
         Some(Source::Step(last)) => Ok(needed(reader.steps, *last)),
         _ => bail!("the output does not depend on the input"),
+    }
+}
+
+/// Swaps the operands of a sum or the like, so that the one computed last comes first.
+///
+/// The engine fuses such an operator into what computes its first operand, and [`super::layers`] counts it to
+/// what computes its last one: now they mean the same, and times fall to the right layer.
+fn put_latest_first(node: &TypedNode, sources: &mut [Source]) {
+    let swappable =
+        node.op_as::<TypedBinOp>().is_some_and(|op| matches!(op.0.name(), "Add" | "Mul" | "Max" | "Min"));
+    if let [Source::Step(first), Source::Step(second)] = sources
+        && swappable
+        && first < second
+    {
+        sources.swap(0, 1);
     }
 }
 
