@@ -1,15 +1,15 @@
 //! Transposed convolution.
 //!
-//! Output rows and columns that lie a stride apart see the same taps of the kernel: each such phase is an ordinary dense
-//! convolution of stride 1 with its own part of the weights. The phases of a row are computed side by side and then
-//! interleaved. Bound: multiply-adds, as [`crate::product`]; with few output channels gathering.
+//! Output rows and columns that lie a stride apart, a phase, see the same taps of the kernel: each phase is an ordinary
+//! dense convolution of stride 1 with its own part of the weights. Where the stride divides the kernel, all phases read
+//! the same input values and are computed together, as so many more output channels; otherwise one by one. Then they are
+//! interleaved. Bound: as [`crate::product`]; with few output channels gathering.
 
-use crate::epilogue::{Activation, Epilogue, residual_plane};
+use crate::epilogue::{Epilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
-use crate::map::{PlaneList, check_planes};
+use crate::map::check_planes;
 use crate::product::Dense;
-use crate::scratch::{Buffer, Buffers};
 use crate::weights::PackedWeights;
 use crate::{Isa, KernelError, Map, Scratch};
 use std::ops::Range;
@@ -78,9 +78,19 @@ pub struct TransposedStrip<'a> {
 pub struct Transposed {
     shape: Arc<TransposedShape>,
     epilogue: Arc<Epilogue>,
-    /// One for each phase of rows and columns, columns fastest; none where the phase has no taps.
-    phases: Arc<Vec<Option<PackedWeights>>>,
+    parts: Arc<Vec<Part>>,
     isa: Isa,
+}
+
+/// Phases computed together.
+#[derive(Debug)]
+struct Part {
+    /// Rows × columns of phases, columns fastest.
+    phases: Range<usize>,
+    taps: [usize; 2],
+    /// A set for each group, whose channels are the phases' output channels one phase after the other. None where there
+    /// are no taps.
+    weights: Option<PackedWeights>,
 }
 
 impl Transposed {
@@ -96,34 +106,34 @@ impl Transposed {
     ) -> Result<Transposed, KernelError> {
         shape.check()?;
         epilogue.check(shape.out_channels)?;
-        let [kernel_rows, kernel_columns] = shape.kernel;
+        let [kernel, stride] = [shape.kernel, shape.stride];
         let (inside, outside) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
-        let expected = shape.in_channels * outside * kernel_rows * kernel_columns;
+        let expected = shape.in_channels * outside * kernel[0] * kernel[1];
         if weights.len() != expected {
             return Err(KernelError::Length { what: "weights", expected, found: weights.len() });
         }
-        let mut phases = Vec::new();
-        for row_phase in 0..shape.stride[0] {
-            for column_phase in 0..shape.stride[1] {
-                let (rows, columns) = (shape.taps(0, row_phase), shape.taps(1, column_phase));
-                let depth = inside * rows * columns;
-                let packed = (depth > 0).then(|| {
-                    PackedWeights::pack(shape.groups, outside, depth, |group, channel, k| {
-                        let (row, column) = (k / columns % rows, k % columns);
-                        let from = group * inside + k / (rows * columns);
-                        // The taps run backwards: the last belongs to the earliest input value.
-                        let y = row_phase + (rows - 1 - row) * shape.stride[0];
-                        let x = column_phase + (columns - 1 - column) * shape.stride[1];
-                        weights[((from * outside + channel) * kernel_rows + y) * kernel_columns + x]
-                    })
-                });
-                phases.push(packed);
-            }
-        }
+        let all = stride[0] * stride[1];
+        let together = kernel[0].is_multiple_of(stride[0]) && kernel[1].is_multiple_of(stride[1]);
+        let step = if together { all } else { 1 };
+        let parts = (0..all).step_by(step).map(|first| {
+            let taps = [shape.taps(0, first / stride[1]), shape.taps(1, first % stride[1])];
+            let depth = inside * taps[0] * taps[1];
+            let pack = || {
+                PackedWeights::pack(shape.groups, step * outside, depth, |group, channel, k| {
+                    let phase = first + channel / outside;
+                    let from = group * inside + k / (taps[0] * taps[1]);
+                    // The taps run backwards: the last belongs to the earliest input value.
+                    let y = phase / stride[1] + (taps[0] - 1 - k / taps[1] % taps[0]) * stride[0];
+                    let x = phase % stride[1] + (taps[1] - 1 - k % taps[1]) * stride[1];
+                    weights[((from * outside + channel % outside) * kernel[0] + y) * kernel[1] + x]
+                })
+            };
+            Part { phases: first..first + step, taps, weights: (depth > 0).then(pack) }
+        });
         Ok(Transposed {
+            parts: Arc::new(parts.collect()),
             shape: Arc::new(shape),
             epilogue: Arc::new(epilogue),
-            phases: Arc::new(phases),
             isa: isa.checked()?,
         })
     }
@@ -135,7 +145,7 @@ impl Transposed {
 
     /// Bytes of the packed weights, shared by all clones.
     pub fn weight_bytes(&self) -> usize {
-        self.phases.iter().flatten().map(PackedWeights::bytes).sum()
+        self.parts.iter().filter_map(|part| part.weights.as_ref()).map(PackedWeights::bytes).sum()
     }
 
     /// Computes `strip.rows` into `output`: one slice a channel, rows × out width each.
@@ -155,90 +165,92 @@ impl Transposed {
         if let Some(residual) = strip.residual {
             residual.check("residual", shape.out_channels, rows.len(), shape.out_width)?;
         }
-        let Scratch { buffers, planes, phases, .. } = scratch;
-        for phase in 0..shape.stride[0].min(rows.len()) {
-            // The phase of the rows first, first + stride, …
-            let first = rows.start + phase;
-            let count = (rows.end - first).div_ceil(shape.stride[0]);
-            self.isa.run(RowPhase { layer: self, strip, first, count, output, buffers, planes, phases });
+        if !rows.is_empty() {
+            self.isa.run(Transpose { layer: self, strip, output, scratch });
         }
         Ok(())
     }
 }
 
-/// Output rows `first`, `first + stride`, …: `count` of them.
-struct RowPhase<'a, 'b> {
+struct Transpose<'a, 'b> {
     layer: &'a Transposed,
     strip: &'a TransposedStrip<'a>,
-    first: usize,
-    count: usize,
     output: &'a mut [&'b mut [f32]],
-    buffers: &'a mut Buffers,
-    planes: &'a mut PlaneList,
-    phases: &'a mut Buffer,
+    scratch: &'a mut Scratch,
 }
 
-impl Kernel for RowPhase<'_, '_> {
+impl Kernel for Transpose<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        let RowPhase { layer, strip, first, count, output, buffers, planes, phases } = self;
+        let Transpose { layer, strip, output, scratch } = self;
         let shape = &*layer.shape;
+        let Scratch { buffers, planes, phases } = scratch;
         let [row_stride, stride] = shape.stride;
-        let plain =
-            Epilogue { bias: Vec::new(), scale: Vec::new(), shift: Vec::new(), activation: Activation::None };
-        let width = shape.out_width.div_ceil(stride);
-        let plane = count * width;
-        let values = phases.take(stride * shape.out_channels * plane + shape.out_width);
-        let (values, row) = values.split_at_mut(stride * shape.out_channels * plane);
-        for (start, values) in values.chunks_exact_mut(shape.out_channels * plane).enumerate() {
-            let at = start + shape.left;
-            let (row_phase, column_phase) = (first % row_stride, at % stride);
-            let Some(weights) = &layer.phases[row_phase * stride + column_phase] else {
+        let (channels, outside) = (shape.out_channels, shape.out_channels / shape.groups);
+        // Each phase has an output where the input has a row and a column: these rows and columns.
+        let first_row = strip.rows.start / row_stride;
+        let first_column = shape.left / stride;
+        let width = (shape.left + shape.out_width - 1) / stride + 1 - first_column;
+        let plane = ((strip.rows.end - 1) / row_stride + 1 - first_row) * width;
+        let size = row_stride * stride * channels * plane;
+        let (values, line) = phases.take(size + shape.out_width).split_at_mut(size);
+
+        let plain = Epilogue::none();
+        for part in layer.parts.iter() {
+            let count = part.phases.len() * channels;
+            let values = &mut values[part.phases.start * channels * plane..][..count * plane];
+            let Some(weights) = &part.weights else {
                 values.fill(0.0);
                 continue;
             };
-            let taps = [shape.taps(0, row_phase), shape.taps(1, column_phase)];
             let window = Window {
                 map: strip.input,
-                kernel: taps,
+                kernel: part.taps,
                 stride: [1, 1],
                 dilation: [1, 1],
-                top: taps[0] - 1,
-                left: taps[1] as isize - 1 - (at / stride) as isize,
+                top: part.taps[0] - 1,
+                left: part.taps[1] as isize - 1 - first_column as isize,
                 out_width: width,
-                first_row: first / row_stride,
+                first_row,
             };
-            let mut planes_of_phase = planes.split(values, shape.out_channels);
+            let mut part_planes = planes.split(values, count);
             Dense {
                 weights,
                 epilogue: &plain,
                 window,
                 residual: None,
-                output: &mut planes_of_phase,
+                output: &mut part_planes,
                 groups: shape.groups,
                 pixels: plane,
                 buffers,
             }
             .call(v);
-            planes.keep(planes_of_phase);
+            planes.keep(part_planes);
         }
+        // Where a phase's plane of an output channel lies among all planes.
+        let together = layer.parts[0].phases.len();
+        let place = |phase: usize, channel: usize| {
+            let first = phase / together * together;
+            let in_part = (channel / outside * together + phase - first) * outside + channel % outside;
+            (first * channels + in_part) * plane
+        };
         for (channel, out) in output.iter_mut().enumerate() {
             let epilogue = layer.epilogue.channel(channel);
             let residual = residual_plane(&strip.residual, channel);
-            for y in 0..count {
-                for (start, values) in values.chunks_exact(shape.out_channels * plane).enumerate() {
-                    let from = &values[channel * plane + y * width..][..width];
-                    row[start.min(shape.out_width)..]
-                        .iter_mut()
-                        .step_by(stride)
-                        .zip(from)
-                        .for_each(|(t, f)| *t = *f);
+            for (y, to) in strip.rows.clone().zip(out.chunks_exact_mut(shape.out_width)) {
+                for start in 0..stride.min(shape.out_width) {
+                    let at = start + shape.left;
+                    let from = place(y % row_stride * stride + at % stride, channel)
+                        + (y / row_stride - first_row) * width
+                        + (at / stride - first_column);
+                    let to = line[start..].iter_mut().step_by(stride);
+                    to.zip(&values[from..]).for_each(|(to, from)| *to = *from);
                 }
-                let at = (first - strip.rows.start + y * row_stride) * shape.out_width;
+                let at = (y - strip.rows.start) * shape.out_width;
                 let residual = residual.map(|r| &r[at..][..shape.out_width]);
-                epilogue.apply_row(v, row, residual, &mut out[at..][..shape.out_width]);
+                epilogue.apply_row(v, line, residual, to);
             }
         }
     }
