@@ -1,10 +1,10 @@
 //! `collab-tui plan`: what planners answer for devices that need not exist.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use collab_core::event::{Emulation, LinkShape};
-use collab_core::plan::{PLANNERS, Problem, planner};
+use collab_core::plan::{Budget, PLANNERS, Problem, planner};
 use collab_core::predict::{RatePerWorker, link_cost};
 use collab_worker::emulation::preset;
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
         lab: link_cost(LinkShape::default(), 0.4, None),
     };
     let allowed = vec![true; devices.len()];
-    let problem = Problem { network, costs: &costs, allowed: &allowed };
+    let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
     let names: Vec<&str> = if args.planner == "all" { PLANNERS.to_vec() } else { vec![&args.planner] };
     let mut rows = Vec::new();
     for name in names {
@@ -47,11 +47,13 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
             format!("there is no planner '{name}'; choose all or one of {}", PLANNERS.join(", "))
         })?;
         let begun = Instant::now();
-        let plan = found.plan(&problem, Duration::from_secs(1)).context("no device may be given rows")?;
+        let plan = found
+            .plan(&problem, Budget { evaluations: 100_000, seed: 0 })
+            .context("no device may be given rows")?;
         let plan_ms = begun.elapsed().as_secs_f64() * 1e3;
         rows.push((name, plan, plan_ms));
     }
-    let single = planner("best-single").and_then(|single| single.plan(&problem, Duration::ZERO));
+    let single = planner("best-single").and_then(|single| single.plan(&problem, Budget::default()));
     let single = single.context("no device may be given rows")?.timeline.finish_ms;
     for (name, plan, plan_ms) in rows {
         let row = Row {

@@ -184,6 +184,6 @@ fn predicted(lab: &Lab, verb: &Verb) -> Option<f64> {
         Verb::Edit { partition } => Partition::parse(partition, network, lab.workers.len()).ok()?,
         _ => return None,
     };
-    let problem = Problem { network, costs: &costs, allowed: &allowed };
+    let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
     Some(problem.cost(plan).timeline.finish_ms)
 }

@@ -1,13 +1,11 @@
 //! When to propose another partition, and which.
 
-use std::time::Duration;
-
 use collab_core::event::Proposal;
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::network::Network;
 use collab_core::partition::{Partition, PartitionError};
-use collab_core::plan::{BestSingle, Plan, Planner, Problem, planner};
+use collab_core::plan::{BestSingle, Budget, Plan, Planner, Problem, planner};
 use collab_core::predict::{MODEL, RatePerWorker};
 
 /// A proposal must promise to be this much faster than the running partition…
@@ -43,7 +41,7 @@ impl<'a> Known<'a> {
     }
 
     fn problem(&self) -> Problem<'_> {
-        Problem { network: self.network, costs: &self.costs, allowed: &self.allowed }
+        Problem { network: self.network, costs: &self.costs, allowed: &self.allowed, memory: &[] }
     }
 
     /// What `owner` alone takes: as measured, at its CPU share of now.
@@ -90,8 +88,8 @@ impl Planning {
     pub fn plan(&mut self, lab: &Lab) -> Option<Proposal> {
         let known = Known::of(lab)?;
         let problem = known.problem();
-        let plan = self.planner.plan(&problem, Duration::from_millis(50))?;
-        let single = BestSingle.plan(&problem, Duration::ZERO)?.timeline.finish_ms;
+        let plan = self.planner.plan(&problem, Budget::default())?;
+        let single = BestSingle.plan(&problem, Budget::default())?.timeline.finish_ms;
         let reason = match plan.partition.single_owner() {
             Some(owner) => {
                 format!("{owner} alone is best: every split costs more in transfers than it saves")
@@ -150,7 +148,7 @@ impl Planning {
             let expected = alone.unwrap_or(plan.timeline.finish_ms * self.left_out);
             (plan, expected)
         };
-        let planned = expected(self.planner.plan(&problem, Duration::from_millis(50))?);
+        let planned = expected(self.planner.plan(&problem, Budget::default())?);
         let singles = problem.candidates().map(|worker| {
             expected(problem.cost(Partition::single(known.network, WorkerId::at(worker), problem.workers())))
         });

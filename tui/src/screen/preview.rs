@@ -16,7 +16,7 @@ pub(super) fn of_edit(typed: &str, lab: &Lab) -> Option<Result<String, String>> 
         Err(error) => return Some(Err(error.to_string())),
     };
     let allowed: Vec<bool> = lab.workers.iter().map(|worker| worker.is_ready()).collect();
-    let problem = Problem { network, costs: &costs, allowed: &allowed };
+    let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
     let predicted = problem.cost(partition).timeline.finish_ms;
     let measured = lab.current.and_then(|current| lab.runs.quantile_ms(current, 0.5));
     let now = measured.map_or_else(String::new, |ms| format!(", now ● {} ms", text::ms(ms)));
