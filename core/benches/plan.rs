@@ -3,7 +3,8 @@
 use collab_core::network::Network;
 use collab_core::network::samples::{chain, named};
 use collab_core::partition::{Block, Partition};
-use collab_core::plan::{Costing, Draft, Problem};
+use collab_core::plan::scenario::{LinkClass, costs as fleet_costs, seed_like};
+use collab_core::plan::{Budget, Costing, Draft, Problem, planner};
 use collab_core::predict::{LinkCost, RatePerWorker};
 
 fn main() {
@@ -53,4 +54,25 @@ fn plan_cost_of_mobilenetv2_on_3_workers(bencher: divan::Bencher, length: usize)
     let mut pair = costing.pair();
     costing.latency(&draft, &mut pair);
     bencher.bench_local(|| costing.latency(&draft, &mut pair));
+}
+
+/// Whole planners on VGG-16 and the seed-like four; searches with 3 000 evaluations.
+#[divan::bench(args = ["proportional", "greedy", "bisection", "dp", "beam", "random", "cem", "anneal", "policy", "auto"])]
+fn planners_for_vgg16_on_4_workers(bencher: divan::Bencher, name: &str) {
+    let network = named("vgg16").expect("in the zoo");
+    let costs = fleet_costs(&network, &seed_like(4, LinkClass::Gigabit), LinkClass::Gigabit);
+    let problem = Problem { network: &network, costs: &costs, allowed: &[true; 4], memory: &[] };
+    let planner = planner(name).expect("a planner's name");
+    bencher.bench_local(|| planner.plan(&problem, Budget { evaluations: 3_000, seed: 1 }));
+}
+
+/// The simulator's own way, for comparison.
+#[divan::bench(args = [3, 8])]
+fn a_schedule_simulated(bencher: divan::Bencher, workers: usize) {
+    let network = named("vgg16").expect("in the zoo");
+    let costs = costs(workers);
+    let allowed = vec![true; workers];
+    let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+    let partition = draft(&network, workers, 2).partition();
+    bencher.bench_local(|| problem.cost(partition.clone()));
 }

@@ -1,21 +1,21 @@
 //! Trains the portfolio that ships with the program:
 //!
 //! ```text
-//! cargo run --release -p collab-core --example train_policies -- SECONDS SEED FILE NETWORK,…
+//! cargo run --release -p collab-core --example train_policies -- SECONDS SEED FILE NETWORK,… [PART,…]
 //! ```
 //!
-//! Names of networks are those of the zoo in `collab_core::network::samples`.
+//! Parts of the method named last are switched off, to see what they contribute. Names of networks are those of the zoo in `collab_core::network::samples`.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::time::Instant;
 
 use collab_core::network::samples::named;
-use collab_core::plan::erl::Trainer;
+use collab_core::plan::erl::{Part, Trainer};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [seconds, seed, file, names] = arguments.as_slice() else {
+    let [seconds, seed, file, names, off @ ..] = arguments.as_slice() else {
         println!("expected SECONDS SEED FILE NETWORK,…");
         std::process::exit(2);
     };
@@ -23,7 +23,7 @@ fn main() {
         println!("SECONDS and SEED must be numbers");
         std::process::exit(2);
     };
-    let mut trainer = Trainer::new(names.split(',').filter_map(named).collect(), &[], seed);
+    let mut trainer = Trainer::new(names.split(',').filter_map(named).collect(), &parts(off), seed);
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < seconds {
         let now = trainer.generation();
@@ -46,4 +46,13 @@ fn main() {
         println!("{file}: {error}");
         std::process::exit(1);
     }
+}
+
+fn parts(names: &[String]) -> Vec<Part> {
+    use Part::*;
+    const PARTS: [Part; 7] =
+        [Population, Agent, AgentEnters, EliteTeaches, TaughtCrossover, GentleMutation, Replay];
+    let named =
+        |part: &Part| names.iter().any(|names| names.split(',').any(|name| *name == format!("{part:?}")));
+    PARTS.into_iter().filter(named).collect()
 }

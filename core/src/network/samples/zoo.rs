@@ -172,3 +172,26 @@ fn yolo16() -> Network {
     }
     sketch.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_zoo_has_the_published_sizes() {
+        // Multiply-accumulates in millions and weights in millions, biases and batch norms not counted.
+        for (name, macs, weights) in [
+            ("vgg16", 15_470.0, 138.3),
+            ("resnet50", 4_089.0, 25.5),
+            ("mobilenetv2", 300.8, 3.47),
+            ("alexnet", 714.0, 61.1),
+            ("efficientnet-lite0", 385.0, 4.6),
+        ] {
+            let network = named(name).unwrap();
+            let (real, real_weights) = (network.macs() as f64 / 1e6, network.weight_bytes() as f64 / 4e6);
+            assert!((real / macs - 1.0).abs() < 0.02, "{name}: {real} million MACs");
+            assert!((real_weights / weights - 1.0).abs() < 0.03, "{name}: {real_weights} million weights");
+        }
+        assert!(ZOO.iter().all(|name| named(name).is_some()));
+    }
+}

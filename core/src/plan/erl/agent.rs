@@ -10,12 +10,12 @@ use super::policy::{Decision, Mind, WEIGHTS};
 
 /// Plans kept for replay.
 const REMEMBERED: usize = 256;
-/// Plans replayed a generation.
-const REPLAYED: usize = 6;
+/// Plans replayed at every step.
+const REPLAYED: usize = 1;
 /// How much a replayed plan counts beside a sampled one.
 const REPLAY_WEIGHT: f64 = 0.2;
 /// Step of Adam (Kingma and Ba 2015) and its averages.
-const STEP: f64 = 0.01;
+const STEP: f64 = 0.004;
 const FIRST: f64 = 0.9;
 const SECOND: f64 = 0.999;
 /// Spreads of ln latency below this are noise.

@@ -21,7 +21,7 @@ const REACH: f64 = 1.0;
 /// The gate's bias: an untrained policy lets every worker take part.
 const OPEN: f64 = 2.0;
 /// Spread of sampled bends.
-pub(crate) const SPREAD: f64 = 0.15;
+pub(crate) const SPREAD: f64 = 0.08;
 
 /// Weights that plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ const ELITES: usize = 5;
 /// Problems a generation.
 const PROBLEMS: usize = 6;
 /// Plans that the agent samples for a problem.
-const SAMPLES: usize = 8;
+const SAMPLES: usize = 12;
 /// Generations between two exchanges of agent and population.
 const EXCHANGE: u64 = 2;
 /// The agent takes over the best member when that is better by this much of ln latency.
@@ -60,7 +60,7 @@ pub struct Generation {
     pub mean: f64,
     /// The agent's mean gap.
     pub agent: f64,
-    /// The norm of the agent's gradient.
+    /// The norm of the agent's last gradient.
     pub gradient: f64,
     /// Partitions costed since training began.
     pub evaluations: u64,
@@ -157,13 +157,15 @@ impl Trainer {
                 }
             }
             self.now.evaluations += room.search.evaluations;
+            if self.uses(Part::Agent) {
+                if self.uses(Part::Replay) {
+                    self.agent.recall(&mut self.rng);
+                }
+                self.now.gradient = self.agent.climb();
+            }
         }
         self.now.agent = agent_gap;
         if self.uses(Part::Agent) {
-            if self.uses(Part::Replay) {
-                self.agent.recall(&mut self.rng);
-            }
-            self.now.gradient = self.agent.climb();
             self.standing = Some(renew(self.standing, agent_gap));
         }
         if members > 0 {

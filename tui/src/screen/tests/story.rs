@@ -10,7 +10,7 @@ use collab_core::lab::Lab;
 use collab_core::network::samples::chain;
 use collab_core::network::{Cut, Edge, Kind, Layer, Network, Split, Unit};
 use collab_core::partition::Partition;
-use collab_core::plan::{Problem, planner};
+use collab_core::plan::{Budget, Problem, planner};
 use collab_core::rows::{RowMap, Rows};
 use collab_core::time::Micros;
 
@@ -192,9 +192,9 @@ impl Story {
         let network = self.lab.network.clone().unwrap();
         let costs = self.lab.costs().unwrap();
         let allowed = vec![true; self.lab.workers.len()];
-        let problem = Problem { network: &network, costs: &costs, allowed: &allowed };
+        let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
         let (name, plan) = match planner(by) {
-            Some(planner) => (by, planner.plan(&problem, std::time::Duration::from_secs(1)).unwrap()),
+            Some(planner) => (by, planner.plan(&problem, Budget::default()).unwrap()),
             None => ("given", problem.cost(Partition::parse(by, &network, allowed.len()).unwrap())),
         };
         let reason = "C costs more in halo rows than it computes: it gets fewer of them.".to_owned();
