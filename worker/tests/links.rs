@@ -1,4 +1,5 @@
 //! Who is let in, what is said to those who are not, and what survives a broken link.
+#![allow(clippy::unwrap_used)] // a test whose help fails has failed
 
 mod common;
 

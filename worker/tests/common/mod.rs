@@ -297,7 +297,8 @@ impl TestLab {
 pub(crate) async fn introduce(links: &[WorkerLink]) {
     let peers: Vec<_> = links.iter().map(WorkerLink::as_peer).collect();
     let mut introductions = tokio::task::JoinSet::new();
-    for link in links.iter().cloned() {
+    for link in links {
+        let link = link.clone();
         let others = peers.iter().filter(|peer| peer.worker != link.worker()).cloned().collect();
         introductions.spawn(async move { link.introduce(others).await });
     }
