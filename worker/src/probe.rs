@@ -1,6 +1,6 @@
 //! Measuring a link: round trip and clock offset from four timestamps, rate from a burst of bytes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use collab_core::wire::{Probe, ProbeEcho};
@@ -9,15 +9,13 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::egress::{Egress, Target};
+use crate::egress::{Egress, SentAt, Target};
 use crate::streams::{self, StreamError, priority};
 
 /// How many round trips are made to find the shortest.
 const ROUNDS: usize = 5;
 const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 const BURST_TIMEOUT: Duration = Duration::from_secs(20);
-/// Read in pieces of this size, so that the first one is a small part of the whole.
-const PIECE: usize = 16 << 10;
 
 /// What was found about a link.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,22 +65,15 @@ pub(crate) async fn answer(
     let probe: Probe = streams::read(&mut receive).await?;
     let received_us = clock.now();
     let mut left = probe.bytes;
-    let mut first: Option<(Instant, u64)> = None;
     while left > 0 {
         let ended = |what: &str| StreamError::Ended(format!("the probe {what}"));
-        let chunk = receive.read_chunk(PIECE, true).await.map_err(|error| ended(&error.to_string()))?;
+        let chunk = receive.read_chunk(usize::MAX, true).await.map_err(|error| ended(&error.to_string()))?;
         let length = chunk.ok_or_else(|| ended("ended early"))?.bytes.len() as u64;
         left = left.checked_sub(length).ok_or_else(|| ended("is longer than announced"))?;
-        first.get_or_insert((Instant::now(), length));
     }
-    let (timed_us, timed_bytes) = match first {
-        Some((moment, length)) => (moment.elapsed().as_micros() as u64, probe.bytes - length),
-        None => (0, 0),
-    };
     let answered_us = clock.now();
     let delay_us = egress.delay_us();
-    streams::write(&mut send, &ProbeEcho { received_us, answered_us, timed_bytes, timed_us, delay_us })
-        .await?;
+    streams::write(&mut send, &ProbeEcho { received_us, answered_us, delay_us }).await?;
     // The other side may have stopped reading after the answer.
     let _ = send.finish();
     Ok(())
@@ -107,7 +98,10 @@ pub(crate) async fn measure(
     let (exchange, there) = best.ok_or("no round trip was made")?;
     let rate_mbps = match bytes {
         0 => None,
-        bytes => timeout(BURST_TIMEOUT, burst(connection, egress, bytes)).await.map_err(late)??,
+        bytes => {
+            let back = Duration::from_micros(exchange.rtt() + egress.delay_us());
+            timeout(BURST_TIMEOUT, burst(connection, egress, bytes, back)).await.map_err(late)??
+        }
     };
     let rtt_us = exchange.rtt() + there + egress.delay_us();
     Ok(LinkSample { rtt_us, offset_us: exchange.offset(), rate_mbps })
@@ -121,26 +115,34 @@ async fn round_trip(connection: &Connection, clock: Clock) -> Result<(Exchange, 
     let _ = send.finish();
     let echo: ProbeEcho = streams::read(&mut receive).await?;
     let back = clock.now();
-    let ProbeEcho { received_us: received, answered_us: answered, delay_us, .. } = echo;
+    let ProbeEcho { received_us: received, answered_us: answered, delay_us } = echo;
     Ok((Exchange { asked, received, answered, back }, delay_us))
 }
 
-async fn burst(connection: &Connection, egress: &Egress, bytes: u64) -> Result<Option<f64>, String> {
+/// Sends bytes over the line and takes the time until the answer; `way` of it was not spent on the bytes.
+async fn burst(
+    connection: &Connection,
+    egress: &Egress,
+    bytes: u64,
+    way: Duration,
+) -> Result<Option<f64>, String> {
     let (send, mut receive) = connection.open_bi().await.map_err(|error| streams::describe(&error))?;
     // Fails only if the stream is closed, which the first write says better.
     let _ = send.set_priority(priority::PROBE);
     let head = streams::probe_head(Probe { bytes }).map_err(|error| error.to_string())?;
     let body = Bytes::from(vec![0u8; bytes as usize]);
     let (done, sent) = oneshot::channel();
-    let tell = move |outcome: Result<_, String>| {
+    let tell = move |outcome: Result<SentAt, String>| {
         // Nobody waits any more if the measurement was given up.
-        let _ = done.send(outcome.map(|_| ()));
+        let _ = done.send(outcome);
     };
     egress.send(Target::Open(send), head, body, Box::new(tell));
-    sent.await.map_err(|_| "the probe was given up")??;
-    let echo: ProbeEcho = streams::read(&mut receive).await.map_err(|error| error.to_string())?;
-    let measured = echo.timed_us > 0 && echo.timed_bytes > 0;
-    Ok(measured.then(|| echo.timed_bytes as f64 * 8.0 / echo.timed_us as f64))
+    let sent = sent.await.map_err(|_| "the probe was given up")??;
+    let _: ProbeEcho = streams::read(&mut receive).await.map_err(|error| error.to_string())?;
+    let took = sent.start.elapsed().saturating_sub(way);
+    // Fewer bytes than fit into one packet say nothing about the rate.
+    let tells = bytes >= 1200 && !took.is_zero();
+    Ok(tells.then(|| bytes as f64 * 8.0 / (took.as_secs_f64() * 1e6)))
 }
 
 #[cfg(test)]

@@ -1,51 +1,18 @@
 //! The program `worker` as a process.
+#![allow(clippy::unwrap_used)] // a test whose help fails has failed
 
-use std::io::{BufRead, BufReader, Read};
+mod common;
+
+use std::io::{BufRead, Read};
 use std::net::UdpSocket;
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use collab_core::id::WorkerId;
 use collab_worker::client::{ConnectError, Dialer, FromWorker, pair};
 use collab_worker::keys::{AuthorizedKeys, Identity, KnownWorkers};
-use collab_worker::program::Announcement;
+use common::process::{Running, worker};
 use tokio::time::timeout;
-
-fn worker(state: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_worker"));
-    command.args(["--listen", "127.0.0.1:0", "--state"]).arg(state).stdin(Stdio::null());
-    command
-}
-
-/// A running worker, killed at the latest with this.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    at: Announcement,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let at = Announcement::parse(&line).unwrap_or_else(|| panic!("the first line is {line:?}"));
-        Self { child, stdout, at }
-    }
-
-    fn address(&self) -> String {
-        self.at.address.to_string()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn output(command: &mut Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()

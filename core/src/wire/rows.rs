@@ -88,10 +88,6 @@ pub struct ProbeEcho {
     pub received_us: u64,
     /// When its last byte was read and this answer was written, µs.
     pub answered_us: u64,
-    /// Bytes that came after the first piece of them.
-    pub timed_bytes: u64,
-    /// From the first piece to the last, µs.
-    pub timed_us: u64,
     /// What the receiver's emulated link adds to rows and not to this answer, µs.
     pub delay_us: u64,
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // every test program uses a part of it
 
+pub(crate) mod process;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -249,16 +251,16 @@ impl TestLab {
     /// Sends the input of a run as the schedule says.
     pub(crate) fn send_input(
         &self,
+        network: &Network,
         links: &[WorkerLink],
         schedule: &Schedule,
         run: u64,
         partition: u32,
         input: &[u8],
     ) {
-        let network = chain_of(links, schedule);
         for transfer in &schedule.input {
             let collab_core::id::Node::Worker(worker) = transfer.peer else { continue };
-            let body = pixel_rows(&network, input, transfer.rows);
+            let body = pixel_rows(network, input, transfer.rows);
             let header = RowsHeader {
                 run: RunId(run),
                 partition: PartitionId(partition),
@@ -297,20 +299,14 @@ impl TestLab {
 pub(crate) async fn introduce(links: &[WorkerLink]) {
     let peers: Vec<_> = links.iter().map(WorkerLink::as_peer).collect();
     let mut introductions = tokio::task::JoinSet::new();
-    for link in links.iter().cloned() {
+    for link in links {
+        let link = link.clone();
         let others = peers.iter().filter(|peer| peer.worker != link.worker()).cloned().collect();
         introductions.spawn(async move { link.introduce(others).await });
     }
     for outcome in introductions.join_all().await {
         outcome.unwrap();
     }
-}
-
-/// The geometry that a schedule was made from.
-fn chain_of(_: &[WorkerLink], schedule: &Schedule) -> Network {
-    let units = schedule.stages.last().unwrap().units.1;
-    let rows = schedule.output().map(|transfer| transfer.rows.end).max().unwrap();
-    chain(rows, units)
 }
 
 /// A picture of noise, planar.
