@@ -61,7 +61,7 @@ pub struct RunArgs {
     /// A picture, a folder of pictures, or `noise`. Default: the network's own photo.
     #[arg(long, value_name = "FILE|DIR|noise")]
     pub input: Option<String>,
-    /// How the first partition is found: best-single, equal, proportional.
+    /// How partitions are found: proportional, dp, beam, auto and others; `plan --planner all` compares them.
     #[arg(long, default_value = "proportional")]
     pub planner: String,
     /// A partition by hand, such as `0-5:86,85,85/6-7:A`; overrides --planner.
