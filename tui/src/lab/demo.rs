@@ -1,12 +1,13 @@
 //! The demo's devices: real worker processes on loopback, each slowed down as its preset says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use collab_core::id::Fingerprint;
 use collab_worker::program::Announcement;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -20,18 +21,18 @@ pub struct Devices {
     children: Vec<Child>,
     /// Workers end when this end of their stdin closes, also if the lab is killed.
     _lifelines: Vec<ChildStdin>,
-    folder: PathBuf,
+    /// Keys and caches; removed with this value.
+    folder: TempDir,
 }
 
 impl Devices {
     /// Starts one worker for each of `presets`, which admits the key `lab` only.
     pub async fn start(presets: &[String], lab: Fingerprint) -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("collab-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let folder = tempfile::Builder::new().prefix("collab-demo-").tempdir();
+        let folder = folder.context("cannot make a folder for the workers' keys")?;
         let mut devices =
             Self { listening: Vec::new(), children: Vec::new(), _lifelines: Vec::new(), folder };
-        let authorized = devices.folder.join("authorized");
+        let authorized = devices.folder.path().join("authorized");
         std::fs::write(&authorized, format!("{lab} the demo's lab\n"))?;
         // All are started before the first is waited for.
         for (index, preset) in presets.iter().enumerate() {
@@ -60,7 +61,7 @@ impl Devices {
             .arg("--authorized")
             .arg(authorized)
             .arg("--state")
-            .arg(self.folder.join(name))
+            .arg(self.folder.path().join(name))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -76,7 +77,6 @@ impl Drop for Devices {
             // Already gone is as good.
             let _ = child.start_kill();
         }
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
