@@ -73,7 +73,7 @@ pub struct RunArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Stop after this time, such as 30s or 2m.
+    /// Stop this long after every worker was measured alone, such as 30s or 2m.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub for_time: Option<Duration>,
     /// Write the last output: a picture (.png), or little-endian floats (.f32).

@@ -88,6 +88,7 @@ pub struct Controller {
     reconsidered: Instant,
     clocks_compared: Instant,
     pub(super) ending: Option<Ending>,
+    for_time: Option<Duration>,
     stop_at: Option<Instant>,
     output: Option<PathBuf>,
     /// The last complete output, if it is to be written.
@@ -119,8 +120,8 @@ pub struct Parts {
 }
 
 impl Controller {
-    /// A loop that has not begun, and ends at `stop_at` if not asked to before.
-    pub fn new(parts: Parts, requests: mpsc::UnboundedReceiver<Request>, stop_at: Option<Instant>) -> Self {
+    /// A loop that has not begun, and ends `for_time` after its first partition is ready if not asked to before.
+    pub fn new(parts: Parts, requests: mpsc::UnboundedReceiver<Request>, for_time: Option<Duration>) -> Self {
         let (outcomes, inbox) = mpsc::unbounded_channel();
         let now = Instant::now();
         Self {
@@ -147,7 +148,8 @@ impl Controller {
             reconsidered: now,
             clocks_compared: now,
             ending: None,
-            stop_at,
+            for_time,
+            stop_at: None,
             output: parts.output,
             last_output: None,
             planned: false,
@@ -169,6 +171,7 @@ impl Controller {
                     let id = proposal.partition;
                     self.offer(proposal, true, None);
                     self.wait_until_prepared(id).await;
+                    self.stop_at = self.for_time.map(|time| Instant::now() + time);
                 }
                 None => self.end(Ending::NobodyLeft),
             }

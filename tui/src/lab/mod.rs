@@ -14,7 +14,7 @@ mod versus;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use collab_core::event::{LinkShape, SessionInfo, What};
@@ -64,7 +64,7 @@ pub struct Setup {
     pub read_only: bool,
     /// Of everything random.
     pub seed: u64,
-    /// How long to run once all is connected.
+    /// How long to run once every worker was measured alone.
     pub for_time: Option<Duration>,
     /// Where the last output is written.
     pub output: Option<PathBuf>,
@@ -121,8 +121,7 @@ pub async fn run(
         None => Ok(Ending::Asked),
         Some(Err(error)) => Err(error),
         Some(Ok((parts, _devices))) => {
-            let stop_at = setup.for_time.map(|time| Instant::now() + time);
-            let mut controller = Controller::new(parts, requests, stop_at);
+            let mut controller = Controller::new(parts, requests, setup.for_time);
             for request in backlog {
                 controller.take_request(request);
             }
