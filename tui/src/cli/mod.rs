@@ -1,11 +1,15 @@
 //! The command line: what users type, and nothing of what it does.
 
+mod bench;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use collab_core::event::LinkShape;
 use collab_worker::emulation;
+
+pub use self::bench::{Bench, BenchArgs, BenchRunArgs};
 
 /// An interactive lab for collaborative DNN inference on unlike devices.
 ///
@@ -220,54 +224,6 @@ pub struct PlanArgs {
     /// One JSON line for each planner.
     #[arg(long)]
     pub json: bool,
-}
-
-/// `collab-tui bench`.
-#[derive(Clone, Debug, Args)]
-pub struct BenchArgs {
-    /// What to measure.
-    #[command(subcommand)]
-    pub what: Bench,
-}
-
-/// What can be measured.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Bench {
-    /// Collaborative runs against the best single device, interleaved.
-    Run {
-        /// A network of the catalogue, or an ONNX file.
-        #[arg(long, default_value = "upconv7")]
-        model: String,
-        /// Presets or slowdowns, one for each device.
-        #[arg(long, default_value = "4,4,4", value_delimiter = ',', value_parser = parse_device)]
-        devices: Vec<String>,
-        /// The link every device sends over.
-        #[arg(long)]
-        link: Option<LinkPreset>,
-        /// A partition by hand; the proportional planner's if left out.
-        #[arg(long)]
-        partition: Option<String>,
-        /// Runs of each kind.
-        #[arg(long, default_value_t = 9)]
-        rounds: usize,
-        /// A JSON line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// The QUIC link between two nodes on loopback: round trips and rate.
-    Link {
-        /// A JSON line for each size.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Seeking and folding a recorded session.
-    Replay {
-        /// A session.
-        file: PathBuf,
-        /// A JSON line.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// `collab-tui pair`.

@@ -1,0 +1,46 @@
+//! `collab-tui bench run`: collaborative runs against the best single device, run by run in turn.
+
+use tokio::runtime::Builder;
+
+use crate::cli::{BenchRunArgs, LinkPreset};
+use crate::headless::print;
+use crate::lab::{self, Setup, Versus, Workers};
+
+/// Measures and prints.
+pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
+    let setup = Setup {
+        model: args.model.clone(),
+        input: None,
+        workers: Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape)),
+        planner: "proportional".to_owned(),
+        partition: args.partition.clone(),
+        auto: false,
+        read_only: false,
+        seed: 7,
+        for_time: None,
+        output: None,
+    };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let versus = runtime.block_on(lab::versus(setup, super::journal(), args.rounds))?;
+    runtime.shutdown_background();
+    print(&if args.json { serde_json::to_string(&versus)? } else { sentence(&versus) });
+    Ok(())
+}
+
+fn sentence(versus: &Versus) -> String {
+    format!(
+        "{} on {} workers, {} runs each in turn: best single {:.1} ms, together {:.1} ms, ×{:.2}\n\
+         bound ×{:.2}, reached {:.2} of it; predicted {:.1} ms; {}\n{}",
+        versus.network,
+        versus.workers,
+        versus.rounds,
+        versus.single_ms,
+        versus.together_ms,
+        versus.speedup,
+        versus.bound,
+        versus.of_bound,
+        versus.predicted_ms.unwrap_or(f64::NAN),
+        versus.verdict,
+        versus.partition
+    )
+}
