@@ -10,8 +10,8 @@
 //! 7–10, maps of 7×7 5 and 8, where copying rows costs as much as computing.
 
 use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::{Window, copy, outputs_inside, pick};
-use crate::isa::{Kernel, Vector, load, load_few, store, store_few};
+use crate::gather::{Window, copy, copy_before, outputs_inside, pick};
+use crate::isa::{Kernel, Vector, load, load_few, store};
 use crate::scratch::Buffers;
 use crate::{ConvShape, KernelError, Map};
 use std::ops::Range;
@@ -52,7 +52,12 @@ pub(crate) struct Depthwise<'a, 'b> {
     pub(crate) window: Window<'a>,
     pub(crate) rows: usize,
     pub(crate) residual: Option<Map<'a>>,
+    /// One plane for each of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
+    /// The output channels to compute: all of some input channels.
+    pub(crate) channels: Range<usize>,
+    /// Output channels of an input channel.
+    pub(crate) multiple: usize,
     pub(crate) buffers: &'a mut Buffers,
 }
 
@@ -61,7 +66,8 @@ impl Kernel for Depthwise<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        let Depthwise { weights, epilogue, window, rows, residual, output, buffers } = self;
+        let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers } =
+            self;
         let Window { kernel, stride, dilation, out_width, .. } = window;
         let width = out_width + (kernel[1] - 1) * dilation[1] / stride[1];
         let extra = (kernel[0] - 1) * dilation[0] / stride[0];
@@ -79,7 +85,6 @@ impl Kernel for Depthwise<'_, '_> {
         let copied = buffers.first.take(copies.phase(phases) + group);
         let sums = buffers.second.take(block * width + group);
         let taps = kernel[0] * kernel[1];
-        let multiple = output.len() / window.map.channels();
         let wide = dilation == [1, 1] && out_width >= V::F32_LANES;
         let form = match (kernel, stride) {
             ([3, 3], [1, 1]) if wide => Form::Wide3,
@@ -92,7 +97,8 @@ impl Kernel for Depthwise<'_, '_> {
             let count = block.min(rows - start);
             // The zeros around the rows stay; only what lies between them changes from channel to channel.
             copied.fill(0.0);
-            for (channel, planes) in output.chunks_exact_mut(multiple).enumerate() {
+            let sources = channels.start / multiple..;
+            for (channel, planes) in sources.zip(output.chunks_exact_mut(multiple)) {
                 copies.fill(v, &window, channel, start, count + extra, copied);
                 for (index, plane) in planes.iter_mut().enumerate() {
                     let out = channel * multiple + index;
@@ -145,7 +151,7 @@ impl Plane<'_> {
         if self.residual.is_none() {
             let len = self.values.len() / self.width * stride;
             for at in (0..len).step_by(V::F32_LANES) {
-                let value = self.epilogue.apply(v, load::<V>(&sums[at..]), None);
+                let [value] = self.epilogue.apply(v, [load::<V>(&sums[at..])], None);
                 store::<V>(&mut sums[at..], value);
             }
             let mut start = 0;
@@ -164,22 +170,9 @@ impl Plane<'_> {
     #[inline(always)]
     fn store<V: Vector>(&mut self, v: V, row: usize, column: usize, sums: V::f32s) {
         let at = row * self.width + column;
-        let residual = self.residual.map(|r| load::<V>(&r[at..]));
-        store::<V>(&mut self.values[at..], self.epilogue.apply(v, sums, residual));
-    }
-}
-
-/// Copies `len` values to the start of `to`. What follows them in `to` may be overwritten, so rows go in order.
-#[inline(always)]
-fn copy_before<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize) {
-    let mut at = 0;
-    while at < len {
-        if at + V::F32_LANES <= to.len() {
-            store::<V>(&mut to[at..], load::<V>(&from[at..]));
-        } else {
-            store_few(v, &mut to[at..len], load_few(v, &from[at..len]));
-        }
-        at += V::F32_LANES;
+        let residual = self.residual.map(|r| [load::<V>(&r[at..])]);
+        let [value] = self.epilogue.apply(v, [sums], residual);
+        store::<V>(&mut self.values[at..], value);
     }
 }
 
