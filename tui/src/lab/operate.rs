@@ -95,6 +95,9 @@ impl Controller {
                 self.reference.forget();
                 Ok(Now::Later)
             }
+            Verb::PauseTraining | Verb::ResumeTraining => {
+                self.training.pause(verb == Verb::PauseTraining).map(|()| Now::Done)
+            }
             Verb::Freeze | Verb::Thaw | Verb::Mark { .. } => Ok(Now::Done),
         }
     }
@@ -162,6 +165,10 @@ fn around(lab: &Lab, verb: &Verb) -> (String, String) {
         Verb::Freeze | Verb::Thaw => {
             let word = |frozen: bool| if frozen { "frozen" } else { "not frozen" }.to_owned();
             (word(lab.frozen), word(matches!(verb, Verb::Freeze)))
+        }
+        Verb::PauseTraining | Verb::ResumeTraining => {
+            let word = |paused: bool| if paused { "paused" } else { "training" }.to_owned();
+            (word(lab.training.paused), word(matches!(verb, Verb::PauseTraining)))
         }
         Verb::Verify => (lab.verdict.name().to_owned(), "compared".to_owned()),
         Verb::Mark { name } => (String::new(), name.clone()),
