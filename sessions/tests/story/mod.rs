@@ -288,8 +288,13 @@ impl Story {
             critic_loss: (self.run > 500).then_some(0.0025),
             evaluations: 400 * self.run,
             evaluations_per_s: 8000.0,
-            operators: Origin::OPERATORS.map(|operator| OperatorSuccess { operator, made: 9, kept: 2 }).to_vec(),
-            population: (0..16).zip([Origin::Start, Origin::Cross].into_iter().cycle()).map(candidate).collect(),
+            operators: Origin::OPERATORS
+                .map(|operator| OperatorSuccess { operator, made: 9, kept: 2 })
+                .to_vec(),
+            population: (0..16)
+                .zip([Origin::Start, Origin::Cross].into_iter().cycle())
+                .map(candidate)
+                .collect(),
             running_ms: Some(39.0),
             best_known_ms: Some(37.5),
             planners: vec![Opponent {

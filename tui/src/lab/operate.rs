@@ -57,16 +57,26 @@ impl Controller {
             Verb::Accept => {
                 let offered = self.journal.stage().look().lab.proposal;
                 let offered = offered.ok_or("there is no proposal to accept")?;
+                self.planning.adopt(offered);
                 self.prepare(offered, Some(id));
                 Ok(Now::Later)
             }
             Verb::Reject { .. } => {
-                let offered = self.journal.stage().look().lab.proposal;
-                offered.map(|_| Now::Done).ok_or_else(|| "there is no proposal to reject".to_owned())
+                let shown = self.journal.stage().look();
+                let offered = shown.lab.proposal.ok_or("there is no proposal to reject")?;
+                self.planning.reject(&shown.lab, offered);
+                Ok(Now::Done)
             }
             Verb::Undo => {
-                let before = self.journal.stage().look().lab.past.last().copied();
-                let before = before.ok_or("no partition ran before this one")?;
+                let before = {
+                    let shown = self.journal.stage().look();
+                    let before = *shown.lab.past.last().ok_or("no partition ran before this one")?;
+                    if let Some(current) = shown.lab.current {
+                        self.planning.reject(&shown.lab, current);
+                    }
+                    before
+                };
+                self.planning.adopt(before);
                 self.prepare(before, Some(id));
                 Ok(Now::Later)
             }
@@ -87,7 +97,9 @@ impl Controller {
                     }
                     self.planning.announce(&shown.lab, "by hand", plan)
                 };
-                self.offer(proposal.ok_or("nothing was measured yet")?, true, Some(id));
+                let proposal = proposal.ok_or("nothing was measured yet")?;
+                self.planning.adopt(proposal.partition);
+                self.offer(proposal, true, Some(id));
                 Ok(Now::Later)
             }
             Verb::Verify => {
@@ -115,6 +127,7 @@ impl Controller {
             self.effects.push((id, Instant::now()));
         }
         self.journal.record(What::CommandSettled { id, outcome });
+        self.conditions_changed();
     }
 
     /// Notes the median latency since a command, once enough time has passed.

@@ -55,7 +55,8 @@ pub(super) fn parse(text: &str, context: Context<'_>) -> Result<Request, String>
         "mark" if rest.is_empty() => return Err("a mark needs a name: mark before the walk".to_owned()),
         "mark" => Verb::Mark { name: rest.to_owned() },
         "accept" | "freeze" | "thaw" | "undo" | "verify" | "pause" | "resume" | "quit" | "q"
-            if !rest.is_empty() => {
+            if !rest.is_empty() =>
+        {
             return Err(format!("{word} stands alone, '{rest}' is too much"));
         }
         "accept" => Verb::Accept,

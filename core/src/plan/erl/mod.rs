@@ -19,7 +19,7 @@ mod rollout;
 mod standing;
 mod trainer;
 
-pub use contexts::{Contexts, Conditions};
+pub use contexts::{Conditions, Contexts};
 pub use policy::{Policy, WEIGHTS};
 pub use portfolio::{Erl, Portfolio, PortfolioError};
 pub(crate) use rollout::Room;

@@ -113,7 +113,8 @@ impl Trainer {
         let member = |mind| Member { mind, standing: None, plans: Vec::new(), origin: Origin::Start, age: 0 };
         let population = (0..POPULATION).map(|_| member(Policy::random(&mut rng).mind())).collect();
         let agent = Agent::new(Policy::random(&mut rng).mind());
-        let success = Origin::OPERATORS.map(|operator| OperatorSuccess { operator, made: 0, kept: 0 }).to_vec();
+        let success =
+            Origin::OPERATORS.map(|operator| OperatorSuccess { operator, made: 0, kept: 0 }).to_vec();
         let now = Generation::default();
         Self { rng, networks, off: off.to_vec(), population, agent, standing: None, success, now }
     }
