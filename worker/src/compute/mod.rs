@@ -1,6 +1,7 @@
 //! The one thread that computes: it takes rows as they arrive and executes schedules.
 
 mod assembly;
+mod calibrate;
 mod prepared;
 mod run;
 mod stretch;
@@ -9,11 +10,14 @@ mod thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use collab_core::id::{Node, RunId};
-use collab_core::wire::{RowsHeader, Telemetry};
+use collab_core::wire::{Reply, RowsHeader, Telemetry};
+use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::engine::Engine;
 
 pub(crate) use prepared::{Part, Prepared, SharedStrip};
 pub(crate) use stretch::Throttle;
@@ -41,6 +45,8 @@ pub(crate) struct Arrival {
 pub(crate) enum Work {
     Rows(Box<Arrival>),
     Cancel(RunId),
+    /// Time the synthetic networks, unless a run is in progress.
+    Calibrate { engine: Arc<dyn Engine>, budget: Duration, answer: oneshot::Sender<Reply> },
     /// Forget every run: the lab has gone.
     Reset,
 }
