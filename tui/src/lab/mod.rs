@@ -5,11 +5,15 @@ mod demo;
 mod fleet;
 mod flight;
 mod inputs;
+mod losses;
+mod messages;
 mod operate;
 mod planning;
 mod reference;
 mod reports;
+mod runs;
 mod singles;
+mod switch;
 mod versus;
 
 use std::path::PathBuf;
