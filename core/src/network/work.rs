@@ -15,6 +15,8 @@ use super::{Kind, Layer, Network};
 pub enum Term {
     /// Once for every piece in which a layer is computed.
     Call,
+    /// For every operator of a layer beyond the first that runs by itself.
+    Step,
     /// Multiply-accumulates of k×k convolutions computed directly.
     DirectMacs,
     /// Multiply-accumulates that a k×k convolution by Winograd's method stands for.
@@ -37,10 +39,28 @@ pub enum Term {
     OtherMacs,
     /// Values gathered into patches before a matrix product.
     Gathered,
+    /// Values packed into panels before a 1×1 convolution.
+    Packed,
     /// Values of packed panels read again for every tile of a matrix product.
     PanelReads,
+    /// Values transformed into and out of Winograd's domain.
+    WinogradValues,
+    /// Values that a convolution writes.
+    OutputValues,
+    /// Values of another map that are added on a convolution's way to memory.
+    ResidualValues,
+    /// Values times the light operators that they pass through on a convolution's way to memory.
+    FusedValues,
+    /// Products of a transposed convolution that are added to their place.
+    ScatteredValues,
+    /// Values that a depthwise convolution writes.
+    DepthwiseValues,
     /// Window positions times values of pools.
     PoolTaps,
+    /// The same of average pools.
+    AverageTaps,
+    /// Values that a pool writes.
+    PooledValues,
     /// Values that a global reduction reads.
     Reduced,
     /// Values normalised over neighbouring channels.
@@ -59,14 +79,19 @@ pub enum Term {
     BytesWritten,
     /// Bytes copied without arithmetic.
     BytesMoved,
+    /// Bytes that any other operator reads and writes.
+    OtherBytes,
     /// Bytes of weights read.
     WeightBytes,
+    /// Bytes of weights that a matrix product with one vector reads.
+    DenseBytes,
 }
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 24] = [
+    pub const ALL: [Term; 36] = [
         Term::Call,
+        Term::Step,
         Term::DirectMacs,
         Term::WinogradMacs,
         Term::PointwiseMacs,
@@ -78,8 +103,17 @@ impl Term {
         Term::DenseMacs,
         Term::OtherMacs,
         Term::Gathered,
+        Term::Packed,
         Term::PanelReads,
+        Term::WinogradValues,
+        Term::OutputValues,
+        Term::ResidualValues,
+        Term::FusedValues,
+        Term::ScatteredValues,
+        Term::DepthwiseValues,
         Term::PoolTaps,
+        Term::AverageTaps,
+        Term::PooledValues,
         Term::Reduced,
         Term::LrnValues,
         Term::ResizedValues,
@@ -89,13 +123,16 @@ impl Term {
         Term::BytesRead,
         Term::BytesWritten,
         Term::BytesMoved,
+        Term::OtherBytes,
         Term::WeightBytes,
+        Term::DenseBytes,
     ];
 
     /// As a screen says it.
     pub fn name(self) -> &'static str {
         match self {
             Term::Call => "call",
+            Term::Step => "operators",
             Term::DirectMacs => "MACs k×k",
             Term::WinogradMacs => "MACs Winograd",
             Term::PointwiseMacs => "MACs 1×1",
@@ -107,8 +144,17 @@ impl Term {
             Term::DenseMacs => "MACs dense",
             Term::OtherMacs => "MACs other",
             Term::Gathered => "gather",
+            Term::Packed => "packing",
             Term::PanelReads => "panels",
+            Term::WinogradValues => "Winograd transforms",
+            Term::OutputValues => "outputs",
+            Term::ResidualValues => "residual",
+            Term::FusedValues => "fused",
+            Term::ScatteredValues => "scatter",
+            Term::DepthwiseValues => "outputs dw",
             Term::PoolTaps => "pool window",
+            Term::AverageTaps => "average window",
+            Term::PooledValues => "outputs pool",
             Term::Reduced => "reduction",
             Term::LrnValues => "LRN",
             Term::ResizedValues => "resize",
@@ -118,7 +164,9 @@ impl Term {
             Term::BytesRead => "bytes read",
             Term::BytesWritten => "bytes written",
             Term::BytesMoved => "bytes moved",
+            Term::OtherBytes => "bytes other",
             Term::WeightBytes => "weight bytes",
+            Term::DenseBytes => "dense weights",
         }
     }
 }

@@ -225,7 +225,14 @@ impl Graph {
     }
 
     /// A transposed convolution whose padding makes the output `stride` times as wide and high as the input.
-    pub(crate) fn transposed(&mut self, name: &str, input: &Map, out: usize, kernel: usize, stride: usize) -> Map {
+    pub(crate) fn transposed(
+        &mut self,
+        name: &str,
+        input: &Map,
+        out: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Map {
         let fan_in = (input.channels() * kernel * kernel / (stride * stride)).max(1);
         let count = input.channels() * out * kernel * kernel;
         let weight = self.weights.scaled(count, fan_in, input.gain);
@@ -278,9 +285,17 @@ impl Graph {
         let [channels, height, width] = [0, 1, 2].map(|axis| input.shape[axis]);
         let split = [1, groups, channels / groups, height, width].map(|size| size as i64);
         let split = self.numbers(format!("{name}.split.shape"), &split);
-        let whole = self.numbers(format!("{name}.shape"), &[1, channels, height, width].map(|size| size as i64));
+        let whole =
+            self.numbers(format!("{name}.shape"), &[1, channels, height, width].map(|size| size as i64));
         let parted = vec![groups, channels / groups, height, width];
-        let map = self.node("Reshape", &format!("{name}.split"), vec![input.name.clone(), split], vec![], parted, input.gain);
+        let map = self.node(
+            "Reshape",
+            &format!("{name}.split"),
+            vec![input.name.clone(), split],
+            vec![],
+            parted,
+            input.gain,
+        );
         let turned = vec![channels / groups, groups, height, width];
         let order = vec![integers("perm", &[0, 2, 1, 3, 4])];
         let map = self.node("Transpose", &format!("{name}.turn"), vec![map.name], order, turned, input.gain);

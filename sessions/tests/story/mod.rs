@@ -149,6 +149,7 @@ impl Story {
             name: format!("pi{}", 5 - worker),
             address: format!("127.0.0.1:{}", 4000 + u16::from(worker)),
             fingerprint: Digest([worker; 32]),
+            engine: "collab".to_owned(),
             host: Host::default(),
             emulation: Some(Emulation {
                 name: "pi4".to_owned(),

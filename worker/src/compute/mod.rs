@@ -6,6 +6,7 @@ mod prepared;
 mod run;
 mod stretch;
 mod thread;
+mod timing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +20,10 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::engine::Engine;
 
+pub use calibrate::calibrate;
 pub(crate) use prepared::{Part, Prepared, SharedStrip};
 pub(crate) use stretch::Throttle;
+pub use timing::{Round, TimedStrip, time_strips};
 
 /// Where computed rows and reports go.
 pub(crate) trait Outlet: Send + 'static {
@@ -46,7 +49,11 @@ pub(crate) enum Work {
     Rows(Box<Arrival>),
     Cancel(RunId),
     /// Time the synthetic networks, unless a run is in progress.
-    Calibrate { engine: Arc<dyn Engine>, budget: Duration, answer: oneshot::Sender<Reply> },
+    Calibrate {
+        engine: Arc<dyn Engine>,
+        budget: Duration,
+        answer: oneshot::Sender<Reply>,
+    },
     /// Forget every run: the lab has gone.
     Reset,
 }

@@ -14,6 +14,7 @@ use collab_core::wire::{Reply, Telemetry, WorkerSpan};
 use super::run::{Outgoing, Run};
 use super::stretch::{Debt, Pace, Throttle, Timed};
 use super::{Arrival, Outlet, Work, calibrate};
+use crate::client::Calibrated;
 use crate::clock::Clock;
 use crate::engine::Engine;
 
@@ -103,12 +104,13 @@ impl Thread {
         }
         let pace = Pace::of(self.slowdown, self.throttle.percent());
         let begun = self.clock.now();
-        let calibrate = AssertUnwindSafe(|| calibrate::calibrate(engine, pace, budget));
-        let calibrated =
-            catch_unwind(calibrate).unwrap_or_else(|_| Err("the engine panicked while calibrating".to_owned()));
+        let calibrate = AssertUnwindSafe(|| calibrate::run(engine, pace, budget));
+        let calibrated = catch_unwind(calibrate)
+            .unwrap_or_else(|_| Err("the engine panicked while calibrating".to_owned()));
         self.idle_us = self.clock.now();
         self.busy_us.fetch_add(self.idle_us - begun, Ordering::Relaxed);
-        calibrated
+        let Calibrated { layers, networks, ms } = calibrated?;
+        Ok(Reply::Calibrated { layers, networks, ms })
     }
 
     fn accept(&mut self, arrival: Arrival) {
