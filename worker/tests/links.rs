@@ -242,12 +242,12 @@ async fn a_calibration_is_refused_while_a_run_waits_for_rows() {
     let bytes = tiny_bytes(20, 4);
     let links = lab.lead(&workers, &bytes).await;
     let network = chain(20, 4);
-    let plan = partition(&network, &[(0..2, &[10, 10]), (2..4, &[10, 10])]);
+    let plan = partition(&network, "0-1:=/2-3:=", 2);
     for link in &links {
         link.prepare(PartitionId(1), &plan).await.unwrap();
     }
     let schedule = Schedule::new(&network, &plan);
-    let picture = picture(&network);
+    let picture = picture(20);
     // Only A is given its rows: it computes them and then waits for those of B.
     let to_a = Schedule { input: schedule.input[..1].to_vec(), ..schedule };
     lab.send_input(&network, &links, &to_a, 1, 1, &picture);

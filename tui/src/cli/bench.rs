@@ -85,6 +85,9 @@ pub struct BenchPredictArgs {
     /// Write every prediction with what was measured.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Write every timed layer with its work by term, those of the calibration first.
+    #[arg(long, value_name = "FILE")]
+    pub samples: Option<PathBuf>,
     /// JSON lines instead of a table.
     #[arg(long)]
     pub json: bool,

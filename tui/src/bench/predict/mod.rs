@@ -3,14 +3,13 @@
 //! *Cold*: only the calibration is known. *Profiled*: the network ran once as a whole; random blocks of it are
 //! predicted that never ran. *Live*: twenty runs of a random partition are known, the next ones are predicted.
 
+mod export;
 mod measure;
 mod models;
 mod ours;
 mod runs;
 mod score;
 
-use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,6 +22,7 @@ use collab_worker::emulation::preset;
 use collab_worker::engine::Tract;
 use serde::Serialize;
 
+use self::export::{Pairs, Samples};
 use self::measure::Dice;
 use self::models::{Calibrated, FlopsLinear, Predictor, RatePerKind, Seen, SumOfLayers};
 use self::ours::Ours;
@@ -67,7 +67,8 @@ struct Case {
 
 /// Measures and prints.
 pub fn run(args: &BenchPredictArgs) -> anyhow::Result<()> {
-    let mut csv = args.csv.as_deref().map(Table::create).transpose()?;
+    let mut csv = args.csv.as_deref().map(Pairs::create).transpose()?;
+    let mut samples = args.samples.as_deref().map(Samples::create).transpose()?;
     let mut all = Vec::new();
     for device in &args.devices {
         let slowdown =
@@ -76,9 +77,15 @@ pub fn run(args: &BenchPredictArgs) -> anyhow::Result<()> {
         if !args.json {
             print(&known.sentence(device));
         }
+        if let Some(samples) = &mut samples {
+            known.export(device, samples)?;
+        }
         for name in &args.models {
             let loaded = lab::load(name, args.seed, None)?;
-            let mut cases = cases(&known, &loaded.model, slowdown, args)?;
+            let mut cases = cases(&known, &loaded.model, slowdown, args, |seen| match &mut samples {
+                Some(samples) => samples.write(device, loaded.model.network(), seen),
+                None => Ok(()),
+            })?;
             if slowdown.is_some() && args.partitions > 0 {
                 cases.extend(runs::cases(device, name, loaded.model.network(), args)?);
             }
@@ -127,6 +134,19 @@ impl Known {
         self.timed.iter().map(seen).collect()
     }
 
+    fn export(&self, device: &str, samples: &mut Samples) -> anyhow::Result<()> {
+        for (index, network) in self.networks.iter().enumerate() {
+            let timed = self.timed.iter().filter(|timed| timed.network as usize == index);
+            let seen = timed.map(|timed| Seen {
+                layer: timed.layer as usize,
+                rows: timed.rows,
+                ms: f64::from(timed.ms),
+            });
+            samples.write(device, network, &seen.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
     /// Every predictor, before the network ran.
     fn predictors(&self, network: &Network) -> Vec<(&'static str, Box<dyn Predictor>)> {
         let seen = self.seen();
@@ -158,6 +178,7 @@ fn cases(
     model: &collab_models::Model,
     slowdown: Option<f64>,
     args: &BenchPredictArgs,
+    mut export: impl FnMut(&[Seen]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<Case>> {
     let network = model.network();
     let mut dice = Dice::new(args.seed);
@@ -165,6 +186,7 @@ fn cases(
     let pass = measure::time(model, &[measure::whole(network)], slowdown, ROUNDS)?;
     let strips = measure::random_strips(network, args.strips, &mut dice);
     let timed = measure::time(model, &strips, slowdown, ROUNDS)?;
+    export(&seen(&timed, None))?;
     let mut predictors = known.predictors(network);
     compare("cold", network, &predictors, &timed, 0, &mut cases);
     for (_, predictor) in &mut predictors {
@@ -276,33 +298,4 @@ fn line(row: &Row) -> String {
         percent(bias),
         coverage80.map_or(String::new(), |inside| format!("{inside:.2}"))
     )
-}
-
-/// Every pair, so that others can recompute the figures.
-struct Table(std::io::BufWriter<std::fs::File>);
-
-impl Table {
-    fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        let mut table = Self(std::io::BufWriter::new(file));
-        writeln!(table.0, "device,network,state,kind,model,what,predicted_ms,low_ms,high_ms,measured_ms")?;
-        Ok(table)
-    }
-
-    fn write(&mut self, device: &str, network: &str, cases: &[Case]) -> anyhow::Result<()> {
-        for Case { state, kind, model, what, pair } in cases {
-            let what = what.replace([',', '"', '\n'], " ");
-            let (low, high) = match pair.interval {
-                Some((low, high)) => (low.to_string(), high.to_string()),
-                None => Default::default(),
-            };
-            let (predicted, measured) = (pair.predicted, pair.measured);
-            writeln!(
-                self.0,
-                "{device},{network},{state},{kind},{model},{what},{predicted},{low},{high},{measured}"
-            )?;
-        }
-        self.0.flush()?;
-        Ok(())
-    }
 }
