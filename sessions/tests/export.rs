@@ -85,7 +85,9 @@ fn the_tables_add_up_to_what_the_events_say() {
         _ => None,
     });
     assert_near(sum(&tables["training"], "best_ms"), trained.sum());
-    assert!(tables["training"].len() > 10 && tables["training"].iter().all(|row| row["agent_ms"] != ""));
+    assert!(
+        tables["training"].len() > 10 && tables["training"].iter().all(|row| !row["agent_ms"].is_empty())
+    );
 }
 
 #[test]
