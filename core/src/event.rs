@@ -4,17 +4,20 @@
 //! before it is applied.
 
 mod answer;
+mod training;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Class, FoundBox, Thumbnail};
+pub use training::{Candidate, Comparison, OperatorSuccess, Opponent, Origin, Trained};
 
 use crate::command::{CommandId, Settled, Verb};
 use crate::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use crate::network::Network;
 use crate::partition::Partition;
+use crate::predict::Profile;
 use crate::rows::Rows;
 use crate::time::Micros;
 
@@ -86,6 +89,20 @@ pub enum What {
         /// Of that, computing, ms.
         compute_ms: f64,
     },
+    /// What a worker takes for each kind of work was measured with layers made for it.
+    WorkerCalibrated {
+        /// Which.
+        worker: WorkerId,
+        /// At its full CPU share.
+        profile: Profile,
+        /// Whether an earlier session measured it.
+        cached: bool,
+        /// How long measuring took, ms.
+        took_ms: f64,
+        /// The mean of |predicted − measured| / measured over layers left out of a fit.
+        #[serde(default)]
+        held_out: Option<f64>,
+    },
     /// A partition is known under a number: a proposal, or about to run.
     PartitionProposed(Proposal),
     /// Every worker has prepared a partition; it is run from this run on.
@@ -94,6 +111,15 @@ pub enum What {
         partition: PartitionId,
         /// The first run that uses it.
         run: RunId,
+    },
+    /// Why the partition proposed last should be faster than the running one; told again when it changes.
+    ProposalCompared(Comparison),
+    /// A proposal is not offered any more.
+    ProposalWithdrawn {
+        /// Which.
+        partition: PartitionId,
+        /// A sentence.
+        reason: String,
     },
     /// A partition could not be prepared; the running one stays.
     PartitionRefused {
@@ -147,6 +173,8 @@ pub enum What {
         /// What came out, if the output is a picture.
         after: Option<Thumbnail>,
     },
+    /// How training goes.
+    Trained(Box<Trained>),
     /// An operator or a program gave a command.
     CommandGiven {
         /// Its number.
@@ -215,6 +243,9 @@ pub struct WorkerInfo {
     pub address: String,
     /// Of its key.
     pub fingerprint: Fingerprint,
+    /// Its engine and what that chose for the device.
+    #[serde(default)]
+    pub engine: String,
     /// Its device.
     pub host: Host,
     /// What it emulates, if it does.
@@ -236,6 +267,9 @@ pub struct Host {
     pub memory: u64,
     /// Operating system.
     pub os: String,
+    /// What chooses its frequency, if that is known: `performance`, `ondemand`, …
+    #[serde(default)]
+    pub governor: String,
 }
 
 /// A slower device than the real one; always shown as emulated.
@@ -441,11 +475,13 @@ pub enum Channel {
     Commands,
     /// Sentences.
     Log,
+    /// Training.
+    Training,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Channel; 8] = [
+    pub const ALL: [Channel; 9] = [
         Channel::Session,
         Channel::Workers,
         Channel::Partitions,
@@ -454,6 +490,7 @@ impl Channel {
         Channel::Spans,
         Channel::Commands,
         Channel::Log,
+        Channel::Training,
     ];
 
     /// Its topic in a session file.
@@ -467,6 +504,7 @@ impl Channel {
             Channel::Spans => "spans",
             Channel::Commands => "commands",
             Channel::Log => "log",
+            Channel::Training => "training",
         }
     }
 }
@@ -482,10 +520,14 @@ impl What {
             | What::WorkerLost { .. }
             | What::WorkerStatus(_)
             | What::LinkMeasured { .. }
-            | What::SingleMeasured { .. } => Channel::Workers,
-            What::PartitionProposed(_) | What::PartitionSwitched { .. } | What::PartitionRefused { .. } => {
-                Channel::Partitions
-            }
+            | What::SingleMeasured { .. }
+            | What::WorkerCalibrated { .. } => Channel::Workers,
+            What::PartitionProposed(_)
+            | What::ProposalCompared(_)
+            | What::ProposalWithdrawn { .. }
+            | What::PartitionSwitched { .. }
+            | What::PartitionRefused { .. } => Channel::Partitions,
+            What::Trained(_) => Channel::Training,
             What::RunStarted { .. }
             | What::RunDone { .. }
             | What::RunLost { .. }

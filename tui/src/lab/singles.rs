@@ -25,6 +25,7 @@ impl Controller {
             if !self.wait_until_prepared(id).await {
                 continue;
             }
+            self.switch_now();
             let mut best: Option<(f64, f64)> = None;
             let begun = Instant::now();
             for _ in 0..RUNS {
@@ -42,21 +43,6 @@ impl Controller {
                 self.journal.record(What::SingleMeasured { worker, ms, compute_ms });
             }
         }
-    }
-
-    /// Waits until a partition is prepared and switches to it; false if it was refused or the lab ends.
-    pub(super) async fn wait_until_prepared(&mut self, id: PartitionId) -> bool {
-        while self.ending.is_none() {
-            if self.next.as_ref().is_some_and(|(next, _)| *next == id) {
-                self.switch_now();
-                return true;
-            }
-            if self.journal.stage().look().lab.proposal != Some(id) {
-                return false;
-            }
-            self.step().await;
-        }
-        false
     }
 
     /// One run of a prepared partition, its reports included; `None` if it is lost or the lab ends.

@@ -1,7 +1,6 @@
 //! A collaborative partition against the best single worker, run by run in turn.
 
 use anyhow::Context as _;
-use collab_core::id::PartitionId;
 use collab_core::partition::Partition;
 use serde::Serialize;
 
@@ -45,10 +44,7 @@ impl Controller {
             let singles = shown.lab.workers.iter().filter_map(|worker| worker.single_ms);
             (best.info.worker, singles.collect::<Vec<f64>>())
         };
-        let proposal = {
-            let shown = self.journal.stage().look();
-            self.planning.first(&shown.lab)?.context("no partition was found")?
-        };
+        let proposal = self.plan_first().await?.context("no partition was found")?;
         let (together, plan, predicted_ms) =
             (proposal.partition, proposal.plan.to_string(), proposal.predicted_ms);
         let alone = Partition::single(self.model.network(), best, self.fleet.len());
@@ -60,7 +56,9 @@ impl Controller {
         for proposal in [single, proposal] {
             let id = proposal.partition;
             self.offer(proposal, true, None);
-            anyhow::ensure!(self.wait_both(id).await, "partition {id} was refused");
+            anyhow::ensure!(self.wait_until_prepared(id).await, "partition {id} was refused");
+            // Both stay prepared: nothing is switched, so neither is dropped.
+            self.next = None;
         }
         let mut times: [Vec<f64>; 2] = Default::default();
         for round in 0..=rounds {
@@ -91,20 +89,6 @@ impl Controller {
             predicted_ms,
             verdict: shown.lab.runs.overall().unwrap_or("unchecked").to_owned(),
         })
-    }
-
-    /// Waits until a partition is prepared without dropping the one before.
-    async fn wait_both(&mut self, id: PartitionId) -> bool {
-        while self.ending.is_none() {
-            if self.next.take_if(|(next, _)| *next == id).is_some() {
-                return true;
-            }
-            if self.journal.stage().look().lab.proposal != Some(id) {
-                return false;
-            }
-            self.step().await;
-        }
-        false
     }
 }
 

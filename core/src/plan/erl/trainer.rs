@@ -8,10 +8,12 @@ use super::operators::{cross, mutate, mutate_gently, teach};
 use super::policy::{Decision, Mind, Policy};
 use super::portfolio::Portfolio;
 use super::rollout::{Outcome, Room};
+use crate::event::{OperatorSuccess, Origin};
 use crate::network::Network;
 use crate::plan::Problem;
 use crate::plan::scenario::{costs, random_fleet};
 use crate::plan::search::Search;
+use crate::predict::PerLayer;
 
 /// Members of the population.
 const POPULATION: usize = 16;
@@ -60,8 +62,16 @@ pub struct Generation {
     pub mean: f64,
     /// The agent's mean gap.
     pub agent: f64,
+    /// Geometric mean of the best member's latencies, ms; 0 without a population.
+    pub best_ms: f64,
+    /// Geometric mean of all members' latencies, ms; 0 without a population.
+    pub mean_ms: f64,
+    /// Geometric mean of the agent's latencies, ms; 0 without an agent.
+    pub agent_ms: f64,
     /// The norm of the agent's last gradient.
     pub gradient: f64,
+    /// The agent's loss: −mean(advantage · ln probability of a decision) over the plans it sampled.
+    pub actor_loss: f64,
     /// Partitions costed since training began.
     pub evaluations: u64,
     /// Agents among the elite so far.
@@ -71,12 +81,14 @@ pub struct Generation {
 }
 
 #[derive(Clone, Debug)]
-struct Member {
-    mind: Mind,
-    standing: Option<f64>,
+pub(super) struct Member {
+    pub(super) mind: Mind,
+    pub(super) standing: Option<f64>,
     /// Decisions of the last generation by problem, with ln latency.
     plans: Vec<(f64, Vec<Decision>)>,
-    from_agent: bool,
+    pub(super) origin: Origin,
+    /// Generations since it was made.
+    pub(super) age: u64,
 }
 
 /// Training under way. The same seed gives the same weights.
@@ -85,10 +97,12 @@ pub struct Trainer {
     rng: ChaCha8Rng,
     networks: Vec<Network>,
     off: Vec<Part>,
-    population: Vec<Member>,
-    agent: Agent,
+    pub(super) population: Vec<Member>,
+    pub(super) agent: Agent,
     /// The agent's standing, as a member's.
     standing: Option<f64>,
+    /// What became of the children of each operator.
+    pub(super) success: Vec<OperatorSuccess>,
     now: Generation,
 }
 
@@ -96,11 +110,13 @@ impl Trainer {
     /// Begins with random policies for `networks`, of which there must be one; the parts in `off` are not used.
     pub fn new(networks: Vec<Network>, off: &[Part], seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let member = |mind| Member { mind, standing: None, plans: Vec::new(), from_agent: false };
+        let member = |mind| Member { mind, standing: None, plans: Vec::new(), origin: Origin::Start, age: 0 };
         let population = (0..POPULATION).map(|_| member(Policy::random(&mut rng).mind())).collect();
         let agent = Agent::new(Policy::random(&mut rng).mind());
+        let success =
+            Origin::OPERATORS.map(|operator| OperatorSuccess { operator, made: 0, kept: 0 }).to_vec();
         let now = Generation::default();
-        Self { rng, networks, off: off.to_vec(), population, agent, standing: None, now }
+        Self { rng, networks, off: off.to_vec(), population, agent, standing: None, success, now }
     }
 
     /// Begins with the members of `portfolio` in the population and the first of them as the agent.
@@ -114,25 +130,39 @@ impl Trainer {
         self
     }
 
-    fn uses(&self, part: Part) -> bool {
+    pub(super) fn uses(&self, part: Part) -> bool {
         !self.off.contains(&part)
     }
 
-    /// One generation on fresh problems.
+    /// One generation on fresh problems: networks of [`Trainer::new`] on random fleets.
     pub fn generation(&mut self) -> Generation {
+        let drawn: Vec<(usize, PerLayer, Vec<bool>)> = (0..PROBLEMS)
+            .map(|_| {
+                let at = self.rng.random_range(0..self.networks.len());
+                let count = self.rng.random_range(2..=8);
+                let (devices, lab) = random_fleet(&mut self.rng, count);
+                (at, costs(&self.networks[at], &devices, lab), vec![true; count])
+            })
+            .collect();
+        let networks = std::mem::take(&mut self.networks);
+        let problems: Vec<Problem<'_>> = drawn
+            .iter()
+            .map(|(at, costs, allowed)| Problem { network: &networks[*at], costs, allowed, memory: &[] })
+            .collect();
+        let generation = self.generation_on(&problems);
+        self.networks = networks;
+        generation
+    }
+
+    /// One generation on `problems`, such as the fleet at hand; nothing is learnt of none.
+    pub fn generation_on(&mut self, problems: &[Problem<'_>]) -> Generation {
         self.now.number += 1;
         let members = if self.uses(Part::Population) { self.population.len() } else { 0 };
-        let mut gaps = vec![0.0; members];
-        let mut agent_gap = 0.0;
+        let mut sums = vec![Sum::default(); members];
+        let mut own_sum = Sum::default();
         self.population.iter_mut().for_each(|member| member.plans.clear());
-        for _ in 0..PROBLEMS {
-            let network = self.networks[self.rng.random_range(0..self.networks.len())].clone();
-            let count = self.rng.random_range(2..=8);
-            let (devices, lab) = random_fleet(&mut self.rng, count);
-            let costs = costs(&network, &devices, lab);
-            let allowed = vec![true; count];
-            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
-            let Some(search) = Search::new(&problem) else { continue };
+        for problem in problems {
+            let Some(search) = Search::new(problem) else { continue };
             let mut room = Room::new(search);
             let walks: Vec<Option<Outcome>> = self.population[..members]
                 .iter()
@@ -143,8 +173,8 @@ impl Trainer {
             let Some(best) = all.reduce(|a, b| if b.latency < a.latency { b } else { a }) else { continue };
             let best_ln = best.latency.ln();
             if let Some(own) = &own {
+                own_sum.add(own.greedy_ln, best_ln);
                 let gap = own.greedy_ln - best_ln;
-                agent_gap += gap / PROBLEMS as f64;
                 if self.uses(Part::Replay) && gap > 1e-3 {
                     self.agent.remember(best.decisions.clone(), gap);
                 }
@@ -152,7 +182,7 @@ impl Trainer {
             for (at, walk) in walks.into_iter().enumerate() {
                 if let Some(walk) = walk {
                     let ln = walk.latency.ln();
-                    gaps[at] += (ln - best_ln) / PROBLEMS as f64;
+                    sums[at].add(ln, best_ln);
                     self.population[at].plans.push((ln, walk.decisions));
                 }
             }
@@ -164,14 +194,16 @@ impl Trainer {
                 self.now.gradient = self.agent.climb();
             }
         }
-        self.now.agent = agent_gap;
-        if self.uses(Part::Agent) {
-            self.standing = Some(renew(self.standing, agent_gap));
+        (self.now.agent, self.now.agent_ms) = (own_sum.gap(), own_sum.ms());
+        if self.uses(Part::Agent) && own_sum.count > 0.0 {
+            self.standing = Some(renew(self.standing, own_sum.gap()));
         }
-        if members > 0 {
-            self.now.best = gaps.iter().copied().fold(f64::INFINITY, f64::min);
-            self.now.mean = gaps.iter().sum::<f64>() / members as f64;
-            self.evolve(&gaps);
+        if sums.iter().any(|sum| sum.count > 0.0) {
+            let best = sums.iter().min_by(|a, b| a.gap().total_cmp(&b.gap())).copied().unwrap_or_default();
+            let all = sums.iter().fold(Sum::default(), |all, sum| all.and(sum));
+            (self.now.best, self.now.best_ms) = (best.gap(), best.ms());
+            (self.now.mean, self.now.mean_ms) = (all.gap(), all.ms());
+            self.evolve(&sums.iter().map(Sum::gap).collect::<Vec<f64>>());
         }
         self.now
     }
@@ -192,7 +224,7 @@ impl Trainer {
                 best = walk;
             }
         }
-        self.agent.judge(&plans);
+        self.now.actor_loss = self.agent.judge(&plans);
         Some(Own { greedy_ln, best })
     }
 
@@ -202,7 +234,16 @@ impl Trainer {
         }
         self.population.sort_by(|a, b| standing(a).total_cmp(&standing(b)));
         self.now.agents_kept +=
-            self.population[..ELITES].iter().filter(|member| member.from_agent).count() as u64;
+            self.population[..ELITES].iter().filter(|member| member.origin == Origin::Agent).count() as u64;
+        for (place, member) in self.population.iter_mut().enumerate() {
+            member.age += 1;
+            if member.age == 1
+                && let Some(success) = self.success.iter_mut().find(|known| known.operator == member.origin)
+            {
+                success.made += 1;
+                success.kept += u64::from(place < ELITES);
+            }
+        }
         self.now.taught = false;
         let parents = self.population.clone();
         for at in ELITES..self.population.len() {
@@ -219,7 +260,13 @@ impl Trainer {
                 && let Some(last) = self.population.last_mut()
             {
                 let mind = self.agent.mind.clone();
-                *last = Member { mind, standing: self.standing, plans: Vec::new(), from_agent: true };
+                *last = Member {
+                    mind,
+                    standing: self.standing,
+                    plans: Vec::new(),
+                    origin: Origin::Agent,
+                    age: 0,
+                };
             }
         }
     }
@@ -232,7 +279,9 @@ impl Trainer {
         let (first, second) = (pick(), pick());
         let (first, second) = (&parents[first.min(second)], &parents[first.max(second)]);
         let mut mind = first.mind.clone();
+        let mut origin = Origin::Mutate;
         if self.rng.random_bool(0.5) {
+            origin = Origin::Cross;
             if self.uses(Part::TaughtCrossover) {
                 let pairs = first.plans.iter().zip(&second.plans);
                 let better = pairs.map(|(a, b)| if b.0 < a.0 { &b.1 } else { &a.1 });
@@ -252,7 +301,7 @@ impl Trainer {
                 mutate(&mut mind, strength, &mut self.rng);
             }
         }
-        Member { mind, standing: None, plans: Vec::new(), from_agent: false }
+        Member { mind, standing: None, plans: Vec::new(), origin, age: 0 }
     }
 
     /// The agent as a policy.
@@ -305,6 +354,32 @@ impl Trainer {
             members.push(minds[chosen].policy());
         }
         Portfolio { members }
+    }
+}
+
+/// Latencies of one policy over the problems of a generation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    count: f64,
+    gap: f64,
+    ln: f64,
+}
+
+impl Sum {
+    fn add(&mut self, ln: f64, best_ln: f64) {
+        *self = Self { count: self.count + 1.0, gap: self.gap + ln - best_ln, ln: self.ln + ln };
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self { count: self.count + other.count, gap: self.gap + other.gap, ln: self.ln + other.ln }
+    }
+
+    fn gap(&self) -> f64 {
+        if self.count > 0.0 { self.gap / self.count } else { 0.0 }
+    }
+
+    fn ms(&self) -> f64 {
+        if self.count > 0.0 { (self.ln / self.count).exp() } else { 0.0 }
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) fn naming() -> Network {
             output,
             row_macs: 1280,
             weight_bytes: if kind == Kind::Dense { 5_124_000 } else { 0 },
+            work: Vec::new(),
         });
         let reason = "every output value needs every row".to_owned();
         network.units.push(Unit { layers: (index, index + 1), output, split: Split::Whole(reason) });
@@ -135,12 +136,14 @@ impl Story {
                 name: name.to_owned(),
                 address: format!("127.0.0.1:{}", 40_000 + index),
                 fingerprint: Digest([17 * (index as u8 + 1); 32]),
+                engine: "collab".to_owned(),
                 host: Host {
                     cpu: "Cortex-A72".to_owned(),
                     isa: "aarch64 neon".to_owned(),
                     cores: 4,
                     memory: 4 << 30,
                     os: "Linux 6.1".to_owned(),
+                    governor: "ondemand".to_owned(),
                 },
                 emulation: Some(Emulation {
                     name: name[..3].to_owned(),

@@ -1,0 +1,70 @@
+//! From one partition to another: announced, prepared by every worker, switched to between two runs.
+
+use std::sync::Arc;
+
+use collab_core::command::{CommandId, Settled};
+use collab_core::event::{Proposal, What};
+use collab_core::id::{PartitionId, RunId};
+use collab_core::schedule::Schedule;
+
+use super::controller::{Controller, Outcome};
+
+impl Controller {
+    /// Announces a partition; if `apply`, has every worker prepare it, to switch when all have.
+    pub(super) fn offer(&mut self, proposal: Proposal, apply: bool, command: Option<CommandId>) {
+        let id = proposal.partition;
+        self.journal.record(What::PartitionProposed(proposal));
+        if apply {
+            self.prepare(id, command);
+        }
+    }
+
+    /// Has every worker prepare a partition that was announced before.
+    pub(super) fn prepare(&mut self, id: PartitionId, command: Option<CommandId>) {
+        let plan = self.journal.stage().look().lab.partitions.get(&id).map(|known| known.plan.clone());
+        let outcomes = self.outcomes.clone();
+        let Some(plan) = plan else {
+            let result = Err(format!("partition {id} is not known any more"));
+            let _ = outcomes.send(Outcome::Prepared(id, command, result));
+            return;
+        };
+        self.schedules.insert(id, Arc::new(Schedule::new(self.model.network(), &plan)));
+        let preparing = self.fleet.prepare(id, plan);
+        tokio::spawn(async move {
+            let _ = outcomes.send(Outcome::Prepared(id, command, preparing.await));
+        });
+    }
+
+    /// Switches to the partition that is prepared, if one is.
+    pub(super) fn switch_now(&mut self) {
+        if let Some((id, command)) = self.next.take() {
+            self.switch(id, command);
+        }
+    }
+
+    fn switch(&mut self, id: PartitionId, command: Option<CommandId>) {
+        let before = self.journal.stage().look().lab.current;
+        self.journal.record(What::PartitionSwitched { partition: id, run: RunId(self.runs + 1) });
+        if let Some(command) = command {
+            self.settle(command, Settled::Done);
+        }
+        if let Some(before) = before.filter(|before| *before != id) {
+            self.schedules.remove(&before);
+            self.fleet.drop_partition(before);
+        }
+    }
+
+    /// Waits until a partition is prepared; false if it was refused or the lab ends. It is the next to switch to.
+    pub(super) async fn wait_until_prepared(&mut self, id: PartitionId) -> bool {
+        while self.ending.is_none() {
+            if self.next.as_ref().is_some_and(|(next, _)| *next == id) {
+                return true;
+            }
+            if self.journal.stage().look().lab.proposal != Some(id) {
+                return false;
+            }
+            self.step().await;
+        }
+        false
+    }
+}
