@@ -9,11 +9,12 @@
 //! Measured (AVX-512, loaded machine): 3×3 on maps of 56 and 112 18–19 GMAC/s (16 GB/s), 5×5 on 14 and 28 15–17, stride 2
 //! 7–10, maps of 7×7 5 and 8, where copying rows costs as much as computing.
 
+use crate::copies::Copies;
 use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::{Window, copy, copy_before, outputs_inside, pick};
-use crate::isa::{Kernel, Vector, load, load_few, store};
+use crate::gather::{Window, copy_before};
+use crate::isa::{Kernel, Vector, load, store};
 use crate::scratch::Buffers;
-use crate::{ConvShape, KernelError, Map};
+use crate::{ConvShape, KernelError, Map, flat};
 use std::ops::Range;
 
 /// Weights of a depthwise layer as they came: out channels × taps.
@@ -25,6 +26,12 @@ pub(crate) struct DepthwiseWeights {
 impl DepthwiseWeights {
     pub(crate) fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<f32>()
+    }
+
+    /// The weights of one output channel.
+    #[inline(always)]
+    pub(crate) fn of(&self, channel: usize, taps: usize) -> &[f32] {
+        &self.values[channel * taps..][..taps]
     }
 }
 
@@ -66,6 +73,12 @@ impl Kernel for Depthwise<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
+        if flat::fits::<3>(&self.window) {
+            return flat::run::<V, 3>(v, self);
+        }
+        if flat::fits::<5>(&self.window) {
+            return flat::run::<V, 5>(v, self);
+        }
         let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers } =
             self;
         let Window { kernel, stride, dilation, out_width, .. } = window;
@@ -103,7 +116,7 @@ impl Kernel for Depthwise<'_, '_> {
                 for (index, plane) in planes.iter_mut().enumerate() {
                     let out = channel * multiple + index;
                     let span = start * out_width..(start + count) * out_width;
-                    let weights = &weights.values[out * taps..][..taps];
+                    let weights = weights.of(out, taps);
                     let mut plane = Plane {
                         epilogue: epilogue.channel(out),
                         residual: residual_plane(&residual, out).map(|r| &r[span.clone()]),
@@ -173,18 +186,6 @@ impl Plane<'_> {
         let residual = self.residual.map(|r| [load::<V>(&r[at..])]);
         let [value] = self.epilogue.apply(v, [sums], residual);
         store::<V>(&mut self.values[at..], value);
-    }
-}
-
-/// Copies all of `from` to the start of `to`, then zeros to the end of the vector, where the next row will be.
-#[inline(always)]
-fn copy_with_zeros<V: Vector>(v: V, from: &[f32], to: &mut [f32]) {
-    let whole = from.len() / V::F32_LANES * V::F32_LANES;
-    for at in (0..whole).step_by(V::F32_LANES) {
-        store::<V>(&mut to[at..], load::<V>(&from[at..]));
-    }
-    if whole < from.len() {
-        store::<V>(&mut to[whole..], load_few(v, &from[whole..]));
     }
 }
 
@@ -278,73 +279,5 @@ fn wide_tile<V: Vector, const K: usize, const S: usize, const R: usize>(
             plane.store(v, row + j, at, acc);
         }
         column += V::F32_LANES;
-    }
-}
-
-/// How the copied rows lie: phase of the stride, row, column.
-#[derive(Clone, Copy)]
-struct Copies {
-    width: usize,
-    rows: usize,
-    stride: [usize; 2],
-}
-
-impl Copies {
-    #[inline(always)]
-    fn phase(self, phase: usize) -> usize {
-        phase * self.rows * self.width
-    }
-
-    /// Where a row begins.
-    #[inline(always)]
-    fn row(self, row: usize) -> usize {
-        self.phase(row % self.stride[0] * self.stride[1]) + row / self.stride[0] * self.width
-    }
-
-    /// What a column adds.
-    #[inline(always)]
-    fn column(self, column: usize) -> usize {
-        self.phase(column % self.stride[1]) + column / self.stride[1]
-    }
-
-    /// Copies what output rows from `start` on need: `rows` rows of every phase. Zeros are not written.
-    #[inline(always)]
-    fn fill<V: Vector>(
-        self,
-        v: V,
-        window: &Window<'_>,
-        channel: usize,
-        start: usize,
-        rows: usize,
-        copied: &mut [f32],
-    ) {
-        let [row_stride, stride] = self.stride;
-        let plane = window.map.plane(channel);
-        let map_width = window.map.width();
-        let first = (window.first_row + start) * row_stride;
-        for column in 0..stride {
-            let reach = column as isize - window.left;
-            let inside: Range<usize> = outputs_inside(reach, stride, map_width, self.width);
-            if inside.is_empty() {
-                continue;
-            }
-            let shift = (inside.start * stride).strict_add_signed(reach);
-            let above = window.top.saturating_sub(first);
-            let end = (window.map.rows() + window.top).saturating_sub(first).min(rows * row_stride);
-            for row in above..end {
-                let from = &plane[(first + row - window.top) * map_width..][shift..map_width];
-                let to = &mut copied[self.row(row) + self.phase(column)..];
-                if self.stride == [1, 1] {
-                    copy_with_zeros(v, &from[..inside.len()], &mut to[inside.start..]);
-                    continue;
-                }
-                let to = &mut to[inside.clone()];
-                match stride {
-                    1 => copy(v, from, to, to.len()),
-                    2 => pick::<2>(from, to),
-                    _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(t, f)| *t = *f),
-                }
-            }
-        }
     }
 }

@@ -32,7 +32,7 @@ impl Window<'_> {
         self.kernel == [1, 1] && self.stride == [1, 1] && unpadded && inside
     }
 
-    /// Fills `panel`: for input channel `first + c` and tap `t`, the values of pixels `pixel..pixel + count` start at
+    /// Fills `panel`: for input channel `first + c` and tap `t`, the values of `pixels` start at
     /// `(c · taps + t) · stride`. What follows them up to the next row of the panel is unspecified.
     #[inline(always)]
     pub(crate) fn gather<V: Vector>(
@@ -40,11 +40,11 @@ impl Window<'_> {
         v: V,
         first: usize,
         channels: usize,
-        pixel: usize,
-        count: usize,
+        pixels: Range<usize>,
         stride: usize,
         panel: &mut [f32],
     ) {
+        let (pixel, count) = (pixels.start, pixels.len());
         let [rows, columns] = self.kernel;
         for row in 0..rows {
             for column in 0..columns {

@@ -12,9 +12,12 @@
 //! What it lacks: graphs, tensors, batches larger than one.
 
 mod conv;
+mod copies;
 mod depthwise;
+mod direct;
 mod epilogue;
 mod error;
+mod flat;
 mod gather;
 mod isa;
 mod linear;

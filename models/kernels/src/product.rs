@@ -9,18 +9,18 @@
 //! 46–50, 1×1 read in place 52–54, 1×1 gathered 44–49, maps of 7×7 43–46 (weights from the third-level cache), 7×7 on 3
 //! channels 38, 1×1 from 16 channels 33 (stores). AVX2: 41–46.
 
-use crate::Map;
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
 use crate::scratch::Buffers;
 use crate::tile::{PANEL, Product, Target, compute, load_row, store_row, tile_pixels};
 use crate::weights::PackedWeights;
+use crate::{Map, direct};
 use std::ops::Range;
 
 /// Products of one block of `k`: a panel of pixels of this depth stays in the first-level cache while the weights of
 /// all channels pass by.
-const DEPTH: usize = 192;
+const DEPTH: usize = 256;
 
 /// Tiles of pixels gathered together: stretches long enough to be fetched ahead, a block that stays in the second-level
 /// cache.
@@ -51,6 +51,9 @@ impl Kernel for Dense<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
+        if direct::fits::<V>(&self.window, self.groups) {
+            return direct::run(v, self);
+        }
         let Dense {
             weights,
             epilogue,
@@ -97,7 +100,7 @@ impl Kernel for Dense<'_, '_> {
                     let (input, taps_at) = if in_place {
                         (&window.map.beyond(input_channel)[row + start..], map_taps)
                     } else {
-                        window.gather(v, input_channel, step, start, end - start, stride, gathered);
+                        window.gather(v, input_channel, step, start..end, stride, gathered);
                         (&*gathered, packed_taps)
                     };
                     let mut pixel = start;
@@ -134,16 +137,16 @@ fn odd_lines(len: usize) -> usize {
 }
 
 /// The output planes of a panel's channels, which also keep the sums between blocks of `k`.
-struct Planes<'a, 'b> {
-    planes: &'a mut [&'b mut [f32]],
-    channel: usize,
-    pixel: usize,
+pub(crate) struct Planes<'a, 'b> {
+    pub(crate) planes: &'a mut [&'b mut [f32]],
+    pub(crate) channel: usize,
+    pub(crate) pixel: usize,
     /// Sums start from zero.
-    starts: bool,
+    pub(crate) starts: bool,
     /// Sums are complete: the epilogue applies.
-    ends: bool,
-    epilogue: &'a Epilogue,
-    residual: Option<Map<'a>>,
+    pub(crate) ends: bool,
+    pub(crate) epilogue: &'a Epilogue,
+    pub(crate) residual: Option<Map<'a>>,
 }
 
 impl<'a> Planes<'a, '_> {

@@ -125,10 +125,10 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
 ) {
     let mut sums = [[v.splat_f32s(0.0); NV]; MC];
     if !target.starts() {
-        // Only constants index the sums, or the compiler would keep them in memory.
-        for i in 0..MC {
+        // Constants only index the sums (no `take`), or the compiler would keep them in memory.
+        for (i, sums) in sums.iter_mut().enumerate() {
             if i < count {
-                sums[i] = target.load(v, first + i, pixel, pixels);
+                *sums = target.load(v, first + i, pixel, pixels);
             }
         }
     }
@@ -147,9 +147,9 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
             }
         }
     }
-    for i in 0..MC {
+    for (i, sums) in sums.into_iter().enumerate() {
         if i < count {
-            target.store(v, first + i, pixel, pixels, sums[i]);
+            target.store(v, first + i, pixel, pixels, sums);
         }
     }
 }

@@ -128,7 +128,8 @@ impl Kernel for Winograd<'_, '_> {
             let from = set * in_channels..(set + 1) * in_channels;
             for start in (0..rows).step_by(band_rows) {
                 let count = band_rows.min(rows - start);
-                transform_input(v, &window, from.clone(), start, count + 2, band, work, transformed);
+                let lines = start..start + count + 2;
+                transform_input(v, &window, from.clone(), lines, band, work, transformed);
                 let pixels = count * groups;
                 for (chunk, planes) in output.chunks_mut(PANELS * PANEL).enumerate() {
                     for point in 0..POINTS {
@@ -192,24 +193,23 @@ impl Band {
     }
 }
 
-/// Transforms `rows` input rows, the first being the top tap of output row `start`.
+/// Transforms the input rows `lines` of the channels `from`; line 0 is the top tap of output row 0.
 #[inline(always)]
 fn transform_input<V: Vector>(
     v: V,
     window: &Window<'_>,
     from: Range<usize>,
-    start: usize,
-    rows: usize,
+    lines: Range<usize>,
     band: Band,
     work: &mut [f32],
     transformed: &mut [f32],
 ) {
-    let channels = from.len();
+    let (channels, rows) = (from.len(), lines.len());
     let count = rows * band.groups;
     let stride = band.channel() + MAX_SLACK;
     for (channel, source) in from.enumerate() {
         for row in 0..rows {
-            let line = (window.first_row + start + row).checked_sub(window.top);
+            let line = (window.first_row + lines.start + row).checked_sub(window.top);
             let line = line.filter(|&line| line < window.map.rows());
             for (shift, columns) in work.chunks_exact_mut(stride).enumerate().take(POINTS) {
                 let to = &mut columns[row * band.groups..][..band.groups];
