@@ -44,10 +44,30 @@ impl Copies {
         rows: usize,
         copied: &mut [f32],
     ) {
+        // The usual strides as constants: dividing by an unknown one takes longer than copying a row.
+        match self.stride {
+            [1, 1] => Copies { stride: [1, 1], ..self }.fill_rows(v, window, channel, start, rows, copied),
+            [2, 2] => Copies { stride: [2, 2], ..self }.fill_rows(v, window, channel, start, rows, copied),
+            _ => self.fill_rows(v, window, channel, start, rows, copied),
+        }
+    }
+
+    #[inline(always)]
+    fn fill_rows<V: Vector>(
+        self,
+        v: V,
+        window: &Window<'_>,
+        channel: usize,
+        start: usize,
+        rows: usize,
+        copied: &mut [f32],
+    ) {
         let [row_stride, stride] = self.stride;
         let plane = window.map.plane(channel);
         let map_width = window.map.width();
         let first = (window.first_row + start) * row_stride;
+        let above = window.top.saturating_sub(first);
+        let end = (window.map.rows() + window.top).saturating_sub(first).min(rows * row_stride);
         for column in 0..stride {
             let reach = column as isize - window.left;
             let inside: Range<usize> = outputs_inside(reach, stride, map_width, self.width);
@@ -55,8 +75,6 @@ impl Copies {
                 continue;
             }
             let shift = (inside.start * stride).strict_add_signed(reach);
-            let above = window.top.saturating_sub(first);
-            let end = (window.map.rows() + window.top).saturating_sub(first).min(rows * row_stride);
             for row in above..end {
                 let from = &plane[(first + row - window.top) * map_width..][shift..map_width];
                 let to = &mut copied[self.row(row) + self.phase(column)..];

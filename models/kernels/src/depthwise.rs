@@ -238,6 +238,8 @@ fn wide_rows<V: Vector, const K: usize, const S: usize>(
     weights: &[f32],
     plane: &mut Plane<'_>,
 ) {
+    // As constants: dividing by an unknown stride takes longer than a tile.
+    let copies = Copies { stride: [S, S], ..copies };
     let rows = plane.values.len() / plane.width;
     let whole = rows / ROWS * ROWS;
     for row in (0..whole).step_by(ROWS) {

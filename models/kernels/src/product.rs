@@ -103,26 +103,27 @@ impl Kernel for Dense<'_, '_> {
                         window.gather(v, input_channel, step, start..end, stride, gathered);
                         (&*gathered, packed_taps)
                     };
-                    let mut pixel = start;
-                    while pixel < end {
-                        // What is left after whole tiles goes with the last of them: its weights are at hand.
-                        let count = if end - pixel <= most { end - pixel } else { nr };
-                        for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
-                            let weights = &weights.panel(group, panel + index)[first * taps..][..step * taps];
-                            let product = Product { weights, taps: taps_at, input: &input[pixel - start..] };
-                            let count_channels = planes.len();
-                            let mut target = Planes {
-                                planes,
-                                channel: own.start + index * PANEL,
-                                pixel,
-                                starts: first == 0,
-                                ends: first + step == in_channels,
-                                epilogue,
-                                residual,
-                            };
+                    for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
+                        let weights = &weights.panel(group, panel + index)[first * taps..][..step * taps];
+                        let count_channels = planes.len();
+                        let mut target = Planes {
+                            planes,
+                            channel: own.start + index * PANEL,
+                            pixel: start,
+                            starts: first == 0,
+                            ends: first + step == in_channels,
+                            epilogue,
+                            residual,
+                        };
+                        while target.pixel < end {
+                            let product =
+                                Product { weights, taps: taps_at, input: &input[target.pixel - start..] };
+                            // What is left after whole tiles goes with the last of them.
+                            let rest = end - target.pixel;
+                            let count = if rest <= most { rest } else { nr };
                             compute(v, product, count_channels, count, &mut target);
+                            target.pixel += count;
                         }
-                        pixel += count;
                     }
                 }
             }
