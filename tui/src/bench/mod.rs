@@ -1,5 +1,6 @@
 //! `collab-tui bench`: what is measured, a file for each.
 
+mod engine;
 mod link;
 mod replay;
 mod run;
@@ -14,6 +15,8 @@ use crate::stage::{Shown, Stage};
 pub fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Run(args) => run::run(args),
+        Bench::Engine(args) => engine::run(args),
+        Bench::Contestant(args) => engine::compete(args),
         Bench::Link { json } => link::run(*json),
         Bench::Replay { file, json } => replay::run(file, *json),
     }

@@ -14,6 +14,7 @@ use collab_core::id::{Node, RunId};
 use collab_core::wire::{RowsHeader, Telemetry};
 
 use crate::clock::Clock;
+use crate::engine::Engine;
 
 pub(crate) use prepared::{Part, Prepared, SharedStrip};
 pub(crate) use stretch::Throttle;
@@ -54,12 +55,23 @@ pub(crate) struct Compute {
 }
 
 impl Compute {
-    pub(crate) fn start(slowdown: Option<f64>, clock: Clock, outlet: impl Outlet) -> Self {
+    pub(crate) fn start(
+        slowdown: Option<f64>,
+        clock: Clock,
+        outlet: impl Outlet,
+        engine: Arc<dyn Engine>,
+    ) -> Self {
         let (work, inbox) = channel();
         let throttle = Arc::new(Throttle::default());
         let busy_us = Arc::new(AtomicU64::new(0));
-        let mut thread =
-            thread::Thread::new(slowdown, throttle.clone(), clock, Box::new(outlet), busy_us.clone());
+        let processor = stretch::Processor::new(engine);
+        let mut thread = thread::Thread::new(
+            (slowdown, throttle.clone()),
+            processor,
+            clock,
+            Box::new(outlet),
+            busy_us.clone(),
+        );
         std::thread::spawn(move || thread.work(&inbox));
         Self { work, throttle, busy_us }
     }

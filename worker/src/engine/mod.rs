@@ -18,6 +18,11 @@ pub use tract::Tract;
 
 /// Loads networks.
 pub trait Engine: Send + Sync + 'static {
+    /// CPU time that the computing thread waited for helpers to compute beyond its own, since the beginning.
+    fn awaited(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Reads a network. An error is a sentence.
     fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String>;
 }

@@ -66,11 +66,11 @@ impl Node {
         let reports = Arc::new(Reports::default());
         let egress = Egress::start(own_link(&config));
         let store = Store::at(config.networks.clone());
-        let builder = Builder::start(engine, store, config.memory_limit, registry.clone());
+        let builder = Builder::start(engine.clone(), store, config.memory_limit, registry.clone());
         let outlet = Way { routes: routes.clone(), egress: egress.clone(), reports: reports.clone(), clock };
         let slowdown = config.emulation.as_ref().map(|emulation| emulation.slowdown);
         Arc::new(Self {
-            compute: Compute::start(slowdown, clock, outlet),
+            compute: Compute::start(slowdown, clock, outlet, engine),
             budget: Budget::new(config.memory_limit.map_or(BUFFER, |limit| limit / 4)),
             config,
             fingerprint,
