@@ -84,6 +84,11 @@ impl Model {
         Self { workspaces: Arc::new(Workspaces::of(team)), ..self }
     }
 
+    /// [`Team::awaited`] of its team.
+    pub fn awaited(&self) -> std::time::Duration {
+        self.workspaces.team().awaited()
+    }
+
     /// What a planner, a schedule and a screen must know of it.
     pub fn network(&self) -> &Arc<Network> {
         &self.network

@@ -23,6 +23,11 @@ impl Workspaces {
         Self { team, unused: Mutex::default() }
     }
 
+    /// Who computes.
+    pub(crate) fn team(&self) -> &Team {
+        &self.team
+    }
+
     /// One that nobody uses.
     pub(crate) fn take(&self) -> Workspace {
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -243,6 +243,7 @@ impl Tables {
             What::WorkerReady { worker } => plain(worker.to_string(), "ready"),
             What::WorkerLost { worker, .. } => plain(worker.to_string(), "lost"),
             What::SingleMeasured { worker, .. } => plain(worker.to_string(), "single"),
+            What::WorkerCalibrated { worker, .. } => plain(worker.to_string(), "calibrated"),
             What::WorkerStatus(status) => row(
                 status.worker.to_string(),
                 "status".to_owned(),

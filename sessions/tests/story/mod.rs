@@ -10,6 +10,7 @@ use collab_core::id::{Digest, Node, PartitionId, RunId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::network::{Network, samples};
 use collab_core::partition::Partition;
+use collab_core::predict::Profile;
 use collab_core::rows::Rows;
 use collab_core::time::Micros;
 use collab_sessions::{Recorder, Session};
@@ -125,6 +126,13 @@ impl Story {
         }
         for worker in (0..WORKERS).map(WorkerId) {
             let ms = 60.0 + 30.0 * f64::from(worker.0);
+            self.put(What::WorkerCalibrated {
+                worker,
+                profile: Profile::default(),
+                cached: worker.0 > 0,
+                took_ms: 800.0,
+                held_out: Some(0.07),
+            });
             self.put(What::SingleMeasured { worker, ms, compute_ms: ms - 2.0 });
             let rate_mbps = Some(940.0);
             self.put(What::LinkMeasured {
@@ -149,6 +157,7 @@ impl Story {
             name: format!("pi{}", 5 - worker),
             address: format!("127.0.0.1:{}", 4000 + u16::from(worker)),
             fingerprint: Digest([worker; 32]),
+            engine: "collab".to_owned(),
             host: Host::default(),
             emulation: Some(Emulation {
                 name: "pi4".to_owned(),

@@ -2,6 +2,7 @@
 
 mod engine;
 mod link;
+mod predict;
 mod replay;
 mod run;
 
@@ -17,6 +18,7 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
         Bench::Run(args) => run::run(args),
         Bench::Engine(args) => engine::run(args),
         Bench::Contestant(args) => engine::compete(args),
+        Bench::Predict(args) => predict::run(args),
         Bench::Link { json } => link::run(*json),
         Bench::Replay { file, json } => replay::run(file, *json),
     }

@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use collab_core::event::LinkShape;
 use collab_worker::emulation;
 
-pub use self::bench::{Bench, BenchArgs, BenchEngineArgs, BenchRunArgs, ContestantArgs, EngineName};
+pub use self::bench::{
+    Bench, BenchArgs, BenchEngineArgs, BenchPredictArgs, BenchRunArgs, ContestantArgs, EngineName,
+};
 
 /// An interactive lab for collaborative DNN inference on unlike devices.
 ///

@@ -58,12 +58,12 @@ impl Pace {
         }
     }
 
-    /// The clock for times within a computation.
-    pub(super) fn clock(self, processor: &Processor) -> impl FnMut() -> Duration {
+    /// The clock for times within a computation; `awaited` is what the computing thread waited for helpers.
+    pub(super) fn clock(self, awaited: impl Fn() -> Duration) -> impl FnMut() -> Duration {
         let start = Instant::now();
         move || match self {
             Pace::Real => start.elapsed(),
-            Pace::Slowed(_) => processor.time(),
+            Pace::Slowed(_) => thread_time() + awaited(),
         }
     }
 }
@@ -78,11 +78,19 @@ impl Processor {
         Self(engine)
     }
 
+    /// The helpers' part of it, since the beginning.
+    pub(super) fn awaited(&self) -> Duration {
+        self.0.awaited()
+    }
+
     /// Since some beginning; for the computing thread to ask.
     fn time(&self) -> Duration {
-        let own = ThreadTime::try_now().map_or(Duration::ZERO, |time| time.as_duration());
-        own + self.0.awaited()
+        thread_time() + self.awaited()
     }
+}
+
+fn thread_time() -> Duration {
+    ThreadTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
 
 /// A computation being timed.

@@ -25,12 +25,27 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Reads a network. An error is a sentence.
     fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String>;
+
+    /// The synthetic network `index` with the strips of it that a calibration times; `None` past the last one.
+    /// An error is a sentence.
+    fn synthetic(&self, index: usize) -> Option<Result<Synthetic, String>>;
+
+    /// Its name, version and what was chosen for this device.
+    fn name(&self) -> String;
 }
+
+/// A synthetic network with strips to be timed, in this order.
+pub type Synthetic = (Box<dyn Model>, Vec<(Range<usize>, Rows)>);
 
 /// A network that can be run in strips.
 pub trait Model: Send + 'static {
     /// Its geometry.
     fn network(&self) -> &Arc<Network>;
+
+    /// As [`Engine::awaited`], by this network's own team.
+    fn awaited(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Prepares rows `rows` of the output of the block `units`. An error is a sentence.
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String>;

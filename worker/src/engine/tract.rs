@@ -7,9 +7,9 @@ use std::time::Duration;
 use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
-use collab_models::{LayerTimes, LoadOptions, Map, Memory, Team};
+use collab_models::{LayerTimes, LoadOptions, Map, Memory, Team, calibration};
 
-use super::{Engine, Model, Strip};
+use super::{Engine, Model, Strip, Synthetic};
 
 /// Runs networks through tract, layers computed by a team of threads.
 #[derive(Clone, Debug, Default)]
@@ -32,11 +32,27 @@ impl Engine for Tract {
         let model = collab_models::Model::load(bytes, &options).map_err(|error| error.to_string())?;
         Ok(Box::new(model.with_team(self.0.clone())))
     }
+
+    fn synthetic(&self, index: usize) -> Option<Result<Synthetic, String>> {
+        let model = calibration::network(index)?;
+        Some(model.map_err(|error| error.to_string()).map(|model| {
+            let strips = calibration::strips(model.network());
+            (Box::new(model.with_team(self.0.clone())) as Box<dyn Model>, strips)
+        }))
+    }
+
+    fn name(&self) -> String {
+        calibration::engine()
+    }
 }
 
 impl Model for collab_models::Model {
     fn network(&self) -> &Arc<Network> {
         self.network()
+    }
+
+    fn awaited(&self) -> Duration {
+        self.awaited()
     }
 
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String> {

@@ -42,6 +42,7 @@ pub(crate) struct Node {
     pub(crate) egress: Egress,
     pub(crate) reports: Arc<Reports>,
     pub(crate) registry: Registry,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) builder: Builder,
     pub(crate) compute: Compute,
     pub(crate) budget: Budget,
@@ -70,7 +71,7 @@ impl Node {
         let outlet = Way { routes: routes.clone(), egress: egress.clone(), reports: reports.clone(), clock };
         let slowdown = config.emulation.as_ref().map(|emulation| emulation.slowdown);
         Arc::new(Self {
-            compute: Compute::start(slowdown, clock, outlet, engine),
+            compute: Compute::start(slowdown, clock, outlet, engine.clone()),
             budget: Budget::new(config.memory_limit.map_or(BUFFER, |limit| limit / 4)),
             config,
             fingerprint,
@@ -84,6 +85,7 @@ impl Node {
             egress,
             reports,
             registry,
+            engine,
             builder,
             leader: Mutex::new(None),
             measured: Mutex::default(),
@@ -95,6 +97,7 @@ impl Node {
         WorkerHello {
             name: self.config.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: self.engine.name(),
             host: self.host.clone(),
             emulation: self.config.emulation.clone(),
             memory_limit: self.config.memory_limit,
