@@ -1,7 +1,9 @@
 //! `collab-tui bench`: what is measured, a file for each.
 
+mod adapt;
 mod engine;
 mod link;
+mod plan;
 mod predict;
 mod replay;
 mod run;
@@ -19,6 +21,8 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
         Bench::Engine(args) => engine::run(args),
         Bench::Contestant(args) => engine::compete(args),
         Bench::Predict(args) => predict::run(args),
+        Bench::Plan(args) => plan::run(args),
+        Bench::Adapt(args) => adapt::run(args),
         Bench::Link { json } => link::run(*json),
         Bench::Replay { file, json } => replay::run(file, *json),
     }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
+use super::engine::{BenchEngineArgs, ContestantArgs};
 use super::{LinkPreset, parse_device};
 
 /// `collab-tui bench`.
@@ -26,6 +27,10 @@ pub enum Bench {
     Contestant(ContestantArgs),
     /// How well predictions of layers, blocks, transfers and runs hold.
     Predict(BenchPredictArgs),
+    /// Every planner on made-up fleets, against the best known plan or the optimum.
+    Plan(BenchPlanArgs),
+    /// Planning while devices and links change at random: switches, regret, time to the first proposal.
+    Adapt(BenchAdaptArgs),
     /// The QUIC link between two nodes on loopback: round trips and rate.
     Link {
         /// A JSON line for each size.
@@ -102,57 +107,48 @@ fn parse_device_or_host(text: &str) -> Result<String, String> {
     if text == "host" { Ok(text.to_owned()) } else { parse_device(text) }
 }
 
-/// `collab-tui bench engine`.
+/// `collab-tui bench plan`.
 #[derive(Clone, Debug, Args)]
-pub struct BenchEngineArgs {
-    /// Networks of the catalogue, or ONNX files; all of the catalogue if left out.
-    #[arg(long, num_args = 1.., value_name = "NAME|FILE")]
-    pub model: Vec<String>,
-    /// Threads of our engine and of onnxruntime. tract as it comes has one, and takes part only with one.
+pub struct BenchPlanArgs {
+    /// Two networks and few fleets: about a minute.
+    #[arg(long)]
+    pub quick: bool,
+    /// The first seed.
     #[arg(long, default_value_t = 1)]
-    pub threads: usize,
-    /// A Python interpreter that has onnxruntime, or the library inside its packages.
-    #[arg(long, value_name = "PATH")]
-    pub ort: Option<PathBuf>,
-    /// Runs of each engine; the median counts.
-    #[arg(long, default_value_t = 9)]
-    pub rounds: usize,
-    /// A JSON line for each network and engine.
+    pub seed: u64,
+    /// Seeds, one after the other.
+    #[arg(long, default_value_t = 1)]
+    pub seeds: u64,
+    /// A JSON line for each scenario and planner.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What runs a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// Ours.
-    Collab,
-    /// tract as it comes.
-    Tract,
-    /// onnxruntime.
-    Ort,
-}
-
-impl EngineName {
-    /// As reports have it.
-    pub fn text(self) -> &'static str {
-        match self {
-            EngineName::Collab => "collab",
-            EngineName::Tract => "tract",
-            EngineName::Ort => "ort",
-        }
-    }
-}
-
-/// `collab-tui bench contestant`.
+/// `collab-tui bench adapt`.
 #[derive(Clone, Debug, Args)]
-pub struct ContestantArgs {
-    /// Which engine.
-    pub engine: EngineName,
-    /// An ONNX file.
-    pub file: PathBuf,
-    /// Where input and outputs are kept.
-    pub folder: PathBuf,
-    /// How many threads.
-    pub threads: usize,
+pub struct BenchAdaptArgs {
+    /// A network of the catalogue, or an ONNX file.
+    #[arg(long, default_value = "upconv7")]
+    pub model: String,
+    /// Presets or slowdowns, one for each device.
+    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
+    pub devices: Vec<String>,
+    /// The link every device sends over, instead of its preset's.
+    #[arg(long)]
+    pub link: Option<LinkPreset>,
+    /// How long.
+    #[arg(long, default_value_t = 5.0)]
+    pub minutes: f64,
+    /// Seconds between two changes.
+    #[arg(long, default_value_t = 10.0)]
+    pub every: f64,
+    /// Of the changes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Do not learn meanwhile.
+    #[arg(long)]
+    pub no_train: bool,
+    /// A JSON line for each change, and one for all.
+    #[arg(long)]
+    pub json: bool,
 }
