@@ -14,9 +14,11 @@ pub fn interpreter(path: &Path) -> anyhow::Result<PathBuf> {
     if !name.contains(".so") && !name.ends_with(".dylib") {
         return Ok(path.to_owned());
     }
-    let pythons =
-        path.ancestors().flat_map(|folder| ["bin/python3", "bin/python"].map(|bin| folder.join(bin)));
-    pythons.into_iter().find(|python| python.is_file()).with_context(|| {
+    // Packages are in HOME/lib/pythonX.Y/site-packages, the interpreter is in HOME/bin.
+    let libraries = path.ancestors().filter(|folder| folder.ends_with("lib") || folder.ends_with("lib64"));
+    let homes = libraries.filter_map(Path::parent);
+    let mut pythons = homes.flat_map(|home| ["bin/python3", "bin/python"].map(|bin| home.join(bin)));
+    pythons.find(|python| python.is_file()).with_context(|| {
         format!(
             "{} belongs to no Python: give --ort a Python interpreter that has onnxruntime, or the library inside \
              its packages",
