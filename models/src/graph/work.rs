@@ -220,6 +220,7 @@ fn of_the_engine(steps: &[Step], step: &Step, amounts: &mut Amounts) {
             .all_rows(Term::PoolStridedTaps, written * spec.kernel_shape.iter().product::<usize>() as f64);
     }
     if op.is::<Reduce>() {
+        amounts.all_rows(Term::ReducedRows, written);
         return amounts.all_rows(Term::Reduced, read);
     }
     if op.is::<Softmax>() {
@@ -235,7 +236,11 @@ fn of_the_engine(steps: &[Step], step: &Step, amounts: &mut Amounts) {
     if let Some(unary) = op.downcast_ref::<ElementWiseOp>() {
         return amounts.all_rows(unary_term(&unary.0.name()), written);
     }
-    if op.is::<TypedConcat>() || op.is::<Slice>() || op.is::<Pad>() || op.is::<AxisOp>() {
+    if op.is::<Pad>() {
+        // It fills the map first and then copies into it.
+        return amounts.all_rows(Term::BytesMoved, 4.0 * (written + read));
+    }
+    if op.is::<TypedConcat>() || op.is::<Slice>() || op.is::<AxisOp>() {
         return amounts.all_rows(Term::BytesMoved, 4.0 * written);
     }
     amounts.all_rows(Term::OtherMacs, step.macs as f64);
