@@ -1,5 +1,6 @@
 //! A lab from nothing to its last run: load the network, find the workers, connect, and drive.
 
+mod adapt;
 mod calibrate;
 mod controller;
 mod demo;
@@ -16,6 +17,7 @@ mod reports;
 mod runs;
 mod singles;
 mod switch;
+mod training;
 mod trials;
 mod versus;
 
@@ -42,6 +44,7 @@ use self::fleet::Fleet;
 use self::inputs::Inputs;
 use self::planning::Planning;
 use self::reference::Reference;
+use self::training::Training;
 use crate::journal::Journal;
 use crate::screen::Request;
 
@@ -71,6 +74,8 @@ pub struct Setup {
     pub auto: bool,
     /// Refuse everything that changes the lab.
     pub read_only: bool,
+    /// Learn on spare time.
+    pub train: bool,
     /// Of everything random.
     pub seed: u64,
     /// How long to run once every worker was measured alone.
@@ -203,6 +208,10 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
     };
     let mut fleet = Fleet::connect(identity, &addresses, link, journal).await?;
     fleet.load(&loaded, journal).await?;
+    let training = match setup.train {
+        true => Training::start(planning.exchange.clone(), journal.clone(), setup.seed)?,
+        false => Training::off(),
+    };
     // Without a data folder profiles are measured every time.
     let profiles = profiles::Profiles(crate::folders::profiles().ok());
     calibrate::calibrate(&fleet, &profiles, journal).await;
@@ -213,6 +222,7 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         inputs,
         reference: Reference::default(),
         planning,
+        training,
         auto: setup.auto,
         read_only: setup.read_only,
         output: setup.output.clone(),
@@ -251,6 +261,7 @@ pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkSpeed>
         planner: "equal".to_owned(),
         partition: None,
         auto: false,
+        train: false,
         read_only: false,
         seed: 7,
         for_time: None,

@@ -24,6 +24,7 @@ pub fn cases(
         planner: "proportional".to_owned(),
         partition: None,
         auto: false,
+        train: false,
         read_only: false,
         seed: args.seed,
         for_time: None,
