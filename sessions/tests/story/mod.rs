@@ -10,6 +10,7 @@ use collab_core::id::{Digest, Node, PartitionId, RunId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::network::{Network, samples};
 use collab_core::partition::Partition;
+use collab_core::predict::Profile;
 use collab_core::rows::Rows;
 use collab_core::time::Micros;
 use collab_sessions::{Recorder, Session};
@@ -123,6 +124,13 @@ impl Story {
         for worker in 0..WORKERS {
             self.join(worker);
         }
+        self.put(What::WorkerCalibrated {
+            worker: WorkerId(0),
+            profile: Profile::default(),
+            cached: false,
+            took_ms: 3200.0,
+            held_out: Some(0.06),
+        });
         for worker in (0..WORKERS).map(WorkerId) {
             let ms = 60.0 + 30.0 * f64::from(worker.0);
             self.put(What::SingleMeasured { worker, ms, compute_ms: ms - 2.0 });

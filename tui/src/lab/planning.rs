@@ -6,7 +6,7 @@ use collab_core::lab::Lab;
 use collab_core::network::Network;
 use collab_core::partition::{Partition, PartitionError};
 use collab_core::plan::{BestSingle, Budget, Plan, Planner, Problem, planner};
-use collab_core::predict::{MODEL, RatePerWorker};
+use collab_core::predict::{FleetCosts, MODEL};
 
 /// A proposal must promise to be this much faster than the running partition…
 const MARGIN: f64 = 0.05;
@@ -34,7 +34,7 @@ pub struct Planning {
 struct Known<'a> {
     lab: &'a Lab,
     network: &'a Network,
-    costs: RatePerWorker,
+    costs: FleetCosts,
     allowed: Vec<bool>,
     memory: Vec<u64>,
 }
