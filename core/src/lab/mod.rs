@@ -152,6 +152,9 @@ impl Lab {
                     state.single_ms = Some(*ms);
                     state.single_compute_ms = Some(*compute_ms);
                 }
+                if let Some(memory) = self.learnt.get_mut(worker.index()) {
+                    memory.take_single(*compute_ms);
+                }
             }
             What::WorkerCalibrated { worker, profile, held_out, .. } => {
                 if let Some(state) = self.workers.get_mut(worker.index()) {

@@ -26,7 +26,7 @@ impl Lab {
         let shape = assumed_shape(network);
         let known: Vec<Option<Vec<LayerCost>>> = (0..self.workers.len())
             .map(|worker| self.learnt.get(worker).filter(|memory| memory.is_known()))
-            .map(|memory| Some(memory?.costs(&shape)))
+            .map(|memory| Some(memory?.costs(network, &shape)))
             .collect();
         let total = |costs: &[LayerCost]| -> f64 {
             let layers = costs.iter().zip(&network.layers);
@@ -108,7 +108,7 @@ impl Lab {
             }
             let blocks = timed_blocks(&network, &schedule, run, worker);
             let Some(memory) = self.learnt.get_mut(worker).filter(|_| !blocks.is_empty()) else { continue };
-            if let Some(factor) = memory.learn(&blocks, share, &shape) {
+            if let Some(factor) = memory.learn(&network, &blocks, share, &shape) {
                 self.tell_change(worker, factor);
             }
         }

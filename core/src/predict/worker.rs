@@ -38,6 +38,8 @@ pub struct WorkerMemory {
     prior: Vec<LayerCost>,
     /// By layer of the network.
     layers: Vec<LayerMemory>,
+    /// The whole network alone, ms, where that is all there is.
+    single_ms: Option<f64>,
     piece: PieceMemory,
     scale: Scale,
 }
@@ -59,9 +61,16 @@ impl WorkerMemory {
         self.prior = layers.map(|layer| profile.cost(&network.work(layer))).collect();
     }
 
+    /// Takes the time it computed the whole network alone, at full share; layers measured count before it.
+    pub fn take_single(&mut self, compute_ms: f64) {
+        self.single_ms = Some(compute_ms);
+    }
+
     /// Whether anything is known of it.
     pub fn is_known(&self) -> bool {
-        !self.prior.is_empty() || self.layers.iter().any(|layer| !layer.is_empty())
+        !self.prior.is_empty()
+            || self.single_ms.is_some()
+            || self.layers.iter().any(|layer| !layer.is_empty())
     }
 
     /// A layer as it was measured.
@@ -81,13 +90,17 @@ impl WorkerMemory {
 
     /// What every layer takes, at full share. `shape` stands in for a profile: only the proportions between
     /// calls and rows, and between layers never measured, are taken from it.
-    pub fn costs(&self, shape: &[LayerCost]) -> Vec<LayerCost> {
+    pub fn costs(&self, network: &Network, shape: &[LayerCost]) -> Vec<LayerCost> {
         let trusted = !self.prior.is_empty();
         let prior = if trusted { &self.prior } else { shape };
         let pairs = || self.layers.iter().zip(prior);
         let mut factors: Vec<f64> = pairs().filter_map(|(layer, prior)| layer.factor(*prior)).collect();
         factors.sort_by(f64::total_cmp);
-        let usual = factors.get(factors.len() / 2).copied().unwrap_or(1.0);
+        let alone = || -> f64 {
+            prior.iter().zip(&network.layers).map(|(cost, layer)| cost.ms(layer.output.rows)).sum()
+        };
+        let single = || Some(self.single_ms? / alone().max(1e-9));
+        let usual = factors.get(factors.len() / 2).copied().or_else(single).unwrap_or(1.0);
         let cost = |layer: &LayerMemory, prior: LayerCost| match layer.is_empty() {
             true => prior.times(usual),
             false => layer.cost(prior, trusted),
@@ -97,8 +110,14 @@ impl WorkerMemory {
 
     /// Takes in a run at `share` (0…1) of the CPU. A change point gives the factor by which the worker became
     /// slower.
-    pub fn learn(&mut self, blocks: &[TimedBlock], share: f64, shape: &[LayerCost]) -> Option<f64> {
-        let costs = self.costs(shape);
+    pub fn learn(
+        &mut self,
+        network: &Network,
+        blocks: &[TimedBlock],
+        share: f64,
+        shape: &[LayerCost],
+    ) -> Option<f64> {
+        let costs = self.costs(network, shape);
         let known =
             |layer: &TimedLayer| self.layers.get(layer.layer).is_some_and(|memory| !memory.is_empty());
         let mut ratios: Vec<(f64, f64)> = Vec::new();
@@ -195,7 +214,7 @@ mod tests {
 
         /// The relative error of the block's total for a part of the rows.
         fn error(&self, memory: &WorkerMemory, part: f64) -> f64 {
-            let costs = memory.costs(&assumed_shape(&self.network));
+            let costs = memory.costs(&self.network, &assumed_shape(&self.network));
             let total = |costs: &[LayerCost]| -> f64 {
                 let rows = |layer: usize| (f64::from(self.network.layers[layer].output.rows) * part).ceil();
                 costs.iter().enumerate().map(|(layer, cost)| cost.pieces_ms(1, rows(layer) as u32)).sum()
@@ -212,12 +231,12 @@ mod tests {
             let mut memory = WorkerMemory::new(&device.network, None);
             assert!(!memory.is_known());
             let blocks = [device.run(1.0)];
-            memory.learn(&blocks, 1.0, &shape);
+            memory.learn(&device.network, &blocks, 1.0, &shape);
             let alone = device.error(&memory, 0.3);
             assert!(alone.abs() < 0.1, "seed {seed}: {alone}");
             for _ in 0..10 {
                 let blocks = [device.run(0.3)];
-                memory.learn(&blocks, 1.0, &shape);
+                memory.learn(&device.network, &blocks, 1.0, &shape);
             }
             let live = device.error(&memory, 0.3);
             assert!(live.abs() < 0.02, "seed {seed}: {live}");
@@ -231,19 +250,19 @@ mod tests {
         let mut memory = WorkerMemory::new(&device.network, None);
         for _ in 0..10 {
             let blocks = [device.run(0.4)];
-            memory.learn(&blocks, 1.0, &shape);
+            memory.learn(&device.network, &blocks, 1.0, &shape);
         }
         device.share = 0.6;
         for _ in 0..5 {
             let blocks = [device.run(0.4)];
-            assert_eq!(memory.learn(&blocks, 0.6, &shape), None);
+            assert_eq!(memory.learn(&device.network, &blocks, 0.6, &shape), None);
         }
         assert!((memory.scale().factor() - 1.0).abs() < 0.03);
         device.slower = 1.7;
         let changes: Vec<f64> = (0..5)
             .filter_map(|_| {
                 let blocks = [device.run(0.4)];
-                memory.learn(&blocks, 0.6, &shape)
+                memory.learn(&device.network, &blocks, 0.6, &shape)
             })
             .collect();
         assert_eq!(changes.len(), 1, "{changes:?}");
@@ -266,7 +285,7 @@ mod tests {
         );
         let memory = WorkerMemory::new(&device.network, Some(&profile));
         assert!(memory.is_known());
-        let cost = memory.costs(&[])[0];
+        let cost = memory.costs(&device.network, &[])[0];
         assert!((cost.ms(20) / (0.01 + 20.0 * device.law[0].row_ms) - 1.0).abs() < 0.02);
     }
 }
