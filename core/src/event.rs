@@ -230,6 +230,9 @@ pub struct WorkerInfo {
     pub address: String,
     /// Of its key.
     pub fingerprint: Fingerprint,
+    /// Its engine and what that chose for the device.
+    #[serde(default)]
+    pub engine: String,
     /// Its device.
     pub host: Host,
     /// What it emulates, if it does.
@@ -251,6 +254,9 @@ pub struct Host {
     pub memory: u64,
     /// Operating system.
     pub os: String,
+    /// What chooses its frequency, if that is known: `performance`, `ondemand`, …
+    #[serde(default)]
+    pub governor: String,
 }
 
 /// A slower device than the real one; always shown as emulated.

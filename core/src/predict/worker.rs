@@ -57,6 +57,9 @@ impl WorkerMemory {
 
     /// Takes a profile for what was expected before; what was measured since stays.
     pub fn calibrate(&mut self, network: &Network, profile: &Profile) {
+        if profile.coefficients.is_empty() {
+            return;
+        }
         let layers = 0..network.layers.len();
         self.prior = layers.map(|layer| profile.cost(&network.work(layer))).collect();
     }

@@ -124,15 +124,15 @@ impl Story {
         for worker in 0..WORKERS {
             self.join(worker);
         }
-        self.put(What::WorkerCalibrated {
-            worker: WorkerId(0),
-            profile: Profile::default(),
-            cached: false,
-            took_ms: 3200.0,
-            held_out: Some(0.06),
-        });
         for worker in (0..WORKERS).map(WorkerId) {
             let ms = 60.0 + 30.0 * f64::from(worker.0);
+            self.put(What::WorkerCalibrated {
+                worker,
+                profile: Profile::default(),
+                cached: worker.0 > 0,
+                took_ms: 800.0,
+                held_out: Some(0.07),
+            });
             self.put(What::SingleMeasured { worker, ms, compute_ms: ms - 2.0 });
             let rate_mbps = Some(940.0);
             self.put(What::LinkMeasured {
@@ -157,6 +157,7 @@ impl Story {
             name: format!("pi{}", 5 - worker),
             address: format!("127.0.0.1:{}", 4000 + u16::from(worker)),
             fingerprint: Digest([worker; 32]),
+            engine: "collab".to_owned(),
             host: Host::default(),
             emulation: Some(Emulation {
                 name: "pi4".to_owned(),

@@ -1,5 +1,6 @@
 //! A lab from nothing to its last run: load the network, find the workers, connect, and drive.
 
+mod calibrate;
 mod controller;
 mod demo;
 mod fleet;
@@ -9,11 +10,13 @@ mod losses;
 mod messages;
 mod operate;
 mod planning;
+mod profiles;
 mod reference;
 mod reports;
 mod runs;
 mod singles;
 mod switch;
+mod trials;
 mod versus;
 
 use std::path::PathBuf;
@@ -27,8 +30,10 @@ use collab_models::{LoadOptions, Model, catalogue};
 use collab_worker::keys::Identity;
 use tokio::sync::mpsc;
 
+pub use calibrate::samples;
 pub use controller::Ending;
 pub use fleet::LinkSpeed;
+pub use trials::Trial;
 pub use versus::Versus;
 
 use self::controller::{Controller, Parts};
@@ -198,6 +203,9 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
     };
     let mut fleet = Fleet::connect(identity, &addresses, link, journal).await?;
     fleet.load(&loaded, journal).await?;
+    // Without a data folder profiles are measured every time.
+    let profiles = profiles::Profiles(crate::folders::profiles().ok());
+    calibrate::calibrate(&fleet, &profiles, journal).await;
     let parts = Parts {
         journal: journal.clone(),
         model: loaded.model,
@@ -217,6 +225,21 @@ pub async fn versus(setup: Setup, journal: Arc<Journal>, rounds: usize) -> anyho
     let (parts, _devices) = prepare(&setup, &journal).await?;
     let (_requests, asked) = mpsc::unbounded_channel();
     Controller::new(parts, asked, None).versus(rounds).await
+}
+
+/// Runs partitions on the setup's workers, each run beside what was predicted of it; see [`Controller::trials`].
+pub async fn trials(
+    setup: Setup,
+    journal: Arc<Journal>,
+    partitions: Vec<Partition>,
+    (first, learned, late): (usize, usize, usize),
+) -> anyhow::Result<Vec<Trial>> {
+    let (parts, _devices) = prepare(&setup, &journal).await?;
+    let (_requests, asked) = mpsc::unbounded_channel();
+    let mut controller = Controller::new(parts, asked, None);
+    let trials = controller.trials(partitions, first, learned, late).await;
+    controller.close().await;
+    trials
 }
 
 /// Measures the links between the lab and two unpaced workers on loopback, and between these.
