@@ -23,7 +23,7 @@ impl Ours {
     /// Nothing but the profile is known.
     pub fn cold(profile: &Profile, network: &Network) -> Self {
         let (memory, shape) = (WorkerMemory::new(network, Some(profile)), assumed_shape(network));
-        let costs = memory.costs(&shape);
+        let costs = memory.costs(network, &shape);
         Self { memory, shape, costs, blocks: Interval::default(), layers: Interval::default() }
     }
 
@@ -38,7 +38,7 @@ impl Predictor for Ours {
         self.costs[layer].ms(rows)
     }
 
-    fn learn(&mut self, _network: &Network, run: &[Block]) {
+    fn learn(&mut self, network: &Network, run: &[Block]) {
         for block in run {
             self.blocks.learn(block.ms / self.block_ms(block) - 1.0);
             for seen in &block.layers {
@@ -55,8 +55,8 @@ impl Predictor for Ours {
             spans_ms: Some(block.ms),
             ..TimedBlock::default()
         };
-        self.memory.learn(&run.iter().map(timed).collect::<Vec<_>>(), 1.0, &self.shape);
-        self.costs = self.memory.costs(&self.shape);
+        self.memory.learn(network, &run.iter().map(timed).collect::<Vec<_>>(), 1.0, &self.shape);
+        self.costs = self.memory.costs(network, &self.shape);
     }
 
     fn strip(&self, network: &Network, units: &Range<usize>, rows: Rows) -> f64 {
