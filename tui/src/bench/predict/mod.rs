@@ -43,6 +43,7 @@ const PREDICTED: usize = 5;
 /// Shorter ones are the clock's and the caches' doing more than the model's, ms.
 const LEAST_BLOCK: f64 = 1.0;
 const LEAST_LAYER: f64 = 0.1;
+const LEAST_TRANSFER: f64 = 1.0;
 
 /// A line of the table.
 #[derive(Serialize)]
@@ -278,6 +279,8 @@ fn report(device: &str, network: &str, cases: &[Case], json: bool) -> anyhow::Re
             let least = match kind {
                 "block" => LEAST_BLOCK,
                 "layer" => LEAST_LAYER,
+                // What the transport takes at once says nothing about a link.
+                "transfer" => LEAST_TRANSFER,
                 _ => 0.0,
             };
             for model in ["collab", "flops-linear", "rate-per-kind", "sum-of-layers"] {
