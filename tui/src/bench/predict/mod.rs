@@ -114,7 +114,7 @@ struct Known {
 
 impl Known {
     fn calibrate(slowdown: Option<f64>) -> anyhow::Result<Self> {
-        let calibrated = collab_worker::calibrate(&Tract, slowdown, Duration::from_secs(60));
+        let calibrated = collab_worker::calibrate(&Tract::default(), slowdown, Duration::from_secs(60));
         let calibrated = calibrated.map_err(anyhow::Error::msg)?;
         let networks = (0..calibrated.networks).map(|index| {
             let model =
