@@ -127,7 +127,7 @@ fn predicted_values_are_those_known_before_the_run() {
         }
         assert_eq!(row["op"], "Conv 3×3");
     }
-    for row in tables["spans"].iter().filter(|row| row["predicted_start_ms"] != "") {
+    for row in tables["spans"].iter().filter(|row| !row["predicted_start_ms"].is_empty()) {
         let starts = before[&row["run"]].spans.iter().map(|span| span.start_ms);
         let found = number(&row["predicted_start_ms"]).unwrap();
         assert!(starts.into_iter().any(|start| (start - found).abs() < 1e-5), "{row:?}");
