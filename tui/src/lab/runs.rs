@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use collab_core::command::Settled;
-use collab_core::event::{Verdict, What};
+use collab_core::event::{Level, Verdict, What};
 use collab_core::id::{Node, PartitionId, RunId};
 use collab_core::rows::Rows;
 use collab_core::wire::RowsHeader;
@@ -73,6 +73,14 @@ impl Controller {
             && let Some(command) = self.verifying.take()
         {
             self.settle(command, Settled::Done);
+            let level = if matches!(verdict, Verdict::Differs(_)) { Level::Warning } else { Level::Info };
+            let found = match verdict {
+                Verdict::BitEqual => "equals one device's, bit for bit".to_owned(),
+                Verdict::Within(by) => format!("is within {by:.1e} of one device's range"),
+                Verdict::Differs(by) => format!("differs from one device's by {by:.1e} of its range"),
+                Verdict::Unchecked => "was not compared".to_owned(),
+            };
+            self.journal.note(level, format!("verified: the output of run {} {found}", flight.run));
         }
         // The same input gives the same bits, so its answer is told once.
         let known = self.answered == Some(flight.frame) && matches!(verdict, Verdict::BitEqual);
