@@ -15,6 +15,7 @@ use crate::command::{CommandId, Settled, Verb};
 use crate::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use crate::network::Network;
 use crate::partition::Partition;
+use crate::predict::Profile;
 use crate::rows::Rows;
 use crate::time::Micros;
 
@@ -85,6 +86,20 @@ pub enum What {
         ms: f64,
         /// Of that, computing, ms.
         compute_ms: f64,
+    },
+    /// What a worker takes for each kind of work was measured with layers made for it.
+    WorkerCalibrated {
+        /// Which.
+        worker: WorkerId,
+        /// At its full CPU share.
+        profile: Profile,
+        /// Whether an earlier session measured it.
+        cached: bool,
+        /// How long measuring took, ms.
+        took_ms: f64,
+        /// The mean of |predicted − measured| / measured over layers left out of a fit.
+        #[serde(default)]
+        held_out: Option<f64>,
     },
     /// A partition is known under a number: a proposal, or about to run.
     PartitionProposed(Proposal),
@@ -482,7 +497,8 @@ impl What {
             | What::WorkerLost { .. }
             | What::WorkerStatus(_)
             | What::LinkMeasured { .. }
-            | What::SingleMeasured { .. } => Channel::Workers,
+            | What::SingleMeasured { .. }
+            | What::WorkerCalibrated { .. } => Channel::Workers,
             What::PartitionProposed(_) | What::PartitionSwitched { .. } | What::PartitionRefused { .. } => {
                 Channel::Partitions
             }

@@ -130,6 +130,12 @@ impl Lab {
                     state.single_compute_ms = Some(*compute_ms);
                 }
             }
+            What::WorkerCalibrated { worker, profile, held_out, .. } => {
+                if let Some(state) = self.workers.get_mut(worker.index()) {
+                    state.profile = Some(profile.clone());
+                    state.held_out = *held_out;
+                }
+            }
             What::PartitionProposed(proposal) => self.propose(proposal),
             What::PartitionSwitched { partition, .. } => self.switch(*partition),
             What::PartitionRefused { partition, .. } => {
@@ -282,6 +288,17 @@ fn sentence(what: &What) -> Option<(Level, String)> {
         What::SingleMeasured { worker, ms, .. } => {
             info(format!("{worker} alone takes {ms:.1} ms for the whole network"))
         }
+        What::WorkerCalibrated { worker, profile, cached: true, .. } => info(format!(
+            "{worker} is as an earlier session measured it: {} kinds of work from {} layers",
+            profile.coefficients.len(),
+            profile.samples
+        )),
+        What::WorkerCalibrated { worker, profile, took_ms, .. } => info(format!(
+            "{worker} is calibrated: {} kinds of work from {} layers in {:.1} s",
+            profile.coefficients.len(),
+            profile.samples,
+            took_ms / 1e3
+        )),
         What::PartitionProposed(proposal) => info(format!(
             "partition {} proposed by {}: {}",
             proposal.partition, proposal.planner, proposal.plan

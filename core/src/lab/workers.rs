@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Lab, push_bounded};
 use crate::event::{LinkShape, Span, SpanKind, WorkerInfo, WorkerStatus};
 use crate::id::{Node, WorkerId};
+use crate::predict::Profile;
 use crate::time::Micros;
 
 /// Memory of a worker that does nothing.
@@ -71,6 +72,12 @@ pub struct WorkerState {
     pub single_ms: Option<f64>,
     /// Of that, computing, ms.
     pub single_compute_ms: Option<f64>,
+    /// What it takes for each kind of work, once calibrated.
+    #[serde(default)]
+    pub profile: Option<Profile>,
+    /// The profile's mean absolute error over layers left out of a fit, as a fraction.
+    #[serde(default)]
+    pub held_out: Option<f64>,
     /// Part of each late run spent computing, 0…1.
     pub busy: VecDeque<f32>,
     /// Part of each late run spent waiting for rows, 0…1.
@@ -164,6 +171,8 @@ impl Lab {
             link_asked: None,
             single_ms: None,
             single_compute_ms: None,
+            profile: None,
+            held_out: None,
             busy: VecDeque::new(),
             wait: VecDeque::new(),
         };

@@ -6,12 +6,14 @@
 mod demand;
 #[doc(hidden)]
 pub mod samples;
+mod work;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 pub use demand::Demand;
+pub use work::{Term, Work};
 
 use crate::id::NetworkId;
 use crate::rows::RowMap;
@@ -98,6 +100,10 @@ pub struct Layer {
     pub row_macs: u64,
     /// Bytes of its weights.
     pub weight_bytes: u64,
+    /// What it makes a processor do, as the engine states it; empty where that is to be derived
+    /// ([`Network::work`]).
+    #[serde(default)]
+    pub work: Vec<Work>,
 }
 
 /// How a unit's output may be divided among workers.

@@ -14,8 +14,8 @@ const REFINED: usize = 3;
 /// Share of the budget for all of them; the rest goes to the best.
 const FIRST_ROUND: f64 = 0.5;
 
-/// Best single workers, proportional rows for every subset by speed, levelled rows for the best subsets,
-/// the shipped policies' plans and what the caller brings; the best three are annealed.
+/// What every simple planner answers, levelled rows for the best subsets, the shipped policies' plans and
+/// what the caller brings; the best three are annealed. So it is never slower than any of them.
 #[derive(Clone, Debug, Default)]
 pub struct Auto {
     /// Partitions to start from as well: the running one, a policy's. Those that do not fit are skipped.
@@ -30,7 +30,10 @@ impl Planner for Auto {
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
         let mut rng = ChaCha8Rng::seed_from_u64(budget.seed);
-        search.try_singles();
+        let subsets = search.try_simple();
+        for members in subsets.iter().take(2) {
+            search.try_levelled(members, true);
+        }
         for start in &self.starts {
             let allowed = (0..start.workers()).all(|worker| {
                 problem.allowed.get(worker).is_some_and(|&allowed| allowed) || !start.uses(worker)
@@ -45,10 +48,6 @@ impl Planner for Auto {
         drafts.into_iter().for_each(|draft| {
             search.offer(draft);
         });
-        let subsets = search.try_proportional();
-        for members in subsets.iter().take(2) {
-            search.try_levelled(members, true);
-        }
         search.refine(budget, &mut rng);
         search.answer()
     }

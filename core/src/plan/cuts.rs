@@ -33,7 +33,7 @@ struct Ending {
 
 impl Search<'_> {
     /// The best cuts for rows given by `rule(search, from, to)`; with `may_leave`, `owner` may take over
-    /// alone anywhere.
+    /// alone anywhere, without it only what cannot be split is its alone.
     pub(crate) fn best_cuts(
         &mut self,
         owner: usize,
@@ -56,6 +56,10 @@ impl Search<'_> {
             }
             endings.push(ending);
             for from in to.saturating_sub(LONGEST_BLOCK)..to {
+                // A block that ends where nothing can be split would take what can be split from the others.
+                if !may_leave && !self.shared(to) && (from + 1..to).any(|cut| self.shared(cut)) {
+                    continue;
+                }
                 for &mode in modes {
                     let (bounds, compute) = block(&endings, from, to, mode);
                     for &before in modes {

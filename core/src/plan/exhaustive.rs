@@ -7,8 +7,11 @@ use super::costing::State;
 use super::search::{Budget, Search};
 use super::{Auto, Plan, Planner, Problem};
 
-/// Depth-first search; the best of what the budget allowed.
+/// Depth-first search, where it can be finished.
 pub struct Exhaustive;
+
+/// Blocks placed before a proof is given up.
+pub(crate) const PROOF: u64 = 5_000_000;
 
 /// Milliseconds by which a better plan must be better, so that rounding does not keep the search busy.
 const SLACK: f64 = 1e-9;
@@ -18,12 +21,31 @@ impl Planner for Exhaustive {
         "exhaustive"
     }
 
+    /// The optimum; nothing where it cannot be proven.
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
-        self.solve(problem, budget).map(|(plan, _)| plan)
+        let budget = Budget { evaluations: budget.evaluations.max(PROOF), ..budget };
+        let solved = Self::is_feasible(problem).then(|| self.solve(problem, budget)).flatten();
+        solved.and_then(|(plan, proven)| proven.then_some(plan))
     }
 }
 
+/// Plans, as a power of e, up to which a proof is worth trying.
+const LN_PLANS: f64 = 21.0;
+
 impl Exhaustive {
+    /// Whether `problem` has so few plans that a proof may be expected within some million blocks.
+    pub fn is_feasible(problem: &Problem<'_>) -> bool {
+        let owners = problem.candidates().count();
+        let ln_splits = |unit: &crate::network::Unit| -> f64 {
+            let rows = match unit.split {
+                crate::network::Split::Whole(_) => return (owners as f64).ln(),
+                _ => f64::from(unit.output.rows),
+            };
+            (1..owners).map(|at| ((rows + at as f64) / at as f64).ln()).sum()
+        };
+        problem.network.units.iter().map(|unit| ln_splits(unit) + f64::ln(2.0)).sum::<f64>() <= LN_PLANS
+    }
+
     /// The best plan, and whether it is proven that none is better.
     ///
     /// The budget counts blocks placed. With several workers, rows of `h` and `u` units it needs up to

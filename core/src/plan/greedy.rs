@@ -16,23 +16,7 @@ impl Planner for Greedy {
 
     fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
-        let order = search.by_speed();
-        let weights: Vec<f64> = search.speeds.iter().map(|&speed| f64::from(u8::from(speed > 0.0))).collect();
-        let mut draft = Draft::new(problem.workers());
-        let mut from = 0;
-        for to in (1..=search.units()).filter(|&to| ends_block(problem, to)) {
-            search.costing.spans.span(from, to);
-            let mut bounds = match search.shared(to) {
-                true => search.in_proportion(to, &weights),
-                false => search.alone(to, order[0]),
-            };
-            if search.shared(to) {
-                search.move_rows(from, to, &order, &mut bounds);
-            }
-            draft.push(to, &bounds);
-            from = to;
-        }
-        search.cost(&draft);
+        search.try_greedy();
         search.answer()
     }
 }
@@ -47,6 +31,25 @@ fn ends_block(problem: &Problem<'_>, to: usize) -> bool {
 }
 
 impl Search<'_> {
+    /// Costs the greedy plan.
+    pub(crate) fn try_greedy(&mut self) {
+        let (order, weights) = (self.by_speed(), self.equal_weights());
+        let mut draft = Draft::new(self.problem.workers());
+        let mut from = 0;
+        for to in (1..=self.units()).filter(|&to| ends_block(self.problem, to)) {
+            self.costing.spans.span(from, to);
+            if self.shared(to) {
+                let mut bounds = self.in_proportion(to, &weights);
+                self.move_rows(from, to, &order, &mut bounds);
+                draft.push(to, &bounds);
+            } else {
+                draft.push(to, &self.alone(to, order[0]));
+            }
+            from = to;
+        }
+        self.offer(draft);
+    }
+
     fn move_rows(&self, from: usize, to: usize, workers: &[usize], bounds: &mut Vec<u32>) {
         let times = |bounds: &[u32]| -> Vec<(f64, usize)> {
             let strip = |&worker: &usize| match (bounds[worker], bounds[worker + 1]) {

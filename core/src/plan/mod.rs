@@ -30,7 +30,7 @@ pub use exhaustive::Exhaustive;
 pub use genome::{CrossEntropy, Evolution, RandomSearch};
 pub use greedy::Greedy;
 pub use memory::{StripMemory, partition_memory, strip_memory};
-pub use proportional::{Bisection, CutProgram, Equal, Proportional};
+pub use proportional::{Bisection, CutProgram, Equal, EqualPerUnit, Proportional};
 pub use reason::{Account, WorkerAccount};
 pub use search::Budget;
 pub use single::BestSingle;
@@ -85,6 +85,7 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
     match name {
         "best-single" => Some(Box::new(BestSingle)),
         "equal" => Some(Box::new(Equal)),
+        "equal-per-unit" => Some(Box::new(EqualPerUnit)),
         "proportional" => Some(Box::new(Proportional)),
         "greedy" => Some(Box::new(Greedy)),
         "bisection" => Some(Box::new(Bisection)),
@@ -103,9 +104,10 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
 }
 
 /// Every planner's name, the simplest first.
-pub const PLANNERS: [&str; 15] = [
+pub const PLANNERS: [&str; 16] = [
     "best-single",
     "equal",
+    "equal-per-unit",
     "proportional",
     "greedy",
     "bisection",

@@ -1,10 +1,15 @@
 //! Cuts by dynamic programming, rows by a rule: equal, in proportion to speed, or levelled by bisection.
 
+use super::draft::Draft;
 use super::search::{Budget, Search};
 use super::{Plan, Planner, Problem};
 
-/// Equal rows for every allowed worker.
+/// Equal rows for every allowed worker, with the best cuts for that: the strongest reading of the published
+/// "EE" baseline, whose cuts are not public. It never falls back to fewer workers.
 pub struct Equal;
+
+/// Equal rows for every allowed worker, exchanged after every unit: the weakest reading of "EE".
+pub struct EqualPerUnit;
 
 /// Rows in proportion to measured speed, for the best prefix of the workers by speed.
 pub struct Proportional;
@@ -22,9 +27,27 @@ impl Planner for Equal {
 
     fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
-        let owner = search.by_speed()[0];
-        let weights: Vec<f64> = problem.allowed.iter().map(|&allowed| f64::from(u8::from(allowed))).collect();
-        let draft = search.best_cuts(owner, false, |search, _, to| search.in_proportion(to, &weights));
+        search.try_equal();
+        search.answer()
+    }
+}
+
+impl Planner for EqualPerUnit {
+    fn name(&self) -> &'static str {
+        "equal-per-unit"
+    }
+
+    fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        let (owner, weights) = (search.by_speed()[0], search.equal_weights());
+        let mut draft = Draft::new(problem.workers());
+        for to in 1..=search.units() {
+            let rows = match search.shared(to) {
+                true => search.in_proportion(to, &weights),
+                false => search.alone(to, owner),
+            };
+            draft.push(to, &rows);
+        }
         search.cost(&draft);
         search.answer()
     }
@@ -83,10 +106,32 @@ impl Search<'_> {
     /// Costs every allowed worker alone.
     pub(crate) fn try_singles(&mut self) {
         for worker in self.by_speed() {
-            let mut draft = super::draft::Draft::new(self.problem.workers());
+            let mut draft = Draft::new(self.problem.workers());
             draft.push(self.units(), &self.alone(self.units(), worker));
             self.offer(draft);
         }
+    }
+
+    /// Costs equal rows for all allowed workers with the best cuts.
+    pub(crate) fn try_equal(&mut self) {
+        let (owner, weights) = (self.by_speed()[0], self.equal_weights());
+        let draft = self.best_cuts(owner, false, |search, _, to| search.in_proportion(to, &weights));
+        self.offer(draft);
+    }
+
+    /// 1 for every allowed worker, 0 for the others.
+    pub(crate) fn equal_weights(&self) -> Vec<f64> {
+        self.problem.allowed.iter().map(|&allowed| f64::from(u8::from(allowed))).collect()
+    }
+
+    /// Costs what every simple planner answers; the prefixes of the workers by speed, the best first.
+    pub(crate) fn try_simple(&mut self) -> Vec<Vec<usize>> {
+        self.try_singles();
+        self.try_equal();
+        self.try_greedy();
+        let everyone = self.by_speed();
+        self.try_levelled(&everyone, false);
+        self.try_proportional()
     }
 
     /// Costs proportional rows with the best cuts for every prefix of the workers by speed; the prefixes,
@@ -144,7 +189,10 @@ mod tests {
             let allowed = vec![true; rates.len()];
             let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
             for name in PLANNERS {
-                let plan = crate::plan::planner(name).unwrap().plan(&problem, QUICK).unwrap();
+                let Some(plan) = crate::plan::planner(name).unwrap().plan(&problem, QUICK) else {
+                    assert!(name == "exhaustive" && rates.len() > 1, "{name} finds nothing");
+                    continue;
+                };
                 plan.partition.check(&network, rates.len()).unwrap();
                 Schedule::new(&network, &plan.partition);
             }
@@ -163,8 +211,29 @@ mod tests {
     }
 
     #[test]
+    fn an_equal_split_gives_every_allowed_worker_rows_of_everything_that_can_be_split() {
+        let network = crate::network::samples::named("mobilenetv2").unwrap();
+        let costs = costs(&[1e6, 1e6, 1e3, 1e6], 1.0);
+        let allowed = [true, true, true, false];
+        let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+        for name in ["equal", "equal-per-unit"] {
+            let plan = crate::plan::planner(name).unwrap().plan(&problem, QUICK).unwrap();
+            for block in &plan.partition.blocks {
+                let span = block.span();
+                let counts: Vec<u32> = (0..4).map(|worker| block.rows(worker).len()).collect();
+                if matches!(network.units[span.end - 1].split, crate::network::Split::Whole(_)) {
+                    assert_eq!(span.len(), 1, "{name}: {}", plan.partition);
+                } else {
+                    let (least, most) = (counts[..3].iter().min(), counts[..3].iter().max());
+                    assert!(most.unwrap() - least.unwrap() <= 1 && counts[3] == 0, "{name}: {counts:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_worker_that_is_not_allowed_gets_no_rows() {
-        let network = chain(64, 5);
+        let network = chain(12, 4);
         let costs = costs(&[1e3; 3], 1e5);
         let problem =
             Problem { network: &network, costs: &costs, allowed: &[true, false, true], memory: &[] };

@@ -151,6 +151,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             output,
             row_macs: macs.div_ceil(u64::from(output.rows.max(1))),
             weight_bytes: members.iter().map(|&member| steps[member].weight_bytes).sum(),
+            work: Vec::new(),
         }
     };
     members.iter().enumerate().map(layer).collect()

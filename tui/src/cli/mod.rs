@@ -124,6 +124,15 @@ pub enum LinkPreset {
 }
 
 impl LinkPreset {
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkPreset::Gigabit => "gigabit",
+            LinkPreset::Fast => "100mbit",
+            LinkPreset::Wifi => "wifi",
+        }
+    }
+
     /// What it paces.
     pub fn shape(self) -> LinkShape {
         let (rate_mbps, delay_ms) = match self {
@@ -221,6 +230,9 @@ pub struct PlanArgs {
     /// A planner's name, or `all`.
     #[arg(long, default_value = "all")]
     pub planner: String,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
     /// One JSON line for each planner.
     #[arg(long)]
     pub json: bool,

@@ -78,12 +78,12 @@ impl Portfolio {
     }
 }
 
-/// Plans by a portfolio; refines its best plans if asked to.
+/// Plans by a portfolio, or by one device if that is faster; refines its best plans if asked to.
 #[derive(Clone, Debug)]
 pub struct Erl {
     /// Who plans.
     pub portfolio: Portfolio,
-    /// Whether the budget is spent on annealing the best three plans.
+    /// Whether the budget is spent on annealing the best three of its plans and of the simple planners'.
     pub refine: bool,
 }
 
@@ -94,7 +94,11 @@ impl Planner for Erl {
 
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
-        search.try_singles();
+        if self.refine {
+            search.try_simple();
+        } else {
+            search.try_singles();
+        }
         let mut room = Room::new(search);
         let drafts = self.portfolio.drafts(&mut room);
         let mut search = room.search;

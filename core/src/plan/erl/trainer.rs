@@ -12,6 +12,7 @@ use crate::network::Network;
 use crate::plan::Problem;
 use crate::plan::scenario::{costs, random_fleet};
 use crate::plan::search::Search;
+use crate::predict::PerLayer;
 
 /// Members of the population.
 const POPULATION: usize = 16;
@@ -60,6 +61,12 @@ pub struct Generation {
     pub mean: f64,
     /// The agent's mean gap.
     pub agent: f64,
+    /// Geometric mean of the best member's latencies, ms; 0 without a population.
+    pub best_ms: f64,
+    /// Geometric mean of all members' latencies, ms; 0 without a population.
+    pub mean_ms: f64,
+    /// Geometric mean of the agent's latencies, ms; 0 without an agent.
+    pub agent_ms: f64,
     /// The norm of the agent's last gradient.
     pub gradient: f64,
     /// Partitions costed since training began.
@@ -118,21 +125,35 @@ impl Trainer {
         !self.off.contains(&part)
     }
 
-    /// One generation on fresh problems.
+    /// One generation on fresh problems: networks of [`Trainer::new`] on random fleets.
     pub fn generation(&mut self) -> Generation {
+        let drawn: Vec<(usize, PerLayer, Vec<bool>)> = (0..PROBLEMS)
+            .map(|_| {
+                let at = self.rng.random_range(0..self.networks.len());
+                let count = self.rng.random_range(2..=8);
+                let (devices, lab) = random_fleet(&mut self.rng, count);
+                (at, costs(&self.networks[at], &devices, lab), vec![true; count])
+            })
+            .collect();
+        let networks = std::mem::take(&mut self.networks);
+        let problems: Vec<Problem<'_>> = drawn
+            .iter()
+            .map(|(at, costs, allowed)| Problem { network: &networks[*at], costs, allowed, memory: &[] })
+            .collect();
+        let generation = self.generation_on(&problems);
+        self.networks = networks;
+        generation
+    }
+
+    /// One generation on `problems`, such as the fleet at hand; nothing is learnt of none.
+    pub fn generation_on(&mut self, problems: &[Problem<'_>]) -> Generation {
         self.now.number += 1;
         let members = if self.uses(Part::Population) { self.population.len() } else { 0 };
-        let mut gaps = vec![0.0; members];
-        let mut agent_gap = 0.0;
+        let mut sums = vec![Sum::default(); members];
+        let mut own_sum = Sum::default();
         self.population.iter_mut().for_each(|member| member.plans.clear());
-        for _ in 0..PROBLEMS {
-            let network = self.networks[self.rng.random_range(0..self.networks.len())].clone();
-            let count = self.rng.random_range(2..=8);
-            let (devices, lab) = random_fleet(&mut self.rng, count);
-            let costs = costs(&network, &devices, lab);
-            let allowed = vec![true; count];
-            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
-            let Some(search) = Search::new(&problem) else { continue };
+        for problem in problems {
+            let Some(search) = Search::new(problem) else { continue };
             let mut room = Room::new(search);
             let walks: Vec<Option<Outcome>> = self.population[..members]
                 .iter()
@@ -143,8 +164,8 @@ impl Trainer {
             let Some(best) = all.reduce(|a, b| if b.latency < a.latency { b } else { a }) else { continue };
             let best_ln = best.latency.ln();
             if let Some(own) = &own {
+                own_sum.add(own.greedy_ln, best_ln);
                 let gap = own.greedy_ln - best_ln;
-                agent_gap += gap / PROBLEMS as f64;
                 if self.uses(Part::Replay) && gap > 1e-3 {
                     self.agent.remember(best.decisions.clone(), gap);
                 }
@@ -152,7 +173,7 @@ impl Trainer {
             for (at, walk) in walks.into_iter().enumerate() {
                 if let Some(walk) = walk {
                     let ln = walk.latency.ln();
-                    gaps[at] += (ln - best_ln) / PROBLEMS as f64;
+                    sums[at].add(ln, best_ln);
                     self.population[at].plans.push((ln, walk.decisions));
                 }
             }
@@ -164,14 +185,16 @@ impl Trainer {
                 self.now.gradient = self.agent.climb();
             }
         }
-        self.now.agent = agent_gap;
-        if self.uses(Part::Agent) {
-            self.standing = Some(renew(self.standing, agent_gap));
+        (self.now.agent, self.now.agent_ms) = (own_sum.gap(), own_sum.ms());
+        if self.uses(Part::Agent) && own_sum.count > 0.0 {
+            self.standing = Some(renew(self.standing, own_sum.gap()));
         }
-        if members > 0 {
-            self.now.best = gaps.iter().copied().fold(f64::INFINITY, f64::min);
-            self.now.mean = gaps.iter().sum::<f64>() / members as f64;
-            self.evolve(&gaps);
+        if sums.iter().any(|sum| sum.count > 0.0) {
+            let best = sums.iter().min_by(|a, b| a.gap().total_cmp(&b.gap())).copied().unwrap_or_default();
+            let all = sums.iter().fold(Sum::default(), |all, sum| all.and(sum));
+            (self.now.best, self.now.best_ms) = (best.gap(), best.ms());
+            (self.now.mean, self.now.mean_ms) = (all.gap(), all.ms());
+            self.evolve(&sums.iter().map(Sum::gap).collect::<Vec<f64>>());
         }
         self.now
     }
@@ -305,6 +328,32 @@ impl Trainer {
             members.push(minds[chosen].policy());
         }
         Portfolio { members }
+    }
+}
+
+/// Latencies of one policy over the problems of a generation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    count: f64,
+    gap: f64,
+    ln: f64,
+}
+
+impl Sum {
+    fn add(&mut self, ln: f64, best_ln: f64) {
+        *self = Self { count: self.count + 1.0, gap: self.gap + ln - best_ln, ln: self.ln + ln };
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self { count: self.count + other.count, gap: self.gap + other.gap, ln: self.ln + other.ln }
+    }
+
+    fn gap(&self) -> f64 {
+        if self.count > 0.0 { self.gap / self.count } else { 0.0 }
+    }
+
+    fn ms(&self) -> f64 {
+        if self.count > 0.0 { (self.ln / self.count).exp() } else { 0.0 }
     }
 }
 

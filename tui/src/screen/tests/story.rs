@@ -84,6 +84,7 @@ pub(super) fn naming() -> Network {
             output,
             row_macs: 1280,
             weight_bytes: if kind == Kind::Dense { 5_124_000 } else { 0 },
+            work: Vec::new(),
         });
         let reason = "every output value needs every row".to_owned();
         network.units.push(Unit { layers: (index, index + 1), output, split: Split::Whole(reason) });

@@ -1,9 +1,12 @@
-//! Fleets to plan for, and how far a plan is from the best known one.
+//! Fleets to plan for; [`compare`] says how far each planner's answer is from the best known one.
+
+mod comparison;
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Auto, Budget, Plan, Planner, Problem, planner};
+pub use comparison::{Reference, Row, answers, compare, gap, quantile};
+
 use crate::network::{Kind, Network};
 use crate::predict::{LayerCost, LinkCost, PerLayer};
 
@@ -171,7 +174,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    fn new(name: String, devices: Vec<Device>, lab: LinkClass) -> Self {
+    pub(crate) fn new(name: String, devices: Vec<Device>, lab: LinkClass) -> Self {
         let allowed = vec![true; devices.len()];
         Self { name, devices, lab, allowed }
     }
@@ -216,149 +219,4 @@ pub fn scenarios(random: usize, rng: &mut impl Rng) -> Vec<Scenario> {
         all.push(scenario);
     }
     all
-}
-
-/// How much slower `predicted_ms` is than `reference_ms`, as a fraction.
-pub fn gap(predicted_ms: f64, reference_ms: f64) -> f64 {
-    predicted_ms / reference_ms - 1.0
-}
-
-/// What a gap is measured against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reference {
-    /// A proven optimum.
-    Exact,
-    /// The best that any planner found.
-    BestKnown,
-}
-
-/// One planner's answer to one scenario: a line of `bench plan --json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// The scenario.
-    pub scenario: String,
-    /// Workers of its fleet.
-    pub workers: usize,
-    /// The network.
-    pub network: String,
-    /// The planner.
-    pub planner: String,
-    /// Its seed.
-    pub seed: u64,
-    /// What its plan takes, ms.
-    pub predicted_ms: f64,
-    /// What the reference takes, ms.
-    pub reference_ms: f64,
-    /// What the reference is.
-    pub reference: Reference,
-    /// How much slower the plan is, as a fraction.
-    pub gap: f64,
-    /// Partitions costed.
-    pub evaluations: u64,
-    /// What planning took, ms, by the caller's clock.
-    pub plan_ms: f64,
-}
-
-/// Asks the planners called `names` to plan `network` for `scenario`, reading `clock` (ms) around each, and
-/// compares them with the best of them all and of one refinement of `reference_evaluations` from all plans.
-pub fn compare<N: AsRef<str>>(
-    scenario: &Scenario,
-    network: &Network,
-    names: &[N],
-    budget: Budget,
-    reference_evaluations: u64,
-    mut clock: impl FnMut() -> f64,
-) -> Vec<Row> {
-    let costs = scenario.costs(network);
-    let problem = Problem { network, costs: &costs, allowed: &scenario.allowed, memory: &[] };
-    let mut answers: Vec<(&str, Plan, f64)> = Vec::with_capacity(names.len());
-    for name in names.iter().map(AsRef::as_ref) {
-        let Some(planner) = planner(name) else { continue };
-        let start = clock();
-        if let Some(plan) = planner.plan(&problem, budget) {
-            answers.push((name, plan, clock() - start));
-        }
-    }
-    let starts = answers.iter().map(|(_, plan, _)| plan.partition.clone()).collect();
-    let longer = Budget { evaluations: reference_evaluations, seed: budget.seed.wrapping_add(1) };
-    let refined = Auto { starts }.plan(&problem, longer).map(|plan| plan.timeline.finish_ms);
-    let finishes = answers.iter().map(|(_, plan, _)| plan.timeline.finish_ms).chain(refined);
-    let reference_ms = finishes.fold(f64::INFINITY, f64::min);
-    let row = |(name, plan, plan_ms): (&str, Plan, f64)| Row {
-        scenario: scenario.name.clone(),
-        workers: scenario.devices.len(),
-        network: network.name.clone(),
-        planner: name.to_owned(),
-        seed: budget.seed,
-        predicted_ms: plan.timeline.finish_ms,
-        reference_ms,
-        reference: Reference::BestKnown,
-        gap: gap(plan.timeline.finish_ms, reference_ms),
-        evaluations: plan.evaluations,
-        plan_ms,
-    };
-    answers.into_iter().map(row).collect()
-}
-
-/// The value below which a share `at` (0…1) of `values` lies; `None` of no values.
-pub fn quantile(values: &[f64], at: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let index = ((sorted.len().checked_sub(1)? as f64) * at.clamp(0.0, 1.0)).round() as usize;
-    sorted.get(index).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
-    use super::*;
-    use crate::network::samples::named;
-
-    #[test]
-    fn a_refined_plan_is_never_slower_than_a_simple_one_in_any_scenario() {
-        let network = named("alexnet").unwrap();
-        let all = scenarios(2, &mut ChaCha8Rng::seed_from_u64(9));
-        assert_eq!(all.len(), 3 * 7 + 2 * 3);
-        for scenario in all {
-            let names = ["best-single", "equal", "proportional", "greedy", "auto"];
-            let budget = Budget { evaluations: 1500, seed: 1 };
-            let mut ticks = 0.0;
-            let rows = compare(&scenario, &network, &names, budget, 1500, || {
-                ticks += 1.0;
-                ticks
-            });
-            let auto = rows.last().unwrap();
-            assert_eq!((auto.planner.as_str(), auto.plan_ms, rows.len()), ("auto", 1.0, names.len()));
-            for row in &rows {
-                assert!(auto.predicted_ms <= row.predicted_ms, "{}: {}", row.scenario, row.planner);
-                assert!(row.gap >= 0.0);
-            }
-        }
-    }
-
-    #[test]
-    fn the_optimum_explains_the_published_speed_ups_over_an_equal_split() {
-        let network = named("vgg16").unwrap();
-        for (count, published) in (2..=4).zip(PUBLISHED) {
-            let scenario = Scenario::new(
-                "seed-like".to_owned(),
-                seed_like(count, LinkClass::Gigabit),
-                LinkClass::Gigabit,
-            );
-            let budget = Budget { evaluations: 6000, seed: 1 };
-            let rows = compare(&scenario, &network, &["equal", "auto"], budget, 0, || 0.0);
-            let over_equal = rows[0].predicted_ms / rows[1].predicted_ms;
-            assert!((0.75..1.35).contains(&(over_equal / published)), "{count}: {over_equal} {published}");
-        }
-    }
-
-    #[test]
-    fn quantiles_are_taken_from_the_sorted_values() {
-        assert_eq!(quantile(&[3.0, 1.0, 2.0], 0.5), Some(2.0));
-        assert_eq!(quantile(&[3.0, 1.0, 2.0], 1.0), Some(3.0));
-        assert_eq!(quantile(&[], 0.5), None);
-    }
 }

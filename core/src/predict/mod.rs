@@ -9,8 +9,13 @@
 //! worker, from its measured time for the whole network. Operators without multiply-accumulates are
 //! therefore predicted as free; the screen says so.
 
+pub mod nnls;
+mod profile;
+
 use std::fmt;
 use std::ops::Range;
+
+pub use profile::{Coefficient, PROFILE_VERSION, Profile, Sample, fit};
 
 use crate::event::{LinkShape, PredictedLayer};
 use crate::id::{Node, WorkerId};

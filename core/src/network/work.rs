@@ -1,0 +1,237 @@
+//! What a layer makes a processor do: amounts of work by physical term.
+//!
+//! A predictor multiplies each amount by a coefficient of the device. The terms follow the kernels that the
+//! engine executes, because each has its own speed: an amount of one must never be priced as another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Layer, Network};
+
+/// One kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Term {
+    /// Once for every piece in which a layer is computed.
+    Call,
+    /// Multiply-accumulates of k×k convolutions computed directly.
+    DirectMacs,
+    /// Multiply-accumulates that a k×k convolution by Winograd's method stands for.
+    WinogradMacs,
+    /// Multiply-accumulates of 1×1 convolutions.
+    PointwiseMacs,
+    /// Multiply-accumulates of depthwise convolutions with stride 1, away from the border.
+    DepthwiseMacs,
+    /// The same with a larger stride.
+    DepthwiseStridedMacs,
+    /// Multiply-accumulates of depthwise convolutions whose window reaches into the padding.
+    DepthwiseBorderMacs,
+    /// Multiply-accumulates of convolutions with several groups.
+    GroupedMacs,
+    /// Multiply-accumulates of transposed convolutions.
+    TransposedMacs,
+    /// Multiply-accumulates of matrix products with constant weights.
+    DenseMacs,
+    /// Multiply-accumulates of anything else.
+    OtherMacs,
+    /// Values gathered into patches before a matrix product.
+    Gathered,
+    /// Values of packed panels read again for every tile of a matrix product.
+    PanelReads,
+    /// Window positions times values of pools.
+    PoolTaps,
+    /// Values that a global reduction reads.
+    Reduced,
+    /// Values normalised over neighbouring channels.
+    LrnValues,
+    /// Values written by a resize.
+    ResizedValues,
+    /// Values that pass through arithmetic of a few instructions: additions, products, ReLU.
+    CheapValues,
+    /// Values that pass through an exponential: sigmoid, tanh, softmax.
+    ExpValues,
+    /// Values that pass through a hard sigmoid or hard swish.
+    HardValues,
+    /// Bytes of activations read.
+    BytesRead,
+    /// Bytes of activations written.
+    BytesWritten,
+    /// Bytes copied without arithmetic.
+    BytesMoved,
+    /// Bytes of weights read.
+    WeightBytes,
+}
+
+impl Term {
+    /// Every term.
+    pub const ALL: [Term; 24] = [
+        Term::Call,
+        Term::DirectMacs,
+        Term::WinogradMacs,
+        Term::PointwiseMacs,
+        Term::DepthwiseMacs,
+        Term::DepthwiseStridedMacs,
+        Term::DepthwiseBorderMacs,
+        Term::GroupedMacs,
+        Term::TransposedMacs,
+        Term::DenseMacs,
+        Term::OtherMacs,
+        Term::Gathered,
+        Term::PanelReads,
+        Term::PoolTaps,
+        Term::Reduced,
+        Term::LrnValues,
+        Term::ResizedValues,
+        Term::CheapValues,
+        Term::ExpValues,
+        Term::HardValues,
+        Term::BytesRead,
+        Term::BytesWritten,
+        Term::BytesMoved,
+        Term::WeightBytes,
+    ];
+
+    /// As a screen says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Term::Call => "call",
+            Term::DirectMacs => "MACs k×k",
+            Term::WinogradMacs => "MACs Winograd",
+            Term::PointwiseMacs => "MACs 1×1",
+            Term::DepthwiseMacs => "MACs depthwise",
+            Term::DepthwiseStridedMacs => "MACs dw strided",
+            Term::DepthwiseBorderMacs => "MACs dw border",
+            Term::GroupedMacs => "MACs grouped",
+            Term::TransposedMacs => "MACs transposed",
+            Term::DenseMacs => "MACs dense",
+            Term::OtherMacs => "MACs other",
+            Term::Gathered => "gather",
+            Term::PanelReads => "panels",
+            Term::PoolTaps => "pool window",
+            Term::Reduced => "reduction",
+            Term::LrnValues => "LRN",
+            Term::ResizedValues => "resize",
+            Term::CheapValues => "elements",
+            Term::ExpValues => "exponentials",
+            Term::HardValues => "hard swish",
+            Term::BytesRead => "bytes read",
+            Term::BytesWritten => "bytes written",
+            Term::BytesMoved => "bytes moved",
+            Term::WeightBytes => "weight bytes",
+        }
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The amount of one term: `call + rows · row` for `rows` output rows, nothing for none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// Of what.
+    pub term: Term,
+    /// Once for every piece in which the layer is computed.
+    pub call: f64,
+    /// For every output row.
+    pub row: f64,
+}
+
+impl Work {
+    /// The amount for `rows` output rows.
+    pub fn amount(&self, rows: u32) -> f64 {
+        if rows == 0 { 0.0 } else { self.call + self.row * f64::from(rows) }
+    }
+}
+
+impl Network {
+    /// The work of layer `layer`, an index into the network's layers: as the engine stated it, else derived
+    /// from its kind, its multiply-accumulates and the tensors it touches.
+    pub fn work(&self, layer: usize) -> Vec<Work> {
+        let stated = &self.layers[layer].work;
+        if stated.is_empty() { self.derived_work(&self.layers[layer]) } else { stated.clone() }
+    }
+
+    fn derived_work(&self, layer: &Layer) -> Vec<Work> {
+        let written = layer.output.row_values() as f64;
+        let read: f64 = layer.inputs.iter().map(|edge| self.values_read(layer, *edge)).sum();
+        let macs = layer.row_macs as f64;
+        let by_row = |term: Term, row: f64| Work { term, call: 0.0, row };
+        let mut work = vec![Work { term: Term::Call, call: 1.0, row: 0.0 }];
+        match layer.kind {
+            Kind::Conv => work.push(by_row(Term::DirectMacs, macs)),
+            Kind::Pointwise => work.push(by_row(Term::PointwiseMacs, macs)),
+            Kind::Depthwise => work.push(by_row(Term::DepthwiseMacs, macs)),
+            Kind::Grouped => work.push(by_row(Term::GroupedMacs, macs)),
+            Kind::Transposed => work.push(by_row(Term::TransposedMacs, macs)),
+            Kind::Dense => {
+                let rows = f64::from(layer.output.rows.max(1));
+                work.push(by_row(Term::DenseMacs, macs));
+                work.push(by_row(Term::WeightBytes, layer.weight_bytes as f64 / rows));
+            }
+            Kind::Pool => work.push(by_row(Term::PoolTaps, read)),
+            Kind::Lrn => work.push(by_row(Term::LrnValues, written)),
+            Kind::Resize => work.push(by_row(Term::ResizedValues, written)),
+            Kind::Elementwise => work.push(by_row(Term::CheapValues, written)),
+            Kind::Move => work.push(by_row(Term::BytesMoved, 4.0 * written)),
+            Kind::Other => work.push(by_row(Term::OtherMacs, macs.max(written))),
+        }
+        if !matches!(layer.kind, Kind::Move) {
+            work.push(by_row(Term::BytesRead, 4.0 * read));
+            work.push(by_row(Term::BytesWritten, 4.0 * written));
+        }
+        work
+    }
+
+    /// Values of one input that are new with every output row. An input of which every output row needs
+    /// everything is shared out among the rows.
+    fn values_read(&self, layer: &Layer, edge: super::Edge) -> f64 {
+        let cut = edge.from.map_or(self.input.cut, |from| self.layers[from as usize].output);
+        let rows = match edge.map.num {
+            0 => f64::from(cut.rows) / f64::from(layer.output.rows.max(1)),
+            num => f64::from(num) / f64::from(edge.map.den),
+        };
+        rows * cut.row_values() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::samples::{ZOO, chain, named};
+
+    #[test]
+    fn every_term_is_listed_once_and_named_once() {
+        let mut names: Vec<&str> = Term::ALL.iter().map(|term| term.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Term::ALL.len());
+        assert!(Term::ALL.windows(2).all(|pair| pair[0] < pair[1]), "in the order of the enum");
+    }
+
+    #[test]
+    fn derived_work_counts_every_multiply_accumulate_once() {
+        for name in ZOO {
+            let network = named(name).unwrap();
+            for (index, layer) in network.layers.iter().enumerate().filter(|(_, layer)| layer.row_macs > 0) {
+                let work = network.work(index);
+                let macs = work.iter().filter(|work| work.term.name().starts_with("MACs"));
+                let total: f64 = macs.map(|work| work.amount(layer.output.rows)).sum();
+                assert_eq!(total, (layer.row_macs * u64::from(layer.output.rows)) as f64, "{}", layer.name);
+            }
+        }
+    }
+
+    #[test]
+    fn stated_work_counts_instead_of_derived_work() {
+        let mut network = chain(16, 2);
+        assert!(network.work(1).iter().any(|work| work.term == Term::DirectMacs));
+        let stated = vec![Work { term: Term::WinogradMacs, call: 3.0, row: 5.0 }];
+        network.layers[1].work = stated.clone();
+        assert_eq!(network.work(1), stated);
+        assert_eq!((stated[0].amount(0), stated[0].amount(2)), (0.0, 13.0));
+    }
+}
