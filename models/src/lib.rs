@@ -17,6 +17,7 @@ mod graph;
 mod load;
 mod map;
 mod memory;
+mod operators;
 mod packs;
 pub mod pixels;
 pub mod recipe;
