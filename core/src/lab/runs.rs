@@ -58,7 +58,13 @@ pub struct Runs {
 }
 
 impl Runs {
+    /// A run that begins again, because it lost a worker, keeps the moment at which it first began.
     pub(super) fn start(&mut self, run: RunId, partition: PartitionId, input: &str, at: Micros) {
+        if let Some(again) = self.in_flight.iter_mut().find(|current| current.run == run) {
+            again.partition = partition;
+            again.spans.clear();
+            return;
+        }
         let current = CurrentRun { run, partition, input: input.to_owned(), started: at, spans: Vec::new() };
         push_bounded(&mut self.in_flight, current, IN_FLIGHT);
     }

@@ -9,6 +9,7 @@ mod losses;
 mod messages;
 mod operate;
 mod planning;
+mod redial;
 mod reference;
 mod reports;
 mod runs;
@@ -205,6 +206,8 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         inputs,
         reference: Reference::default(),
         planning,
+        // A demo's worker that was killed is not started again, so nobody would answer.
+        redials: matches!(setup.workers, Workers::Live(_)),
         auto: setup.auto,
         read_only: setup.read_only,
         output: setup.output.clone(),
