@@ -12,6 +12,7 @@
 //! is also what schedules are made of.
 
 pub mod answer;
+pub mod calibration;
 pub mod catalogue;
 mod graph;
 mod load;

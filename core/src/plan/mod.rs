@@ -3,6 +3,7 @@
 mod anneal;
 mod auto;
 mod beam;
+mod correction;
 mod costing;
 mod cuts;
 mod draft;
@@ -23,6 +24,7 @@ mod spans;
 pub use anneal::Anneal;
 pub use auto::Auto;
 pub use beam::Beam;
+pub use correction::{Correction, Corrector, Features, Misses};
 pub use costing::{Costing, State};
 pub use draft::{Draft, Pair};
 pub use erl::Erl;

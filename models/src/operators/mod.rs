@@ -26,6 +26,8 @@ use collab_kernels::KernelError;
 use tract_onnx::tract_core::internal::*;
 
 pub(crate) use chain::rewrite;
+pub(crate) use convolution::Convolution;
+pub(crate) use pool::Pool as Pooling;
 pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::rows::{Along, Feed, Node, Split};

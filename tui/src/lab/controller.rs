@@ -22,8 +22,9 @@ use super::fleet::Fleet;
 use super::flight::{Flight, Interrupted, Landed};
 use super::inputs::Inputs;
 use super::losses::DESERTED;
-use super::planning::Planning;
+use super::planning::{Found, Planning};
 use super::reference::Reference;
+use super::training::Training;
 use crate::journal::Journal;
 use crate::screen::Request;
 
@@ -45,6 +46,8 @@ pub enum Outcome {
     Back(WorkerLink, Pong),
     /// All workers were introduced to one that came back, or could not be.
     Introduced(WorkerId, Result<(), String>),
+    /// Planning found something.
+    Found(Box<Found>),
     /// The single-device output of an input is known, or why it is not.
     Referenced(usize, Result<Vec<f32>, String>),
 }
@@ -66,6 +69,7 @@ pub struct Controller {
     pub(super) inputs: Inputs,
     pub(super) reference: Reference,
     pub(super) planning: Planning,
+    pub(super) training: Training,
     /// Apply proposals without asking.
     pub(super) auto: bool,
     pub(super) read_only: bool,
@@ -84,8 +88,6 @@ pub struct Controller {
     pub(super) redials: bool,
     /// What ran before a worker was lost, to be run again when it is back.
     pub(super) resume: Option<PartitionId>,
-    /// The workers that the last plan after a loss was made for.
-    pub(super) replanned: Vec<WorkerId>,
     /// Workers that came back before they were measured alone.
     pub(super) unmeasured: Vec<WorkerId>,
     /// Why a partition was refused last.
@@ -100,7 +102,10 @@ pub struct Controller {
     /// Commands whose effect is measured ten seconds after they were settled.
     pub(super) effects: Vec<(CommandId, Instant)>,
     pub(super) answered: Option<usize>,
-    pub(super) reconsidered: Instant,
+    /// When planning last looked at what runs.
+    pub(super) looked: Instant,
+    /// What planning found to begin with.
+    pub(super) found: Option<Found>,
     clocks_compared: Instant,
     pub(super) ending: Option<Ending>,
     for_time: Option<Duration>,
@@ -128,6 +133,8 @@ pub struct Parts {
     pub planning: Planning,
     /// Dial lost workers again.
     pub redials: bool,
+    /// The trainer.
+    pub training: Training,
     /// Apply proposals without asking.
     pub auto: bool,
     /// Refuse everything that changes the lab.
@@ -148,6 +155,7 @@ impl Controller {
             inputs: parts.inputs,
             reference: parts.reference,
             planning: parts.planning,
+            training: parts.training,
             auto: parts.auto,
             read_only: parts.read_only,
             outcomes,
@@ -160,7 +168,6 @@ impl Controller {
             attempts: 0,
             redials: parts.redials,
             resume: None,
-            replanned: Vec::new(),
             unmeasured: Vec::new(),
             refusal: None,
             deserted: None,
@@ -170,7 +177,8 @@ impl Controller {
             verifying: None,
             effects: Vec::new(),
             answered: None,
-            reconsidered: now,
+            looked: now,
+            found: None,
             clocks_compared: now,
             ending: None,
             for_time,
@@ -186,10 +194,7 @@ impl Controller {
         self.reference_for(0);
         self.measure_singles().await;
         if self.ending.is_none() {
-            let first = {
-                let shown = self.journal.stage().look();
-                self.planning.first(&shown.lab)?
-            };
+            let first = self.plan_first().await?;
             self.planned = true;
             match first {
                 Some(proposal) => {
@@ -300,11 +305,12 @@ impl Controller {
             Outcome::Prepared(partition, command, Err(reason)) => {
                 self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
                 self.refusal = Some(reason.clone());
-                match command {
-                    Some(command) => self.settle(command, Settled::Refused(reason)),
-                    None => self.plan_without_the_lost(),
+                self.adoption_failed(partition);
+                if let Some(command) = command {
+                    self.settle(command, Settled::Refused(reason));
                 }
             }
+            Outcome::Found(found) => self.take_found(*found),
             Outcome::Settled(command, outcome) => self.settle(command, outcome),
             Outcome::Clock(worker, clock) => {
                 self.fleet.set_clock(worker, clock);

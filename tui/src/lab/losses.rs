@@ -39,13 +39,14 @@ impl Controller {
         if let Some(current) = current.filter(|current| uses(&self.journal, *current, worker))
             && self.planned
         {
+            // It cannot run any more; what planning finds first replaces it, even when frozen.
             self.schedules.remove(&current);
             let running = self.journal.stage().look().lab.running().map(|running| running.planner == ALONE);
             if running == Some(false) {
                 self.resume.get_or_insert(current);
             }
-            self.plan_without_the_lost();
         }
+        self.conditions_changed();
     }
 
     /// Takes the run in flight back if `worker` has a part in it; it is lost if it measured that worker alone.
@@ -62,22 +63,6 @@ impl Controller {
         } else {
             let reason = format!("worker {worker} is lost: {reason}");
             journal.record(What::RunLost { run, reason });
-        }
-    }
-
-    /// If the current partition cannot run any more, plans for the workers that are there. The plan is applied
-    /// even when frozen, and made once for the same workers: they would refuse it again.
-    pub(super) fn plan_without_the_lost(&mut self) {
-        let current = self.journal.stage().look().lab.current;
-        let is_runnable = current.is_some_and(|current| self.schedules.contains_key(&current));
-        let ready = self.fleet.ready();
-        if !self.planned || is_runnable || self.replanned == ready {
-            return;
-        }
-        self.replanned = ready;
-        let plan = self.planning.plan(&self.journal.stage().look().lab);
-        if let Some(proposal) = plan {
-            self.offer(proposal, true, None);
         }
     }
 
@@ -109,7 +94,6 @@ impl Controller {
         }
         self.journal.record(What::WorkerReady { worker });
         self.deserted = None;
-        self.replanned.clear();
         let (is_measured, resumed) = {
             let shown = self.journal.stage().look();
             let allowed = shown.lab.allowed();
@@ -123,12 +107,11 @@ impl Controller {
         if !is_measured {
             self.unmeasured.push(worker);
         }
-        match resumed {
-            Some(before) => {
-                self.resume = None;
-                self.prepare(before, None);
-            }
-            None => self.plan_without_the_lost(),
+        self.conditions_changed();
+        if let Some(before) = resumed {
+            self.resume = None;
+            self.prepare(before, None);
+            self.planning.adopt(before);
         }
     }
 

@@ -9,7 +9,7 @@ use collab_core::rows::Rows;
 use collab_core::wire::RowsHeader;
 use collab_models::Map;
 
-use super::controller::{ALONE, Controller, Outcome};
+use super::controller::{Controller, Outcome};
 use super::flight::{Flight, Interrupted, Landed};
 use super::reference;
 
@@ -18,8 +18,6 @@ const RUN_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the loss of a worker may take to be noticed after another worker could not go on: a link is
 /// given up after a second of silence.
 const SUSPICION: Duration = Duration::from_millis(1500);
-/// Between two looks at whether another partition would be better.
-const RECONSIDER_EVERY: Duration = Duration::from_millis(300);
 
 impl Controller {
     /// Starts a run of the current partition if none is in flight, after a switch if one is due.
@@ -109,16 +107,7 @@ impl Controller {
 
     pub(super) fn finish_run(&mut self, landed: &Landed) {
         self.journal.record(What::RunDone { run: landed.run, ms: landed.ms, verdict: landed.verdict });
-        let now = Instant::now();
-        let collaborating = self.journal.stage().look().lab.running().is_some_and(|of| of.planner != ALONE);
-        if !collaborating || now < self.reconsidered + RECONSIDER_EVERY {
-            return;
-        }
-        self.reconsidered = now;
-        let better = self.planning.reconsider(&self.journal.stage().look().lab);
-        if let Some(proposal) = better {
-            self.offer(proposal, self.auto, None);
-        }
+        self.look_again();
     }
 
     /// A worker could not go on with the run in flight. If that is because another is gone, the lab is about
