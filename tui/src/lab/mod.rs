@@ -36,6 +36,7 @@ use tokio::sync::mpsc;
 pub use calibrate::samples;
 pub use controller::Ending;
 pub use fleet::LinkSpeed;
+pub use planning::Situation;
 pub use trials::Trial;
 pub use versus::Versus;
 
