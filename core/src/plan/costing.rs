@@ -10,7 +10,7 @@
 use super::Problem;
 use super::spans::{Span, Spans};
 use crate::id::{Node, WorkerId};
-use crate::predict::LinkCost;
+use crate::predict::{LinkCost, PieceCost};
 use crate::rows::Rows;
 use crate::schedule::{divides_freely, is_thin};
 
@@ -24,6 +24,8 @@ pub struct Costing<'a> {
     pub(crate) spans: Spans<'a>,
     /// By sender, then by receiver; the lab is the last of both.
     links: Vec<LinkCost>,
+    /// By worker.
+    pieces: Vec<PieceCost>,
     input_row_bytes: u64,
     workers: usize,
     scratch: Scratch,
@@ -136,6 +138,7 @@ impl<'a> Costing<'a> {
             problem,
             spans: Spans::new(problem.network, problem.costs, workers),
             links,
+            pieces: (0..workers).map(|worker| problem.costs.piece(worker)).collect(),
             input_row_bytes: input.cut.row_values() * value_bytes,
             workers,
             scratch: Scratch::default(),
@@ -255,7 +258,7 @@ impl<'a> Costing<'a> {
                 scratch.sends.push(Send { ready: 0.0, to: workers, rows });
             }
             let mut pieces = self.divide(state, span, worker, &scratch.wanted);
-            let computed = self.compute(state, span, worker, &mut pieces);
+            let computed = self.compute(state, span, worker, &mut pieces, &scratch.sends);
             let sending =
                 self.send(state, worker, row_bytes, &pieces, &mut scratch.sends, |to, at| match &mut next {
                     Some(next) => next.arrivals[to * (workers + 1) + worker] = at,
@@ -332,11 +335,18 @@ impl<'a> Costing<'a> {
 
     /// Computes every piece as soon as its input allows; when the last is done.
     #[inline]
-    fn compute(&self, state: &State, span: &Span, worker: usize, pieces: &mut Pieces) -> f64 {
+    fn compute(&self, state: &State, span: &Span, worker: usize, pieces: &mut Pieces, sends: &[Send]) -> f64 {
+        let network = self.problem.network;
+        let (row_in, row_out) = (network.cut(state.units.0).bytes(1), network.cut(state.units.1).bytes(1));
+        let takes = |rows: Rows, need: Rows| {
+            let sent: u32 = sends.iter().map(|send| send.rows.intersect(rows).len()).sum();
+            let bytes = (row_in * u64::from(need.len()), row_out * u64::from(sent));
+            self.spans.ms(span, worker, rows) + self.pieces[worker].ms(bytes.0, bytes.1)
+        };
         let mut now = state.computing[worker];
         if pieces.count == 1 {
             let at = state.ready(worker, state.need[worker]);
-            now = now.max(at) + self.spans.ms(span, worker, pieces.rows[0]);
+            now = now.max(at) + takes(pieces.rows[0], state.need[worker]);
             pieces.done[0] = now;
             return now;
         }
@@ -349,7 +359,7 @@ impl<'a> Costing<'a> {
             let index = ready.unwrap_or_else(|| {
                 (0..3).fold(0, |best, other| if at[other] < at[best] { other } else { best })
             });
-            now = now.max(at[index]) + self.spans.ms(span, worker, pieces.rows[index]);
+            now = now.max(at[index]) + takes(pieces.rows[index], span.need(pieces.rows[index]));
             pieces.done[index] = now;
             at[index] = f64::INFINITY;
         }
