@@ -132,7 +132,8 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
     let ms = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
     let mut text = String::new();
     let name = lab.network.as_ref().map_or("no network", |network| network.name.as_str());
-    let _ = writeln!(text, "\n{name} on {} workers", lab.workers.len());
+    let plural = if lab.workers.len() == 1 { "worker" } else { "workers" };
+    let _ = writeln!(text, "\n{name} on {} {plural}", lab.workers.len());
     let _ = writeln!(text, "  worker            alone ms   rows   busy   wait");
     for (index, worker) in lab.workers.iter().enumerate() {
         let percent =

@@ -97,6 +97,11 @@ impl Scope {
         }
     }
 
+    /// The mode that this is not; `Everywhere` counts as live.
+    pub fn other(self) -> Self {
+        if self == Scope::Replay { Scope::Live } else { Scope::Replay }
+    }
+
     /// Whether it holds in `mode`, which is `Live` or `Replay`.
     pub fn holds_in(self, mode: Scope) -> bool {
         self == Scope::Everywhere || self == mode

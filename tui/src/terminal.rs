@@ -161,4 +161,38 @@ mod tests {
         writer.flush().unwrap();
         assert_eq!(written, b"\x1b[?2026honetwo\x1b[?2026l");
     }
+
+    /// Set for the process that this test starts in a terminal, which is the test itself.
+    const INSIDE: &str = "COLLAB_TEST_INSIDE_A_TERMINAL";
+
+    #[test]
+    #[cfg(target_os = "linux")] // script of util-linux makes the terminal
+    fn a_panic_gives_the_terminal_back_before_its_message() {
+        if std::env::var_os(INSIDE).is_some() {
+            let _entered = Entered::new(true).unwrap();
+            // Elsewhere in the program, as a task of the lab would.
+            let _ = std::thread::spawn(|| panic!("the roof is on fire")).join();
+            std::process::exit(0);
+        }
+        let name = "terminal::tests::a_panic_gives_the_terminal_back_before_its_message";
+        let program = std::env::current_exe().unwrap();
+        let inside =
+            format!("stty -g; '{}' --exact {name} --nocapture --test-threads 1; stty -g", program.display());
+        let terminal = std::process::Command::new("script")
+            .args(["--quiet", "--return", "--command", &inside, "/dev/null"])
+            .envs([(INSIDE, "1"), ("SHELL", "/bin/sh"), ("TERM", "xterm-256color")])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("script, which is part of util-linux");
+        let written = String::from_utf8(terminal.stdout).unwrap();
+        let at =
+            |part: &str| written.find(part).unwrap_or_else(|| panic!("{part:?} is missing: {written:?}"));
+        let given_back = at("\x1b[?1049h")..at("roof");
+        for part in ["\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l"] {
+            assert!(given_back.contains(&at(part)), "{part:?} comes before the message: {written:?}");
+        }
+        let settings: Vec<&str> = written.lines().map(str::trim).collect();
+        assert_eq!(settings.first(), settings.last(), "raw mode was left: {written:?}");
+        assert!(settings[0].matches(':').count() > 4, "{written:?}");
+    }
 }

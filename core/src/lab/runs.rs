@@ -68,8 +68,12 @@ pub struct Runs {
 }
 
 impl Runs {
+    /// A run that begins again, because it lost a worker, keeps the moment at which it first began.
     pub(super) fn start(&mut self, run: CurrentRun) {
-        push_bounded(&mut self.in_flight, run, IN_FLIGHT);
+        match self.in_flight.iter_mut().find(|current| current.run == run.run) {
+            Some(again) => *again = CurrentRun { started: again.started, ..run },
+            None => push_bounded(&mut self.in_flight, run, IN_FLIGHT),
+        }
     }
 
     pub(super) fn take_layers(&mut self, timed: &LayersTimed) -> Option<&CurrentRun> {

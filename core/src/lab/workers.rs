@@ -161,7 +161,14 @@ impl Lab {
         self.links.iter().find(|link| link.from == from && link.to == to)
     }
 
+    /// A worker that comes back is taken for as fast as it was, if it is the same device set up the same way.
     pub(super) fn join(&mut self, info: &WorkerInfo) {
+        let is_same = |before: &&WorkerState| {
+            let of = |info: &WorkerInfo| (info.fingerprint, info.host.clone(), info.emulation.clone());
+            of(&before.info) == of(info)
+        };
+        let before = self.worker(info.worker).filter(is_same).cloned();
+        let before = before.as_ref();
         let state = WorkerState {
             info: info.clone(),
             phase: Phase::Joined,
@@ -169,10 +176,10 @@ impl Lab {
             status: None,
             throttle: Throttle { asked: 100.0, percent: 100.0 },
             link_asked: None,
-            single_ms: None,
-            single_compute_ms: None,
-            profile: None,
-            held_out: None,
+            single_ms: before.and_then(|before| before.single_ms),
+            single_compute_ms: before.and_then(|before| before.single_compute_ms),
+            profile: before.and_then(|before| before.profile.clone()),
+            held_out: before.and_then(|before| before.held_out),
             busy: VecDeque::new(),
             wait: VecDeque::new(),
         };

@@ -14,21 +14,20 @@ use collab_core::event::{Level, What};
 use collab_core::id::{Node, PartitionId, WorkerId};
 use collab_core::schedule::Schedule;
 use collab_models::{Map, Model};
-use collab_worker::client::Pong;
+use collab_worker::client::{Pong, WorkerLink};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use super::fleet::Fleet;
-use super::flight::{Flight, Landed};
+use super::flight::{Flight, Interrupted, Landed};
 use super::inputs::Inputs;
+use super::losses::DESERTED;
 use super::planning::{Found, Planning};
 use super::reference::Reference;
 use super::training::Training;
 use crate::journal::Journal;
 use crate::screen::Request;
 
-/// A run that takes longer is lost.
-const RUN_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two rounds of clock exchanges.
 const CLOCKS_EVERY: Duration = Duration::from_secs(2);
 
@@ -43,6 +42,10 @@ pub enum Outcome {
     Settled(CommandId, Settled),
     /// A worker's clock was compared.
     Clock(WorkerId, Pong),
+    /// A worker that was lost answers and holds the network.
+    Back(WorkerLink, Pong),
+    /// All workers were introduced to one that came back, or could not be.
+    Introduced(WorkerId, Result<(), String>),
     /// Planning found something.
     Found(Box<Found>),
     /// The single-device output of an input is known, or why it is not.
@@ -77,6 +80,20 @@ pub struct Controller {
     /// Prepared everywhere; runs from the next run on, for the command if one asked.
     pub(super) next: Option<(PartitionId, Option<CommandId>)>,
     pub(super) flight: Option<Flight>,
+    /// A run that lost a worker and waits for another partition.
+    pub(super) again: Option<Interrupted>,
+    /// Runs begun, those that began again counted anew.
+    pub(super) attempts: u64,
+    /// Whether lost workers are dialled again.
+    pub(super) redials: bool,
+    /// What ran before a worker was lost, to be run again when it is back.
+    pub(super) resume: Option<PartitionId>,
+    /// Workers that came back before they were measured alone.
+    pub(super) unmeasured: Vec<WorkerId>,
+    /// Why a partition was refused last.
+    refusal: Option<String>,
+    /// Since when nobody is left.
+    pub(super) deserted: Option<Instant>,
     pub(super) landed: Vec<Landed>,
     pub(super) runs: u64,
     pub(super) commands: u32,
@@ -114,6 +131,8 @@ pub struct Parts {
     pub reference: Reference,
     /// The planner.
     pub planning: Planning,
+    /// Dial lost workers again.
+    pub redials: bool,
     /// The trainer.
     pub training: Training,
     /// Apply proposals without asking.
@@ -145,6 +164,13 @@ impl Controller {
             schedules: HashMap::new(),
             next: None,
             flight: None,
+            again: None,
+            attempts: 0,
+            redials: parts.redials,
+            resume: None,
+            unmeasured: Vec::new(),
+            refusal: None,
+            deserted: None,
             landed: Vec::new(),
             runs: 0,
             commands: 0,
@@ -177,10 +203,19 @@ impl Controller {
                     self.wait_until_prepared(id).await;
                     self.stop_at = self.for_time.map(|time| Instant::now() + time);
                 }
-                None => self.end(Ending::NobodyLeft),
+                None if self.fleet.ready().is_empty() => self.end(Ending::NobodyLeft),
+                None => {
+                    let refusal = self.refusal.take().unwrap_or_default();
+                    anyhow::bail!("no partition of this network fits these workers. {refusal}");
+                }
             }
         }
         while self.ending.is_none() {
+            if self.flight.is_none()
+                && let Some(worker) = self.unmeasured.pop()
+            {
+                self.measure_late(worker).await;
+            }
             self.begin_run();
             self.step().await;
         }
@@ -226,8 +261,8 @@ impl Controller {
 
     fn next_wake(&self) -> Instant {
         let mut wake = self.clocks_compared + CLOCKS_EVERY;
-        if let Some(flight) = &self.flight {
-            wake = wake.min(flight.started + RUN_DEADLINE);
+        for due in self.next_loss().into_iter().chain(self.deserted.map(|since| since + DESERTED)) {
+            wake = wake.min(due);
         }
         if let Some(until) = self.landed.iter().map(Landed::until).min() {
             wake = wake.min(until);
@@ -242,16 +277,16 @@ impl Controller {
         for landed in settled {
             self.finish_run(&landed);
         }
-        if self.flight.as_ref().is_some_and(|flight| now >= flight.started + RUN_DEADLINE) {
-            let secs = RUN_DEADLINE.as_secs();
-            self.lose_run(format!("no output within {secs} s"));
+        self.lose_what_is_due(now);
+        if self.deserted.is_some_and(|since| now >= since + DESERTED) {
+            self.end(Ending::NobodyLeft);
         }
         if now >= self.clocks_compared + CLOCKS_EVERY {
             self.clocks_compared = now;
             self.fleet.compare_clocks(&self.outcomes);
         }
         self.measure_effects(now);
-        if self.is_time_up() && self.flight.is_none() {
+        if self.is_time_up() && self.flight.is_none() && self.again.is_none() {
             self.end(Ending::Asked);
         }
     }
@@ -269,6 +304,7 @@ impl Controller {
             Outcome::Prepared(id, command, Ok(())) => self.next = Some((id, command)),
             Outcome::Prepared(partition, command, Err(reason)) => {
                 self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
+                self.refusal = Some(reason.clone());
                 self.adoption_failed(partition);
                 if let Some(command) = command {
                     self.settle(command, Settled::Refused(reason));
@@ -286,6 +322,9 @@ impl Controller {
                     offset_ms: clock.offset_us as f64 / 1e3,
                 });
             }
+            Outcome::Back(link, clock) => self.regain(link, clock),
+            Outcome::Introduced(worker, Ok(())) => self.welcome(worker),
+            Outcome::Introduced(worker, Err(reason)) => self.lose_worker(worker, reason),
             Outcome::Referenced(frame, Ok(values)) => self.reference.set(frame, Some(values)),
             Outcome::Referenced(frame, Err(reason)) => {
                 self.reference.set(frame, None);

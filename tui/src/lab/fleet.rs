@@ -1,15 +1,16 @@
 //! The connected workers: everything the lab asks of all of them, or of one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use collab_core::event::{Level, LinkShape, What};
+use collab_core::event::{Level, LinkShape, What, WorkerInfo};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::lab::LinkState;
 use collab_core::partition::Partition;
 use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
-use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
+use collab_worker::client::{AskError, Dialer, FromWorker, Pong, WorkerLink};
 use collab_worker::keys::Identity;
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::Loaded;
 use super::controller::Outcome;
+use super::redial::Redial;
 use crate::journal::Journal;
 
 /// Clock exchanges of which the quickest counts.
@@ -30,14 +32,20 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// The lab's links to its workers.
 pub struct Fleet {
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     inbox: mpsc::Receiver<(WorkerId, FromWorker)>,
     members: Vec<Member>,
     epoch: Instant,
+    /// What every worker is given, once it is known.
+    network: Option<(NetworkOffer, Bytes)>,
+    /// What paces each, instead of its own.
+    shape: Option<LinkShape>,
 }
 
 struct Member {
-    /// `None` once it is lost.
+    /// Where it listens, and with which key.
+    at: (String, Fingerprint),
+    /// `None` while it is lost.
     link: Option<WorkerLink>,
     /// Its clock minus the lab's, µs.
     offset_us: i64,
@@ -85,19 +93,12 @@ impl Fleet {
             let pin = pin.with_context(|| {
                 format!("the key of the worker at {address} is not known: run collab-tui pair {address}")
             })?;
-            let connected = dialer.connect(worker, address, pin).await;
-            let connected = connected.with_context(|| format!("cannot use worker {worker} at {address}"))?;
-            let mut info = connected.info();
-            if let Some(shape) = link {
-                connected.set_link(shape).await.with_context(|| format!("worker {worker}"))?;
-                if let Some(emulation) = &mut info.emulation {
-                    emulation.link = shape;
-                }
-            }
+            let (connected, info) = greet(&dialer, worker, address, pin, link).await?;
             journal.record(What::WorkerJoined(info));
-            members.push(Member { link: Some(connected), offset_us: 0 });
+            let at = (address.clone(), pin);
+            members.push(Member { at, link: Some(connected), offset_us: 0 });
         }
-        Ok(Self { dialer, inbox, members, epoch })
+        Ok(Self { dialer: Arc::new(dialer), inbox, members, epoch, network: None, shape: link })
     }
 
     /// Gives every worker the network, introduces them to each other, measures clocks and links.
@@ -112,19 +113,13 @@ impl Fleet {
         let network = loaded.model.network().id;
         let bytes = Bytes::from_owner(loaded.bytes.clone());
         let offer = NetworkOffer { network, bytes: bytes.len() as u64, options };
+        self.network = Some((offer.clone(), bytes.clone()));
         let peers: Vec<_> = self.links().map(|(_, link)| link.as_peer()).collect();
         let loading = self.links().map(|(worker, link)| {
             let (link, offer, bytes) = (link.clone(), offer.clone(), bytes.clone());
             let others = peers.iter().filter(|peer| peer.worker != worker).cloned().collect();
             async move {
-                let mut noted = None::<Instant>;
-                let progress = |done, total| {
-                    if noted.is_none_or(|noted| noted.elapsed() >= PROGRESS_EVERY) {
-                        noted = Some(Instant::now());
-                        journal.record(What::WorkerLoading { worker, done, total });
-                    }
-                };
-                link.offer_network(offer, bytes, progress).await?;
+                hand_over(&link, offer, bytes, journal).await?;
                 link.introduce(others).await
             }
         });
@@ -196,6 +191,35 @@ impl Fleet {
     /// Takes a worker out; false if it was lost before.
     pub fn lose(&mut self, worker: WorkerId) -> bool {
         self.members.get_mut(worker.index()).is_some_and(|member| member.link.take().is_some())
+    }
+
+    /// Whether the link to a worker has ended. One that came back has a new one.
+    pub fn is_gone(&self, worker: WorkerId) -> bool {
+        self.link(worker).is_some_and(WorkerLink::is_closed)
+    }
+
+    /// What it takes to get a lost worker back; `None` before there is a network.
+    pub fn redial(&self, worker: WorkerId) -> Option<Redial> {
+        let (offer, bytes) = self.network.clone()?;
+        let (address, pin) = self.members.get(worker.index())?.at.clone();
+        Some(Redial { dialer: self.dialer.clone(), worker, address, pin, shape: self.shape, offer, bytes })
+    }
+
+    /// Takes a worker that came back in. It can be given work when all are introduced to each other.
+    pub fn regain(&mut self, link: WorkerLink) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let worker = link.worker();
+        if let Some(member) = self.members.get_mut(worker.index()) {
+            member.link = Some(link);
+        }
+        let all = self.ready_links();
+        async move {
+            let peers: Vec<_> = all.iter().map(|(_, link)| link.as_peer()).collect();
+            let introducing = all.iter().map(|(worker, link)| {
+                link.introduce(peers.iter().filter(|peer| peer.worker != *worker).cloned().collect())
+            });
+            let introduced: Result<Vec<()>, _> = join_all(introducing).await.into_iter().collect();
+            introduced.map(|_| ()).map_err(|error| error.to_string())
+        }
     }
 
     /// Sends input rows.
@@ -323,12 +347,50 @@ impl Fleet {
     }
 }
 
+/// Connects to a worker and paces its link; it is given as it introduced itself.
+pub(super) async fn greet(
+    dialer: &Dialer,
+    worker: WorkerId,
+    address: &str,
+    pin: Fingerprint,
+    shape: Option<LinkShape>,
+) -> anyhow::Result<(WorkerLink, WorkerInfo)> {
+    let connected = dialer.connect(worker, address, pin).await;
+    let connected = connected.with_context(|| format!("cannot use worker {worker} at {address}"))?;
+    let mut info = connected.info();
+    if let Some(shape) = shape {
+        connected.set_link(shape).await.with_context(|| format!("worker {worker}"))?;
+        if let Some(emulation) = &mut info.emulation {
+            emulation.link = shape;
+        }
+    }
+    Ok((connected, info))
+}
+
+/// Gives a worker the network and tells how far it is.
+pub(super) async fn hand_over(
+    link: &WorkerLink,
+    offer: NetworkOffer,
+    bytes: Bytes,
+    journal: &Journal,
+) -> Result<(), AskError> {
+    let worker = link.worker();
+    let mut noted = None::<Instant>;
+    let progress = |done, total| {
+        if noted.is_none_or(|noted| noted.elapsed() >= PROGRESS_EVERY) {
+            noted = Some(Instant::now());
+            journal.record(What::WorkerLoading { worker, done, total });
+        }
+    };
+    link.offer_network(offer, bytes, progress).await.map(|_| ())
+}
+
 fn not_there(worker: WorkerId) -> String {
     format!("there is no worker {worker}, or it is lost")
 }
 
 /// The quickest of a few clock exchanges: its round trip hides the least.
-async fn best_ping(link: &WorkerLink) -> Option<Pong> {
+pub(super) async fn best_ping(link: &WorkerLink) -> Option<Pong> {
     let mut best: Option<Pong> = None;
     for _ in 0..PINGS {
         let pong = link.ping().await.ok()?;

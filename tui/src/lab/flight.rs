@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use collab_core::event::Verdict;
-use collab_core::id::{RunId, WorkerId};
+use collab_core::id::{PartitionId, RunId, WorkerId};
 use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_models::{Map, MapError};
@@ -41,6 +41,13 @@ impl Reports {
 pub struct Flight {
     /// Which.
     pub run: RunId,
+    /// Its number on the wire: a run that begins again has a new one, so that nothing late of the attempt
+    /// before is taken for its own.
+    pub attempt: RunId,
+    /// What it runs.
+    pub partition: PartitionId,
+    /// What a worker said went wrong, and until when the loss of a worker may explain it.
+    pub doubt: Option<(String, Instant)>,
     /// Its input, as an index into the inputs.
     pub frame: usize,
     /// When the lab began to send.
@@ -50,10 +57,23 @@ pub struct Flight {
     reports: Reports,
 }
 
+/// A run that lost a worker and is to begin again on the others.
+#[derive(Clone, Copy)]
+pub struct Interrupted {
+    /// Which.
+    pub run: RunId,
+    /// Its input.
+    pub frame: usize,
+    /// When it first began.
+    pub started: Instant,
+}
+
 /// A run whose output is there, but not all reports.
 pub struct Landed {
     /// Which.
     pub run: RunId,
+    /// Its number on the wire.
+    pub attempt: RunId,
     /// Its input.
     pub frame: usize,
     /// Its latency, ms.
@@ -67,11 +87,17 @@ pub struct Landed {
 }
 
 impl Flight {
-    /// A run of `schedule` that starts now, with room for its output.
-    pub fn new(run: RunId, frame: usize, schedule: &Schedule, output: Map, now: Instant) -> Self {
+    /// The attempt `attempt` at a run of `schedule`, with room for its output.
+    pub fn new(
+        Interrupted { run, frame, started }: Interrupted,
+        attempt: RunId,
+        partition: PartitionId,
+        schedule: &Schedule,
+        output: Map,
+    ) -> Self {
         let missing_rows = schedule.output().map(|transfer| u64::from(transfer.rows.len())).sum();
         let reports = Reports::of(schedule);
-        Self { run, frame, started: now, output, missing_rows, reports }
+        Self { run, attempt, partition, doubt: None, frame, started, output, missing_rows, reports }
     }
 
     /// Takes output rows; true once all are there.
@@ -95,8 +121,8 @@ impl Flight {
     pub fn land(self, now: Instant, verdict: Verdict) -> (Landed, Map) {
         let ms = now.duration_since(self.started).as_secs_f64() * 1e3;
         let until = now + REPORT_PATIENCE;
-        let Self { run, frame, started, output, reports, .. } = self;
-        (Landed { run, frame, ms, verdict, started, reports, until }, output)
+        let Self { run, attempt, frame, started, output, reports, .. } = self;
+        (Landed { run, attempt, frame, ms, verdict, started, reports, until }, output)
     }
 }
 

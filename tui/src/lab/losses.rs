@@ -1,34 +1,132 @@
-//! A worker is gone: what is lost with it, and how the others go on.
+//! A worker is gone: how the others go on with its run, and how it comes back.
 
-use collab_core::event::{Proposal, What};
-use collab_core::id::WorkerId;
+use std::time::{Duration, Instant};
 
-use super::controller::{ALONE, Controller, Ending};
+use collab_core::command::Settled;
+use collab_core::event::{Level, What};
+use collab_core::id::{PartitionId, WorkerId};
+use collab_worker::client::{Pong, WorkerLink};
+
+use super::controller::{ALONE, Controller, Ending, Outcome};
+use super::flight::Interrupted;
+
+/// How long a lab without any worker waits for one to come back.
+pub(super) const DESERTED: Duration = Duration::from_secs(60);
 
 impl Controller {
-    /// A worker is gone: its run is lost, the others go on.
+    /// A worker is gone. Its run begins again on the others by a new plan, and it is dialled until it is back.
     pub(super) fn lose_worker(&mut self, worker: WorkerId, reason: String) {
         if !self.fleet.lose(worker) {
             return;
         }
         self.journal.record(What::WorkerLost { worker, reason: reason.clone() });
-        self.lose_run(format!("worker {worker} is lost: {reason}"));
-        self.next = None;
+        self.dial_again(worker);
+        if let Some((_, command)) = self.next.take_if(|(next, _)| uses(&self.journal, *next, worker))
+            && let Some(command) = command
+        {
+            self.settle(command, Settled::Refused(format!("{worker} is lost")));
+        }
+        self.interrupt(worker, &reason);
         if self.fleet.ready().is_empty() {
-            self.end(Ending::NobodyLeft);
+            if self.redials {
+                self.deserted = Some(Instant::now());
+            } else {
+                self.end(Ending::NobodyLeft);
+            }
             return;
         }
-        let affected = {
-            let shown = self.journal.stage().look();
-            let uses = |running: &Proposal| running.plan.uses(worker.index()) || running.planner == ALONE;
-            shown.lab.current.filter(|_| shown.lab.running().is_some_and(uses))
-        };
-        if self.planned
-            && let Some(current) = affected
+        let current = self.journal.stage().look().lab.current;
+        if let Some(current) = current.filter(|current| uses(&self.journal, *current, worker))
+            && self.planned
         {
             // It cannot run any more; what planning finds first replaces it, even when frozen.
             self.schedules.remove(&current);
+            let running = self.journal.stage().look().lab.running().map(|running| running.planner == ALONE);
+            if running == Some(false) {
+                self.resume.get_or_insert(current);
+            }
         }
         self.conditions_changed();
     }
+
+    /// Takes the run in flight back if `worker` has a part in it; it is lost if it measured that worker alone.
+    fn interrupt(&mut self, worker: WorkerId, reason: &str) {
+        let journal = self.journal.clone();
+        let Some(flight) = self.flight.take_if(|flight| uses(&journal, flight.partition, worker)) else {
+            return;
+        };
+        self.fleet.cancel(flight.attempt);
+        let run = flight.run;
+        if self.planned {
+            self.again = Some(Interrupted { run, frame: flight.frame, started: flight.started });
+            journal.note(Level::Warning, format!("run {run} begins again without {worker}"));
+        } else {
+            let reason = format!("worker {worker} is lost: {reason}");
+            journal.record(What::RunLost { run, reason });
+        }
+    }
+
+    fn dial_again(&self, worker: WorkerId) {
+        let Some(redial) = self.redials.then(|| self.fleet.redial(worker)).flatten() else { return };
+        let (journal, outcomes) = (self.journal.clone(), self.outcomes.clone());
+        tokio::spawn(async move {
+            let (link, clock) = redial.until_back(&journal).await;
+            // The lab may have ended meanwhile.
+            let _ = outcomes.send(Outcome::Back(link, clock));
+        });
+    }
+
+    /// A worker answers again and holds the network: it and the others are introduced to each other.
+    pub(super) fn regain(&mut self, link: WorkerLink, clock: Pong) {
+        let worker = link.worker();
+        let introducing = self.fleet.regain(link);
+        self.fleet.set_clock(worker, clock);
+        let outcomes = self.outcomes.clone();
+        tokio::spawn(async move {
+            let _ = outcomes.send(Outcome::Introduced(worker, introducing.await));
+        });
+    }
+
+    /// A worker can be given work again: what ran before it was lost runs again, whether frozen or not.
+    pub(super) fn welcome(&mut self, worker: WorkerId) {
+        if self.fleet.is_gone(worker) || !self.fleet.ready().contains(&worker) {
+            return;
+        }
+        self.journal.record(What::WorkerReady { worker });
+        self.deserted = None;
+        let (is_measured, resumed) = {
+            let shown = self.journal.stage().look();
+            let allowed = shown.lab.allowed();
+            let is_possible = |id: &PartitionId| {
+                let known = shown.lab.partitions.get(id);
+                known.is_some_and(|it| (0..allowed.len()).all(|index| allowed[index] || !it.plan.uses(index)))
+            };
+            let is_measured = shown.lab.worker(worker).is_some_and(|worker| worker.single_ms.is_some());
+            (is_measured, self.resume.filter(is_possible))
+        };
+        if !is_measured {
+            self.unmeasured.push(worker);
+        }
+        self.conditions_changed();
+        if let Some(before) = resumed {
+            self.resume = None;
+            self.prepare(before, None);
+            self.planning.adopt(before);
+        }
+    }
+
+    /// Measures a worker alone that was lost before its turn came, then goes on as before.
+    pub(super) async fn measure_late(&mut self, worker: WorkerId) {
+        let before = self.journal.stage().look().lab.current;
+        self.measure_single(worker).await;
+        if let Some(before) = before {
+            self.prepare(before, None);
+        }
+    }
+}
+
+/// Whether a partition gives `worker` rows. One that is not known any more is taken to: nothing runs it.
+fn uses(journal: &crate::journal::Journal, partition: PartitionId, worker: WorkerId) -> bool {
+    let shown = journal.stage().look();
+    shown.lab.partitions.get(&partition).is_none_or(|known| known.plan.uses(worker.index()))
 }

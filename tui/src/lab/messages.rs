@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use collab_core::event::{Level, What};
 use collab_core::id::{Node, RunId, WorkerId};
+use collab_core::wire::{RunReport, WorkerSpan};
 use collab_worker::client::FromWorker;
 
 use super::controller::Controller;
@@ -15,50 +16,51 @@ impl Controller {
         match event {
             FromWorker::Rows { header, body, .. } => self.take_rows(header, &body),
             FromWorker::Computed(report) => {
-                let run = report.run;
-                let start = self.started(run);
-                let at = |micros| self.fleet.since(worker, micros, start?);
-                let events = reports::computed(worker, report, at);
+                let attempt = report.run;
+                let Some((run, start)) = self.attempted(attempt) else { return };
+                let at = |micros| self.fleet.since(worker, micros, start);
+                let events = reports::computed(worker, RunReport { run, ..report }, at);
                 events.into_iter().for_each(|what| self.journal.record(what));
-                self.take_report(run, worker);
+                self.take_report(attempt, worker);
             }
             FromWorker::Sent(sent) => {
-                let start = self.started(sent.run);
-                let event = reports::span(node, &sent, |micros| self.fleet.since(worker, micros, start?));
+                let attempt = sent.run;
+                let Some((run, start)) = self.attempted(attempt) else { return };
+                let at = |micros| self.fleet.since(worker, micros, start);
+                let event = reports::span(node, &WorkerSpan { run, ..sent }, at);
                 event.into_iter().for_each(|what| self.journal.record(what));
-                self.take_report(sent.run, worker);
+                self.take_report(attempt, worker);
             }
             FromWorker::LabSent(sent) => {
-                let start = self.started(sent.run);
-                let at = |micros: u64| Some(self.fleet.lab_since(micros as i64, start?));
-                let event = reports::span(Node::Lab, &sent, at);
+                let Some((run, start)) = self.attempted(sent.run) else { return };
+                let at = |micros: u64| Some(self.fleet.lab_since(micros as i64, start));
+                let event = reports::span(Node::Lab, &WorkerSpan { run, ..sent }, at);
                 event.into_iter().for_each(|what| self.journal.record(what));
             }
-            FromWorker::Failed { run, reason } => {
-                if self.flight.as_ref().is_some_and(|flight| flight.run == run) {
-                    self.lose_run(format!("{worker}: {reason}"));
-                }
-            }
+            FromWorker::Failed { run: attempt, reason } => self.doubt(attempt, format!("{worker}: {reason}")),
             FromWorker::PeerLost { peer, reason } => {
                 self.journal.note(Level::Warning, format!("{worker} lost its link to {peer}: {reason}"));
             }
             // When rows arrived is what the sender's span and the next computing say already.
             FromWorker::Arrived(_) | FromWorker::PeerJoined(_) => {}
             FromWorker::Status(status) => self.journal.record(What::WorkerStatus(status)),
-            FromWorker::Closed { reason } => self.lose_worker(worker, reason),
+            FromWorker::Closed { reason } if self.fleet.is_gone(worker) => self.lose_worker(worker, reason),
+            // Of a link that was let go of before.
+            FromWorker::Closed { .. } => {}
         }
     }
 
-    fn started(&self, run: RunId) -> Option<Instant> {
-        let landed = self.landed.iter().map(|landed| (landed.run, landed.started));
-        let flying = self.flight.iter().map(|flight| (flight.run, flight.started));
-        landed.chain(flying).find(|(known, _)| *known == run).map(|(_, started)| started)
+    /// Which run an attempt is of, and when that began.
+    fn attempted(&self, attempt: RunId) -> Option<(RunId, Instant)> {
+        let landed = self.landed.iter().map(|landed| (landed.attempt, landed.run, landed.started));
+        let flying = self.flight.iter().map(|flight| (flight.attempt, flight.run, flight.started));
+        landed.chain(flying).find(|known| known.0 == attempt).map(|(_, run, started)| (run, started))
     }
 
-    fn take_report(&mut self, run: RunId, worker: WorkerId) {
-        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.run == run) {
+    fn take_report(&mut self, attempt: RunId, worker: WorkerId) {
+        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.attempt == attempt) {
             flight.take_report(worker);
-        } else if let Some(landed) = self.landed.iter_mut().find(|landed| landed.run == run) {
+        } else if let Some(landed) = self.landed.iter_mut().find(|landed| landed.attempt == attempt) {
             landed.take_report(worker);
         }
     }

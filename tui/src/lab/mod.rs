@@ -12,6 +12,7 @@ mod messages;
 mod operate;
 mod planning;
 mod profiles;
+mod redial;
 mod reference;
 mod reports;
 mod runs;
@@ -223,6 +224,8 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         inputs,
         reference: Reference::default(),
         planning,
+        // A demo's worker that was killed is not started again, so nobody would answer.
+        redials: matches!(setup.workers, Workers::Live(_)),
         training,
         auto: setup.auto,
         read_only: setup.read_only,

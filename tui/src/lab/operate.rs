@@ -95,7 +95,7 @@ impl Controller {
                     if let Some((index, _)) = lost {
                         return Err(format!("worker {} is not there", WorkerId::at(index)));
                     }
-                    self.planning.announce(&shown.lab, "by hand", plan)
+                    self.planning.announce(&shown.lab, "hand", plan)
                 };
                 let proposal = proposal.ok_or("nothing was measured yet")?;
                 self.planning.adopt(proposal.partition);
@@ -176,7 +176,7 @@ fn around(lab: &Lab, verb: &Verb) -> (String, String) {
             (lab.proposal.map_or("nothing".to_owned(), |id| id.to_string()), "no proposal".to_owned())
         }
         Verb::Freeze | Verb::Thaw => {
-            let word = |frozen: bool| if frozen { "frozen" } else { "not frozen" }.to_owned();
+            let word = |frozen: bool| if frozen { "frozen" } else { "thawed" }.to_owned();
             (word(lab.frozen), word(matches!(verb, Verb::Freeze)))
         }
         Verb::PauseTraining | Verb::ResumeTraining => {
@@ -184,7 +184,8 @@ fn around(lab: &Lab, verb: &Verb) -> (String, String) {
             (word(lab.training.paused), word(matches!(verb, Verb::PauseTraining)))
         }
         Verb::Verify => (lab.verdict.name().to_owned(), "compared".to_owned()),
-        Verb::Mark { name } => (String::new(), name.clone()),
+        // Its name is in its words, and nothing changes.
+        Verb::Mark { .. } => (String::new(), String::new()),
     }
 }
 

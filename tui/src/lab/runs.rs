@@ -1,22 +1,28 @@
 //! Runs: begun, landed with their output, or lost.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use collab_core::command::Settled;
-use collab_core::event::{Verdict, What};
+use collab_core::event::{Level, Verdict, What};
 use collab_core::id::{Node, PartitionId, RunId};
 use collab_core::rows::Rows;
 use collab_core::wire::RowsHeader;
 use collab_models::Map;
 
 use super::controller::{Controller, Outcome};
-use super::flight::{Flight, Landed};
+use super::flight::{Flight, Interrupted, Landed};
 use super::reference;
+
+/// A run that takes longer is lost.
+const RUN_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the loss of a worker may take to be noticed after another worker could not go on: a link is
+/// given up after a second of silence.
+const SUSPICION: Duration = Duration::from_millis(1500);
 
 impl Controller {
     /// Starts a run of the current partition if none is in flight, after a switch if one is due.
     pub(super) fn begin_run(&mut self) {
-        if self.flight.is_some() || self.is_time_up() {
+        if self.flight.is_some() || (self.is_time_up() && self.again.is_none()) {
             return;
         }
         self.switch_now();
@@ -31,22 +37,27 @@ impl Controller {
         let Some(schedule) = self.schedules.get(&id).filter(|_| self.flight.is_none()).cloned() else {
             return;
         };
-        self.runs += 1;
-        let run = RunId(self.runs);
-        let frame = (self.runs as usize - 1) % self.inputs.len();
+        let begun = self.again.take().unwrap_or_else(|| {
+            self.runs += 1;
+            let frame = (self.runs as usize - 1) % self.inputs.len();
+            Interrupted { run: RunId(self.runs), frame, started: Instant::now() }
+        });
+        self.attempts += 1;
+        let (Interrupted { run, frame, .. }, attempt) = (begun, RunId(self.attempts));
         let network = self.model.network().clone();
         let cut = network.cut(network.units.len());
         let output = Map::zeros(cut, Rows::all(cut.rows));
         let input = self.inputs.frame(frame).clone();
         let name = input.name().to_owned();
         self.journal.record(What::RunStarted { run, partition: id, input: name });
-        self.flight = Some(Flight::new(run, frame, &schedule, output, Instant::now()));
+        self.flight = Some(Flight::new(begun, attempt, id, &schedule, output));
         for transfer in &schedule.input {
             let Node::Worker(worker) = transfer.peer else { continue };
             let (encoding, bytes) = input.rows(&network, transfer.rows);
             let bytes_sent = bytes.len() as u64;
             let rows = transfer.rows;
-            let header = RowsHeader { run, partition: id, block: 0, rows, encoding, bytes: bytes_sent };
+            let header =
+                RowsHeader { run: attempt, partition: id, block: 0, rows, encoding, bytes: bytes_sent };
             self.fleet.send_rows(worker, header, bytes);
         }
         self.reference_for(frame);
@@ -54,7 +65,7 @@ impl Controller {
 
     pub(super) fn take_rows(&mut self, header: RowsHeader, bytes: &[u8]) {
         let now = Instant::now();
-        let Some(flight) = self.flight.as_mut().filter(|flight| flight.run == header.run) else { return };
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.attempt == header.run) else { return };
         match flight.take_rows(header.rows, bytes) {
             Ok(false) => {}
             Ok(true) => self.land(now),
@@ -70,6 +81,14 @@ impl Controller {
             && let Some(command) = self.verifying.take()
         {
             self.settle(command, Settled::Done);
+            let level = if matches!(verdict, Verdict::Differs(_)) { Level::Warning } else { Level::Info };
+            let found = match verdict {
+                Verdict::BitEqual => "equals one device's, bit for bit".to_owned(),
+                Verdict::Within(by) => format!("is within {by:.1e} of one device's range"),
+                Verdict::Differs(by) => format!("differs from one device's by {by:.1e} of its range"),
+                Verdict::Unchecked => "was not compared".to_owned(),
+            };
+            self.journal.note(level, format!("verified: the output of run {} {found}", flight.run));
         }
         // The same input gives the same bits, so its answer is told once.
         let known = self.answered == Some(flight.frame) && matches!(verdict, Verdict::BitEqual);
@@ -91,10 +110,41 @@ impl Controller {
         self.look_again();
     }
 
+    /// A worker could not go on with the run in flight. If that is because another is gone, the lab is about
+    /// to hear of it; if not, the run is lost.
+    pub(super) fn doubt(&mut self, attempt: RunId, reason: String) {
+        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.attempt == attempt) {
+            flight.doubt.get_or_insert((reason, Instant::now() + SUSPICION));
+        }
+    }
+
+    /// Ends runs whose time is over.
+    pub(super) fn lose_what_is_due(&mut self, now: Instant) {
+        let late = || format!("no output within {} s", RUN_DEADLINE.as_secs());
+        if let Some(flight) = &self.flight {
+            let doubt = flight.doubt.as_ref().filter(|(_, until)| now >= *until);
+            let reason = doubt.map(|(reason, _)| reason.clone());
+            if let Some(reason) = reason.or((now >= flight.started + RUN_DEADLINE).then(late)) {
+                self.lose_run(reason);
+            }
+        }
+        if let Some(again) = self.again.take_if(|again| now >= again.started + RUN_DEADLINE) {
+            self.journal.record(What::RunLost { run: again.run, reason: late() });
+        }
+    }
+
+    /// When a run is lost at the earliest.
+    pub(super) fn next_loss(&self) -> Option<Instant> {
+        let started =
+            self.flight.iter().map(|flight| flight.started).chain(self.again.map(|again| again.started));
+        let doubted = self.flight.iter().filter_map(|flight| Some(flight.doubt.as_ref()?.1));
+        started.map(|started| started + RUN_DEADLINE).chain(doubted).min()
+    }
+
     /// Ends the run in flight without an output.
     pub(super) fn lose_run(&mut self, reason: String) {
         if let Some(flight) = self.flight.take() {
-            self.fleet.cancel(flight.run);
+            self.fleet.cancel(flight.attempt);
             self.journal.record(What::RunLost { run: flight.run, reason });
         }
     }

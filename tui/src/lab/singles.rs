@@ -20,28 +20,33 @@ impl Controller {
     /// is left out.
     pub(super) async fn measure_singles(&mut self) {
         for worker in self.fleet.ready() {
-            let id = self.planning.next_id();
-            self.offer(alone(self, worker, id), true, None);
-            if !self.wait_until_prepared(id).await {
-                continue;
+            self.measure_single(worker).await;
+        }
+    }
+
+    /// Measures one worker alone.
+    pub(super) async fn measure_single(&mut self, worker: WorkerId) {
+        let id = self.planning.next_id();
+        self.offer(alone(self, worker, id), true, None);
+        if !self.wait_until_prepared(id).await {
+            return;
+        }
+        self.switch_now();
+        let mut best: Option<(f64, f64)> = None;
+        let begun = Instant::now();
+        for _ in 0..RUNS {
+            let Some(run) = self.run_once(id).await else { break };
+            let time = single_time(&self.journal.stage().look().lab, run, worker);
+            best = match (best, time) {
+                (Some(best), Some(time)) if best.0 <= time.0 => Some(best),
+                (best, time) => time.or(best),
+            };
+            if begun.elapsed() > ENOUGH {
+                break;
             }
-            self.switch_now();
-            let mut best: Option<(f64, f64)> = None;
-            let begun = Instant::now();
-            for _ in 0..RUNS {
-                let Some(run) = self.run_once(id).await else { break };
-                let time = single_time(&self.journal.stage().look().lab, run, worker);
-                best = match (best, time) {
-                    (Some(best), Some(time)) if best.0 <= time.0 => Some(best),
-                    (best, time) => time.or(best),
-                };
-                if begun.elapsed() > ENOUGH {
-                    break;
-                }
-            }
-            if let Some((ms, compute_ms)) = best {
-                self.journal.record(What::SingleMeasured { worker, ms, compute_ms });
-            }
+        }
+        if let Some((ms, compute_ms)) = best {
+            self.journal.record(What::SingleMeasured { worker, ms, compute_ms });
         }
     }
 

@@ -44,8 +44,11 @@ impl Controller {
 
     fn switch(&mut self, id: PartitionId, command: Option<CommandId>) {
         let before = self.journal.stage().look().lab.current;
-        self.journal.record(What::PartitionSwitched { partition: id, run: RunId(self.runs + 1) });
+        let run = self.again.map_or(RunId(self.runs + 1), |again| again.run);
+        self.journal.record(What::PartitionSwitched { partition: id, run });
         if let Some(command) = command {
+            // What the operator chose is not undone when a worker comes back.
+            self.resume = None;
             self.settle(command, Settled::Done);
         }
         if let Some(before) = before.filter(|before| *before != id) {

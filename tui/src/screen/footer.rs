@@ -107,6 +107,9 @@ fn draw_prompt(scene: &Scene, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> 
     let visible: String = prompt.text.chars().skip(skip).collect();
     let typed = prompt.text.chars().skip(skip).take(prompt.cursor - skip).collect::<String>();
     let (end, _) = buf.set_stringn(area.x + 2, area.y, visible, room, theme.text());
+    // The cursor stands behind what is offered, all of which typing replaces.
+    let offered = prompt.offered as u16;
+    buf.set_style(Rect { x: end - offered, width: offered, height: 1, ..area }, theme.selected(theme.text()));
     let remark = match (&prompt.error, prompt.ask) {
         (Some(error), _) => Some((format!("▲ {error}"), theme.warning())),
         (None, Ask::Command) => match preview::of_edit(&prompt.text, scene.lab) {

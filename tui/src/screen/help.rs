@@ -61,7 +61,7 @@ fn column(scene: &Scene, title: &str, lines: &[Line], area: Rect, buf: &mut Buff
 fn key_lines(scene: &Scene) -> Vec<Line<'static>> {
     let theme = scene.theme;
     let mut lines = Vec::new();
-    for scope in [Scope::Everywhere, scene.mode(), other(scene.mode())] {
+    for scope in [Scope::Everywhere, scene.mode(), scene.mode().other()] {
         let valid = scope == Scope::Everywhere || scope == scene.mode();
         if !lines.is_empty() {
             lines.push(Line::default());
@@ -83,10 +83,6 @@ fn key_lines(scene: &Scene) -> Vec<Line<'static>> {
         }
     }
     lines
-}
-
-fn other(mode: Scope) -> Scope {
-    if mode == Scope::Replay { Scope::Live } else { Scope::Replay }
 }
 
 fn sign_lines(scene: &Scene) -> Vec<Line<'static>> {

@@ -9,7 +9,7 @@ use crossterm::event::{
 };
 
 use super::log;
-use super::request::{PlaybackRequest, Request};
+use super::request::{self, PlaybackRequest, Request};
 use super::ui::{Ask, Prompt, Target, Ui, View};
 use super::words::{self, Context};
 use crate::keys::{self, Action, Scope};
@@ -53,8 +53,16 @@ fn press(key: &KeyEvent, ui: &mut Ui, shown: &Shown) -> Option<Request> {
     if ui.prompt.is_some() && !is_interrupt {
         return type_key(key, ui, shown);
     }
-    let action = keys::action(key, mode(shown), ui.view)?;
-    act(action, ui, shown)
+    let mode = mode(shown);
+    match keys::action(key, mode, ui.view) {
+        Some(action) => act(action, ui, shown),
+        None => {
+            // A key of the other mode is answered with why it does nothing.
+            ui.message =
+                keys::action(key, mode.other(), ui.view).map(|_| request::out_of_place(mode).to_owned());
+            None
+        }
+    }
 }
 
 fn act(action: Action, ui: &mut Ui, shown: &Shown) -> Option<Request> {
@@ -107,19 +115,20 @@ fn act(action: Action, ui: &mut Ui, shown: &Shown) -> Option<Request> {
             let now = selected(ui, lab)?;
             let asked = lab.worker(now)?.throttle.asked;
             let next = SHARES.into_iter().find(|share| *share < asked - 0.5).unwrap_or(SHARES[0]);
-            ask(ui, &words::words_of(&Verb::Throttle { worker: now, percent: next }));
+            let text = words::words_of(&Verb::Throttle { worker: now, percent: next });
+            ui.prompt = Some(Prompt::offering(Ask::Command, &text));
         }
         Action::Edit => {
             let plan = lab.offered().or(lab.running()).map(|known| known.plan.to_string());
             ask(ui, &words::words_of(&Verb::Edit { partition: plan.unwrap_or_default() }));
         }
-        _ => return request(action, ui, shown),
+        _ => return requested(action, ui, shown),
     }
     None
 }
 
 /// The request that an action is.
-fn request(action: Action, ui: &Ui, shown: &Shown) -> Option<Request> {
+fn requested(action: Action, ui: &Ui, shown: &Shown) -> Option<Request> {
     let playback = |request| Some(Request::Playback(request));
     let verb = match action {
         Action::Unthrottle => Verb::Throttle { worker: selected(ui, &shown.lab)?, percent: 100.0 },
@@ -178,10 +187,12 @@ fn type_key(key: &KeyEvent, ui: &mut Ui, shown: &Shown) -> Option<Request> {
         KeyCode::Char('u') if control => *prompt = Prompt::new(prompt.ask, ""),
         KeyCode::Left => prompt.step(-1),
         KeyCode::Right => prompt.step(1),
-        KeyCode::Home => prompt.cursor = 0,
+        KeyCode::Home => prompt.step(i64::MIN),
         KeyCode::End => prompt.step(i64::MAX),
         KeyCode::Tab if prompt.ask == Ask::Command => prompt.complete(&shown.lab),
-        KeyCode::Char(character) if !control => prompt.insert(character),
+        KeyCode::Char(character) if !control && !key.modifiers.contains(KeyModifiers::ALT) => {
+            prompt.insert(character);
+        }
         _ => {}
     }
     if let Some(Prompt { ask: Ask::Find, text, .. }) = &ui.prompt {

@@ -38,12 +38,17 @@ fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {
         ready(lab).filter_map(|it| Some((it.info.worker, lab.sending_mbps(it.info.worker)?))).collect();
     let fastest = rates.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let slowest = rates.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let times = fastest.1 / slowest.1.max(1e-3);
+    let slower = |rate: f64| fastest.1 / rate.max(1e-3);
+    let times = slower(slowest.1);
     (times >= SLOW_LINK).then(|| {
+        let others = rates.iter().filter(|it| it.0 != slowest.0 && slower(it.1) >= SLOW_LINK);
+        let others: Vec<String> = others
+            .map(|(worker, rate)| format!(" {worker}'s is {:.0} times slower.", slower(*rate)))
+            .collect();
         let wait = wait_part(lab, slowest.0).filter(|part| *part >= 0.01);
         let waits = wait.map(|part| format!(" It waits for rows {:.0} % of every run.", part * 100.0));
         let slow = format!("its link is {times:.0} times slower than {}'s.", fastest.0);
-        (slowest.0, format!("{slow}{}", waits.unwrap_or_default()))
+        (slowest.0, format!("{slow}{}{}", waits.unwrap_or_default(), others.concat()))
     })
 }
 

@@ -3,6 +3,7 @@
 use collab_core::command::Verb;
 use collab_core::time::Micros;
 
+use crate::keys::Scope;
 use crate::stage::Shown;
 
 /// A wish of the operator.
@@ -48,21 +49,25 @@ pub enum SpeedChange {
     One,
 }
 
+/// What a key of the other mode is answered with.
+pub(super) fn out_of_place(mode: Scope) -> &'static str {
+    match mode {
+        Scope::Replay => "this is a replay: what happened cannot be changed",
+        _ => "there is no time to move in: this is a live lab; replay its session for that",
+    }
+}
+
 /// The sentence that refuses `request`, if it must be refused. Nothing else on the screen refuses.
 pub(super) fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
     match request {
         Request::Verb(Verb::Mark { .. }) if shown.playback.is_some() => {
             Some("this is a replay: moments are named while a session runs")
         }
-        Request::Verb(_) if shown.playback.is_some() => {
-            Some("this is a replay: what happened cannot be changed")
-        }
+        Request::Verb(_) if shown.playback.is_some() => Some(out_of_place(Scope::Replay)),
         Request::Verb(verb) if verb.changes_the_lab() && shown.lab.session.read_only => {
             Some("this lab is read-only: start it without --read-only to change it")
         }
-        Request::Playback(_) if shown.playback.is_none() => {
-            Some("there is no time to move in: this is a live lab; replay its session for that")
-        }
+        Request::Playback(_) if shown.playback.is_none() => Some(out_of_place(Scope::Live)),
         _ => None,
     }
 }

@@ -100,6 +100,8 @@ pub(super) struct Prompt {
     pub(super) text: String,
     /// Where the cursor is, in characters.
     pub(super) cursor: usize,
+    /// How many characters at the end are only offered: typing replaces them.
+    pub(super) offered: usize,
     /// Why the last Enter was not taken.
     pub(super) error: Option<String>,
 }
@@ -107,15 +109,30 @@ pub(super) struct Prompt {
 impl Prompt {
     /// With `text` typed already.
     pub(super) fn new(ask: Ask, text: &str) -> Self {
-        Self { ask, text: text.to_owned(), cursor: text.chars().count(), error: None }
+        Self { ask, text: text.to_owned(), cursor: text.chars().count(), offered: 0, error: None }
+    }
+
+    /// With `text` typed already and its last word offered: typing replaces that word, anything else takes it.
+    pub(super) fn offering(ask: Ask, text: &str) -> Self {
+        let offered = text.rsplit(' ').next().map_or(0, |word| word.chars().count());
+        Self { offered, ..Self::new(ask, text) }
     }
 
     fn byte(&self, at: usize) -> usize {
         self.text.char_indices().nth(at).map_or(self.text.len(), |(byte, _)| byte)
     }
 
+    /// Deletes what is only offered.
+    fn decline(&mut self) {
+        self.cursor -= std::mem::take(&mut self.offered);
+        self.text.truncate(self.byte(self.cursor));
+    }
+
     /// Types a character.
     pub(super) fn insert(&mut self, character: char) {
+        if self.offered > 0 {
+            self.decline();
+        }
         let byte = self.byte(self.cursor);
         self.text.insert(byte, character);
         self.cursor += 1;
@@ -125,7 +142,9 @@ impl Prompt {
     /// Deletes the character before the cursor.
     pub(super) fn delete(&mut self) {
         self.error = None;
-        if self.cursor > 0 {
+        if self.offered > 0 {
+            self.decline();
+        } else if self.cursor > 0 {
             self.cursor -= 1;
             let byte = self.byte(self.cursor);
             self.text.remove(byte);
@@ -139,11 +158,13 @@ impl Prompt {
         let start = before[..solid].iter().rposition(|character| *character == ' ').map_or(0, |at| at + 1);
         self.text.replace_range(self.byte(start)..self.byte(self.cursor), "");
         self.cursor = start;
+        self.offered = 0;
         self.error = None;
     }
 
     /// Moves the cursor.
     pub(super) fn step(&mut self, by: i64) {
+        self.offered = 0;
         self.cursor = self.cursor.saturating_add_signed(by as isize).min(self.text.chars().count());
     }
 

@@ -176,6 +176,11 @@ impl WorkerLink {
         Peer { worker: self.worker(), address, fingerprint: self.fingerprint() }
     }
 
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.at.connection.close_reason().is_some()
+    }
+
     /// Sends a network unless the worker has it, and has it loaded. `progress` hears bytes held and total.
     /// Gives how long loading took, ms.
     pub async fn offer_network(

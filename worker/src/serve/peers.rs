@@ -35,7 +35,21 @@ pub(crate) struct Peers {
 struct Known {
     me: Option<WorkerId>,
     peers: HashMap<WorkerId, Peer>,
-    dialling: Vec<AbortHandle>,
+    dialling: HashMap<WorkerId, AbortHandle>,
+}
+
+impl Known {
+    /// No longer vouches for `peer`, and lets go of its link.
+    fn forget(&mut self, peer: WorkerId, routes: &Routes, reason: &str) {
+        self.peers.remove(&peer);
+        if let Some(dialling) = self.dialling.remove(&peer) {
+            dialling.abort();
+        }
+        let route = routes.lock().expect("no holder panics").remove(&id::Node::Worker(peer));
+        if let Some(connection) = route {
+            Farewell::Done.say(&connection, reason);
+        }
+    }
 }
 
 impl Peers {
@@ -54,41 +68,37 @@ impl Peers {
 
     /// Nobody is vouched for any more.
     pub(crate) fn clear(&self, routes: &Routes, reason: &str) {
-        let known = std::mem::take(&mut *self.known.lock().expect("no holder panics"));
-        known.dialling.iter().for_each(AbortHandle::abort);
-        let mut routes = routes.lock().expect("no holder panics");
-        for worker in known.peers.keys() {
-            if let Some(connection) = routes.remove(&id::Node::Worker(*worker)) {
-                Farewell::Done.say(&connection, reason);
-            }
+        let mut known = self.known.lock().expect("no holder panics");
+        for peer in known.peers.keys().copied().collect::<Vec<_>>() {
+            known.forget(peer, routes, reason);
         }
+        known.me = None;
     }
 }
 
-/// Takes over what the lab says about the others, and waits until there is a link to each.
+/// Takes over what the lab says about the others, and waits until there is a link to each. Links to those
+/// about whom it says the same as before stay as they are.
 pub(super) async fn introduce(node: Arc<Node>, me: WorkerId, peers: Vec<Peer>) -> Result<(), String> {
     check(me, &peers, node.fingerprint)?;
     let wanted: Vec<WorkerId> = peers.iter().map(|peer| peer.worker).collect();
-    let same = {
-        let known = node.peers.known.lock().expect("no holder panics");
-        known.me == Some(me)
-            && known.peers.len() == peers.len()
-            && peers.iter().all(|peer| known.peers.get(&peer.worker) == Some(peer))
-    };
-    if !same {
-        node.peers.clear(&node.routes, "the lab introduced the workers anew");
+    {
         let mut known = node.peers.known.lock().expect("no holder panics");
+        let is_moved = known.me != Some(me);
+        let is_as_before = |known: &Peer| !is_moved && peers.contains(known);
+        let changed = known.peers.values().filter(|known| !is_as_before(known)).map(|known| known.worker);
+        for peer in changed.collect::<Vec<_>>() {
+            known.forget(peer, &node.routes, "the lab introduced the workers anew");
+        }
         known.me = Some(me);
         for peer in peers {
-            if me < peer.worker {
-                let dial = keep_dialling(node.clone(), peer.clone());
-                known.dialling.push(tokio::spawn(dial).abort_handle());
+            if me < peer.worker && !known.dialling.contains_key(&peer.worker) {
+                let dial = tokio::spawn(keep_dialling(node.clone(), peer.clone())).abort_handle();
+                known.dialling.insert(peer.worker, dial);
             }
             known.peers.insert(peer.worker, peer);
         }
-        drop(known);
-        node.peers.changed.notify_waiters();
     }
+    node.peers.changed.notify_waiters();
     let missing = || {
         let routes = node.routes.lock().expect("no holder panics");
         wanted.iter().copied().find(|worker| !routes.contains_key(&id::Node::Worker(*worker)))

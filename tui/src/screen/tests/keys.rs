@@ -32,6 +32,17 @@ fn t_offers_the_next_share_of_the_selected_worker_and_capital_t_clears_it() {
 }
 
 #[test]
+fn typing_replaces_the_share_that_t_offers() {
+    let mut desk = Desk::new(&story::demo().lab, SIZE);
+    desk.type_text("t45\n");
+    assert_eq!(desk.asked(), [throttle(0, 45.0)]);
+    desk.type_text("t").press(KeyCode::Left).press(KeyCode::Right).type_text(".5\n");
+    assert_eq!(desk.asked(), [throttle(0, 60.5)], "who moves the cursor takes what is offered");
+    desk.type_text("t").press(KeyCode::Backspace).type_text("\n");
+    assert!(desk.text().contains("▲ to what share? throttle A 60"), "{}", desk.text());
+}
+
+#[test]
 fn e_offers_the_running_partition_and_tells_what_an_edit_should_take() {
     let mut desk = Desk::new(&story::demo().lab, SIZE);
     desk.type_text("e");
@@ -150,6 +161,16 @@ fn a_replay_is_moved_in_by_keys_words_lines_and_the_bar() {
     let length = desk.shown.playback.as_ref().unwrap().length;
     let ends = [Micros(0), length].map(|at| playback(PlaybackRequest::SeekTo(at)));
     assert_eq!(desk.asked(), ends, "a drag goes on outside of the bar and ends with the button");
+}
+
+#[test]
+fn a_key_of_the_other_mode_says_why_it_does_nothing() {
+    let lab = story::demo().lab;
+    let mut desk = Desk::replaying(&lab, SIZE);
+    assert!(desk.type_text("t").text().contains("▲ this is a replay"));
+    let mut desk = Desk::new(&lab, SIZE);
+    assert!(desk.press(KeyCode::Left).text().contains("▲ there is no time to move in"));
+    assert!(!desk.type_text("z").text().contains("▲ there is"), "a key of no mode is nothing");
 }
 
 #[test]

@@ -47,16 +47,19 @@ pub(in crate::screen) fn draw(lanes: &[Lane], until: f64, dim: Style, area: Rect
     let lanes_count = lanes.len() as u16;
     let tall = if lanes_count * 3 <= room + 1 {
         3
-    } else if lanes_count * 2 <= room {
+    } else if lanes_count * 2 <= room + 1 {
         2
     } else {
         1
     };
+    // One row short: the first lane is the lab's, which computes nothing, so its prediction is missed least.
+    let is_short = tall == 2 && lanes_count * 2 > room;
     let mut y = area.y;
-    for lane in lanes {
+    for (index, lane) in lanes.iter().enumerate() {
         if y >= area.y + room {
             break;
         }
+        let tall = if is_short && index == 0 { 1 } else { tall };
         buf.set_stringn(area.x, y, &lane.label, usize::from(LABEL), lane.style);
         let rows = [(&lane.measured, false), (&lane.predicted, true)];
         let shown = rows.into_iter().filter(|(intervals, _)| tall > 1 || !intervals.is_empty());

@@ -1,0 +1,134 @@
+//! A lab and its workers as processes that find each other: pairing, losing a worker, getting it back.
+#![cfg(unix)]
+
+mod devices;
+
+use devices::{Process, Worker, program, run};
+use tempfile::TempDir;
+
+/// A worker that the lab of `home` is paired with.
+fn paired(home: &TempDir, name: &str) -> Worker {
+    let (worker, code) = Worker::pairing(&home.path().join(name));
+    let (exit, said, complaint) = run(program(home).args(["pair", &worker.address, "--code", &code]));
+    assert_eq!(exit, Some(0), "{complaint}");
+    assert!(said.contains("is trusted from now on"), "{said}");
+    worker
+}
+
+fn lab(home: &TempDir, workers: &[&Worker]) -> Process {
+    let mut command = program(home);
+    command.args(["live", "--model", "tiny_face_detector", "--planner", "equal", "--json"]);
+    for worker in workers {
+        command.args(["--worker", &worker.address]);
+    }
+    Process::start(&mut command)
+}
+
+fn is(kind: &str) -> impl Fn(&str) -> bool {
+    let part = format!(r#""event":"{kind}""#);
+    move |line| line.contains(&part)
+}
+
+/// The lab has measured both workers and runs on them together.
+fn wait_until_together(lab: &Process) {
+    for _ in 0..2 {
+        lab.wait_for("a worker measured alone", is("single_measured"));
+    }
+    lab.wait_for("a planned partition", is("partition_switched"));
+    lab.wait_for("a run", is("run_done"));
+}
+
+#[test]
+fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() {
+    let home = TempDir::new().expect("a folder");
+    let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
+    let lab = lab(&home, &[&stays, &goes]);
+    wait_until_together(&lab);
+    goes.process.child.kill().expect("it was running");
+    goes.process.child.wait().expect("it was started here");
+    lab.wait_for("the loss", is("worker_lost"));
+    let again = lab.wait_for("the run's new beginning", is("run_started"));
+    lab.wait_for("a run without it", is("run_done"));
+    let back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
+    assert_eq!(back.address, goes.address);
+    lab.wait_for("its return", |line| is("worker_ready")(line) && line.contains(r#""worker":1"#));
+    lab.wait_for("the switch back", is("partition_switched"));
+    let run = lab.wait_for("a run with it", is("run_done"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(0), "nobody is lost for good: {summary}");
+    for part in [r#""event":"summary""#, r#""lost":0,"#, r#""verdict":"bit-equal""#] {
+        assert!(summary.contains(part), "{part} is not in {summary}\n{again}\n{run}");
+    }
+}
+
+#[test]
+fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
+    let home = TempDir::new().expect("a folder");
+    let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
+    let lab = lab(&home, &[&stays, &goes]);
+    wait_until_together(&lab);
+    goes.process.child.kill().expect("it was running");
+    lab.wait_for("the loss", is("worker_lost"));
+    lab.wait_for("a run without it", is("run_done"));
+    lab.wait_for("a note", |line| line.contains("B is not back yet") && line.contains("nobody listens at"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(3), "{summary}");
+    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+    // The one that stays is free for the next lab.
+    let mut next = self::lab(&home, &[&stays]);
+    next.wait_for("a run", is("run_done"));
+    next.child.kill().expect("it was running");
+    assert_eq!(next.end().0, None);
+}
+
+#[test]
+fn whoever_cannot_be_used_is_named_with_what_to_do() {
+    let home = TempDir::new().expect("a folder");
+    let (worker, code) = Worker::pairing(&home.path().join("worker"));
+    let at = worker.address.as_str();
+    let last = code.chars().last().expect("a code");
+    let wrong = format!("{}{}", &code[..code.len() - 1], if last == 'A' { 'B' } else { 'A' });
+    let complaint = |arguments: &[&str]| {
+        let (exit, _, complaint) = run(program(&home).args(arguments));
+        (exit, complaint)
+    };
+    let live = |model: &str, input: &str| {
+        complaint(&["live", "--worker", at, "--model", model, "--input", input, "--for", "1s", "--no-record"])
+    };
+    let says = |(exit, complaint): (Option<i32>, String), code: i32, parts: &[&str]| {
+        assert_eq!(exit, Some(code), "{complaint}");
+        assert_eq!(complaint.lines().count(), code as usize, "one sentence: {complaint}");
+        parts.iter().for_each(|part| assert!(complaint.contains(part), "{part} is not in: {complaint}"));
+    };
+    says(live("upconv7", "noise"), 1, &["is not known", "collab-tui pair"]);
+    says(complaint(&["pair", at]), 1, &["does not know your key", "--pair"]);
+    says(complaint(&["pair", at, "--code", "ABC"]), 1, &["'ABC' is no pairing code"]);
+    says(complaint(&["pair", at, "--code", &wrong]), 1, &["code"]);
+    says(complaint(&["pair", "127.0.0.1:1", "--code", &code]), 1, &["nobody listens at 127.0.0.1:1"]);
+    says(complaint(&["pair", "nowhere", "--code", &code]), 1, &["write HOST:PORT"]);
+    says(complaint(&["pair", at, "--code", &code]), 0, &[]);
+    says(live("upconv7", "nothing.png"), 1, &["nothing.png"]);
+    std::fs::write(home.path().join("broken.png"), b"\x89PNG\r\n\x1a\nno more").expect("a file");
+    says(live("upconv7", "broken.png"), 1, &["broken.png"]);
+    std::fs::write(home.path().join("half.onnx"), [8, 7, 0x3a, 0xff, 0xff, 1]).expect("a file");
+    says(live("half.onnx", "noise"), 1, &["half.onnx"]);
+    says(live("no_such_network", "noise"), 1, &["no_such_network"]);
+}
+
+#[test]
+fn a_worker_without_the_memory_for_a_network_says_so() {
+    let home = TempDir::new().expect("a folder");
+    let state = home.path().join("small");
+    let (worker, code) = Worker::pairing(&state);
+    assert_eq!(run(program(&home).args(["pair", &worker.address, "--code", &code])).0, Some(0));
+    let at = worker.address.clone();
+    drop(worker);
+    let small = Worker::start(&state, &at, &["--memory", "16MiB"]);
+    let arguments = ["live", "--worker", &small.address, "--model", "vgg16", "--no-record", "--for", "1s"];
+    let (exit, _, complaint) = run(program(&home).args(arguments));
+    assert_eq!(exit, Some(1), "{complaint}");
+    assert!(
+        complaint.contains("no partition of this network fits") && complaint.contains("--memory"),
+        "{complaint}"
+    );
+}
