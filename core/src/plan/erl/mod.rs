@@ -14,6 +14,7 @@ mod operators;
 mod policy;
 mod portfolio;
 mod rollout;
+mod table;
 mod trainer;
 
 pub use policy::{Policy, WEIGHTS};
