@@ -51,6 +51,10 @@ pub enum Verb {
     },
     /// Compare the next run's output with the single-device output.
     Verify,
+    /// Stop training until it is resumed.
+    PauseTraining,
+    /// Train again.
+    ResumeTraining,
     /// Name this moment.
     Mark {
         /// The name.
@@ -71,6 +75,8 @@ impl Verb {
             Verb::Undo => "undo",
             Verb::Edit { .. } => "edit",
             Verb::Verify => "verify",
+            Verb::PauseTraining => "pause",
+            Verb::ResumeTraining => "resume",
             Verb::Mark { .. } => "mark",
         }
     }
@@ -81,6 +87,7 @@ impl Verb {
             Verb::Throttle { worker, .. } | Verb::Link { worker, .. } => worker.to_string(),
             Verb::Edit { .. } | Verb::Accept | Verb::Reject { .. } | Verb::Undo => "partition".to_owned(),
             Verb::Freeze | Verb::Thaw | Verb::Verify => "lab".to_owned(),
+            Verb::PauseTraining | Verb::ResumeTraining => "training".to_owned(),
             Verb::Mark { .. } => "session".to_owned(),
         }
     }
@@ -104,6 +111,7 @@ impl fmt::Display for Verb {
             Verb::Reject { reason } if !reason.is_empty() => write!(f, "reject: {reason}"),
             Verb::Edit { partition } => write!(f, "edit {partition}"),
             Verb::Mark { name } => write!(f, "mark {name}"),
+            Verb::PauseTraining | Verb::ResumeTraining => write!(f, "{} training", self.name()),
             verb => f.write_str(verb.name()),
         }
     }

@@ -4,12 +4,14 @@
 //! before it is applied.
 
 mod answer;
+mod training;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Class, FoundBox, Thumbnail};
+pub use training::{Candidate, Comparison, OperatorSuccess, Opponent, Origin, Trained};
 
 use crate::command::{CommandId, Settled, Verb};
 use crate::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
@@ -110,6 +112,15 @@ pub enum What {
         /// The first run that uses it.
         run: RunId,
     },
+    /// Why the partition proposed last should be faster than the running one; told again when it changes.
+    ProposalCompared(Comparison),
+    /// A proposal is not offered any more.
+    ProposalWithdrawn {
+        /// Which.
+        partition: PartitionId,
+        /// A sentence.
+        reason: String,
+    },
     /// A partition could not be prepared; the running one stays.
     PartitionRefused {
         /// Which.
@@ -162,6 +173,8 @@ pub enum What {
         /// What came out, if the output is a picture.
         after: Option<Thumbnail>,
     },
+    /// How training goes.
+    Trained(Box<Trained>),
     /// An operator or a program gave a command.
     CommandGiven {
         /// Its number.
@@ -230,6 +243,9 @@ pub struct WorkerInfo {
     pub address: String,
     /// Of its key.
     pub fingerprint: Fingerprint,
+    /// Its engine and what that chose for the device.
+    #[serde(default)]
+    pub engine: String,
     /// Its device.
     pub host: Host,
     /// What it emulates, if it does.
@@ -251,6 +267,9 @@ pub struct Host {
     pub memory: u64,
     /// Operating system.
     pub os: String,
+    /// What chooses its frequency, if that is known: `performance`, `ondemand`, …
+    #[serde(default)]
+    pub governor: String,
 }
 
 /// A slower device than the real one; always shown as emulated.
@@ -456,11 +475,13 @@ pub enum Channel {
     Commands,
     /// Sentences.
     Log,
+    /// Training.
+    Training,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Channel; 8] = [
+    pub const ALL: [Channel; 9] = [
         Channel::Session,
         Channel::Workers,
         Channel::Partitions,
@@ -469,6 +490,7 @@ impl Channel {
         Channel::Spans,
         Channel::Commands,
         Channel::Log,
+        Channel::Training,
     ];
 
     /// Its topic in a session file.
@@ -482,6 +504,7 @@ impl Channel {
             Channel::Spans => "spans",
             Channel::Commands => "commands",
             Channel::Log => "log",
+            Channel::Training => "training",
         }
     }
 }
@@ -499,9 +522,12 @@ impl What {
             | What::LinkMeasured { .. }
             | What::SingleMeasured { .. }
             | What::WorkerCalibrated { .. } => Channel::Workers,
-            What::PartitionProposed(_) | What::PartitionSwitched { .. } | What::PartitionRefused { .. } => {
-                Channel::Partitions
-            }
+            What::PartitionProposed(_)
+            | What::ProposalCompared(_)
+            | What::ProposalWithdrawn { .. }
+            | What::PartitionSwitched { .. }
+            | What::PartitionRefused { .. } => Channel::Partitions,
+            What::Trained(_) => Channel::Training,
             What::RunStarted { .. }
             | What::RunDone { .. }
             | What::RunLost { .. }

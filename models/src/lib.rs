@@ -12,11 +12,13 @@
 //! is also what schedules are made of.
 
 pub mod answer;
+pub mod calibration;
 pub mod catalogue;
 mod graph;
 mod load;
 mod map;
 mod memory;
+mod operators;
 mod packs;
 pub mod pixels;
 pub mod recipe;

@@ -35,6 +35,7 @@ pub fn schema(channel: Channel) -> &'static str {
         Channel::Spans => include_str!("../schemas/spans.json"),
         Channel::Commands => include_str!("../schemas/commands.json"),
         Channel::Log => include_str!("../schemas/log.json"),
+        Channel::Training => include_str!("../schemas/training.json"),
     }
 }
 

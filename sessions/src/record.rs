@@ -303,10 +303,13 @@ fn flushes_at_once(what: &What) -> bool {
         Channel::Workers => {
             matches!(what, What::WorkerJoined(_) | What::WorkerReady { .. } | What::WorkerLost { .. })
         }
-        Channel::Partitions => !matches!(what, What::PartitionProposed(_)),
+        Channel::Partitions => !matches!(
+            what,
+            What::PartitionProposed(_) | What::ProposalCompared(_) | What::ProposalWithdrawn { .. }
+        ),
         Channel::Runs => matches!(what, What::RunLost { .. }),
         Channel::Log => matches!(what, What::Noted { level: Level::Warning | Level::Error, .. }),
-        Channel::Layers | Channel::Spans => false,
+        Channel::Layers | Channel::Spans | Channel::Training => false,
     }
 }
 

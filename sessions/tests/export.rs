@@ -80,7 +80,14 @@ fn the_tables_add_up_to_what_the_events_say() {
     assert!(tables["commands"].iter().any(|row| row["status"] == "refused: worker C has too little memory"));
     let worker_events = events.iter().filter(|event| event.what.channel() == Channel::Workers).count();
     assert_eq!(tables["workers"].len(), worker_events);
-    assert!(tables["training"].is_empty());
+    let trained = events.iter().filter_map(|event| match &event.what {
+        What::Trained(trained) => Some(trained.best_ms),
+        _ => None,
+    });
+    assert_near(sum(&tables["training"], "best_ms"), trained.sum());
+    assert!(
+        tables["training"].len() > 10 && tables["training"].iter().all(|row| !row["agent_ms"].is_empty())
+    );
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
         planner: args.planner.clone(),
         partition: args.partition.clone(),
         auto: args.auto,
+        train: !args.no_train,
         read_only,
         seed: args.seed,
         for_time: args.for_time,

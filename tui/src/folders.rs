@@ -21,6 +21,11 @@ pub fn known_workers() -> anyhow::Result<PathBuf> {
     Ok(data()?.join("lab").join("known-workers"))
 }
 
+/// The folder of devices' profiles.
+pub fn profiles() -> anyhow::Result<PathBuf> {
+    Ok(data()?.join("profiles"))
+}
+
 /// A new session's file: by time, so that a folder lists them in order.
 pub fn new_session(model: &str) -> anyhow::Result<PathBuf> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-");

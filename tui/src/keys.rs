@@ -56,6 +56,8 @@ pub enum Action {
     Edit,
     /// Compare the next output.
     Verify,
+    /// Pause or resume training.
+    Train,
     /// Stop or go on drawing.
     Hold,
     /// Play or pause the replay.
@@ -193,6 +195,7 @@ pub const KEYMAP: &[Binding] = &[
     line(&[char('f')], Live, &[], Action::Freeze, "freeze", "freeze, or thaw: no proposal is applied"),
     line(&[char('e')], Live, &[], Action::Edit, "edit", "edit blocks and rows"),
     line(&[char('v')], Live, &[], Action::Verify, "verify", "compare the next output with one device's"),
+    line(&[char('b')], Live, &[], Action::Train, "", "pause or resume training"),
     line(&[char(' ')], Live, &[], Action::Hold, "hold", "hold the drawing, the lab runs on"),
     line(&[char(' ')], Replay, &[], Action::Toggle, "play", "play or pause"),
     line(&[key(KeyCode::Left)], Replay, &[], Action::Seek(-1), "", ""),

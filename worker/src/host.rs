@@ -9,7 +9,7 @@ use cpu_time::ProcessTime;
 /// What the device is; empty text and zero where that cannot be told.
 pub fn describe() -> Host {
     let cores = std::thread::available_parallelism().map_or(0, |count| count.get() as u32);
-    Host { cpu: cpu_name(), isa: isa(), cores, memory: total_memory(), os: os() }
+    Host { cpu: cpu_name(), isa: isa(), cores, memory: total_memory(), os: os(), governor: governor() }
 }
 
 /// The host's name, or `worker`.
@@ -89,6 +89,12 @@ fn isa() -> String {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let widest = "";
     format!("{}{widest}", std::env::consts::ARCH)
+}
+
+/// Of the first processor; the others follow the same one on the boards that matter.
+fn governor() -> String {
+    let path = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+    shorten(fs::read_to_string(path).unwrap_or_default().trim())
 }
 
 fn total_memory() -> u64 {

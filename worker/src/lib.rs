@@ -23,6 +23,7 @@ mod store;
 mod streams;
 
 pub use clock::Clock;
+pub use compute::{Round, TimedStrip, calibrate, time_strips};
 pub use egress::Egress;
 pub use endpoint::EndpointError;
 pub use probe::LinkSample;

@@ -215,3 +215,50 @@ async fn workers_with_one_key_are_not_introduced() {
     let Err(AskError::Refused(reason)) = refused else { panic!("{refused:?}") };
     assert!(reason.contains("A") && reason.contains("B") && reason.contains("--state"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_calibration_times_every_layer_of_every_strip_and_counts_an_emulated_device_slower() {
+    let identity = Identity::generate().unwrap();
+    let lab = TestLab::new(&identity);
+    let emulation = Some(preset("3").unwrap());
+    let worker = Worker::start("A", Some(identity.fingerprint()), Setup { emulation, ..Setup::default() });
+    let link = lab.connect(0, &worker).await;
+    assert_eq!(link.hello().engine, "tiny");
+    let calibrated = link.calibrate(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(calibrated.networks, 1);
+    // Three layers with all twelve rows, then the rows that rows 4 to 7 of the second one need.
+    let rows: Vec<(u32, u32)> = calibrated.layers.iter().map(|timed| (timed.layer, timed.rows)).collect();
+    assert_eq!(rows, [(0, 12), (1, 12), (2, 12), (1, 3)]);
+    let sum: f64 = calibrated.layers.iter().map(|timed| f64::from(timed.ms)).sum();
+    assert!(sum > 0.0 && calibrated.layers.iter().all(|timed| timed.ms >= 0.0));
+    link.close();
+}
+
+#[tokio::test]
+async fn a_calibration_is_refused_while_a_run_waits_for_rows() {
+    let identity = Identity::generate().unwrap();
+    let lab = TestLab::new(&identity);
+    let workers = ["A", "B"].map(|name| Worker::start(name, Some(identity.fingerprint()), Setup::default()));
+    let bytes = tiny_bytes(20, 4);
+    let links = lab.lead(&workers, &bytes).await;
+    let network = chain(20, 4);
+    let plan = partition(&network, "0-1:=/2-3:=", 2);
+    for link in &links {
+        link.prepare(PartitionId(1), &plan).await.unwrap();
+    }
+    let schedule = Schedule::new(&network, &plan);
+    let picture = picture(20);
+    // Only A is given its rows: it computes them and then waits for those of B.
+    let to_a = Schedule { input: schedule.input[..1].to_vec(), ..schedule };
+    lab.send_input(&network, &links, &to_a, 1, 1, &picture);
+    let refused = async {
+        loop {
+            match links[0].calibrate(Duration::from_millis(1)).await {
+                Err(AskError::Refused(reason)) => return reason,
+                other => assert!(other.is_ok(), "{other:?}"),
+            }
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
+    assert!(reason.contains("between runs"), "{reason}");
+}

@@ -104,6 +104,8 @@ impl Lab {
             }
             (Verb::Freeze, Settled::Done) => self.frozen = true,
             (Verb::Thaw, Settled::Done) => self.frozen = false,
+            (Verb::PauseTraining, Settled::Done) => self.training.paused = true,
+            (Verb::ResumeTraining, Settled::Done) => self.training.paused = false,
             (Verb::Reject { .. }, Settled::Done) => self.proposal = None,
             _ => {}
         }

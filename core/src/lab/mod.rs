@@ -8,6 +8,7 @@ mod commands;
 mod layers;
 mod pace;
 mod runs;
+mod training;
 mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,9 +19,10 @@ use serde::{Deserialize, Serialize};
 pub use commands::{CommandState, Progress};
 pub use layers::{LayerState, Samples};
 pub use runs::{CurrentRun, RunSample, Runs};
+pub use training::{Training, TrainingPoint};
 pub use workers::{LinkState, Phase, Throttle, WorkerState};
 
-use crate::event::{Answer, Event, Level, Proposal, SessionInfo, Span, Thumbnail, Verdict, What};
+use crate::event::{Answer, Comparison, Event, Level, Proposal, SessionInfo, Span, Thumbnail, Verdict, What};
 use crate::id::{Node, PartitionId, RunId};
 use crate::network::Network;
 use crate::time::Micros;
@@ -93,6 +95,12 @@ pub struct Lab {
     pub after: Option<Thumbnail>,
     /// The last verdict that is one.
     pub verdict: Verdict,
+    /// Why the offered partition should be faster than the running one.
+    #[serde(default)]
+    pub compared: Option<Comparison>,
+    /// The trainer.
+    #[serde(default)]
+    pub training: Training,
     /// Commands, latest last.
     pub commands: VecDeque<CommandState>,
     /// Named moments.
@@ -138,7 +146,9 @@ impl Lab {
             }
             What::PartitionProposed(proposal) => self.propose(proposal),
             What::PartitionSwitched { partition, .. } => self.switch(*partition),
-            What::PartitionRefused { partition, .. } => {
+            What::ProposalCompared(comparison) => self.compared = Some(comparison.clone()),
+            What::Trained(trained) => self.training.take(trained, event.at),
+            What::PartitionRefused { partition, .. } | What::ProposalWithdrawn { partition, .. } => {
                 if self.proposal == Some(*partition) {
                     self.proposal = None;
                 }
@@ -309,6 +319,9 @@ fn sentence(what: &What) -> Option<(Level, String)> {
         What::PartitionRefused { partition, reason } => {
             Some((Level::Warning, format!("partition {partition} was refused: {reason}")))
         }
+        What::ProposalWithdrawn { partition, reason } => {
+            info(format!("partition {partition} is not offered any more: {reason}"))
+        }
         What::RunDone { run, verdict: Verdict::Differs(by), .. } => Some((
             Level::Error,
             format!("run {run}: the output differs from the single device's by {by:.1e} of its range"),
@@ -322,6 +335,8 @@ fn sentence(what: &What) -> Option<(Level, String)> {
         What::WorkerLoading { .. }
         | What::WorkerStatus(_)
         | What::LinkMeasured { .. }
+        | What::ProposalCompared(_)
+        | What::Trained(_)
         | What::RunStarted { .. }
         | What::LayersTimed(_)
         | What::SpanDone(_)

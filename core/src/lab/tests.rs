@@ -18,6 +18,7 @@ fn joined(worker: u8) -> What {
         name: format!("pi{worker}"),
         address: "127.0.0.1:4000".to_owned(),
         fingerprint: Digest([worker; 32]),
+        engine: "collab".to_owned(),
         host: Host::default(),
         emulation: None,
         memory_limit: None,

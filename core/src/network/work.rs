@@ -15,19 +15,21 @@ use super::{Kind, Layer, Network};
 pub enum Term {
     /// Once for every piece in which a layer is computed.
     Call,
-    /// Multiply-accumulates of k×k convolutions computed directly.
+    /// For every operator of a layer beyond the first that runs by itself.
+    Step,
+    /// Multiply-accumulates of k×k convolutions computed directly, channels padded to tiles.
     DirectMacs,
-    /// Multiply-accumulates that a k×k convolution by Winograd's method stands for.
+    /// Multiply-accumulates of 3×3 convolutions in Winograd's domain, padded to tiles.
     WinogradMacs,
-    /// Multiply-accumulates of 1×1 convolutions.
+    /// Multiply-accumulates of 1×1 convolutions, channels padded to tiles.
     PointwiseMacs,
-    /// Multiply-accumulates of depthwise convolutions with stride 1, away from the border.
+    /// Multiply-accumulates of depthwise convolutions with stride 1 on wide maps.
     DepthwiseMacs,
     /// The same with a larger stride.
     DepthwiseStridedMacs,
-    /// Multiply-accumulates of depthwise convolutions whose window reaches into the padding.
-    DepthwiseBorderMacs,
-    /// Multiply-accumulates of convolutions with several groups.
+    /// Multiply-accumulates of depthwise convolutions on narrow maps and of unusual kernels.
+    DepthwiseNarrowMacs,
+    /// Multiply-accumulates of convolutions with several groups, padded to tiles.
     GroupedMacs,
     /// Multiply-accumulates of transposed convolutions.
     TransposedMacs,
@@ -37,10 +39,38 @@ pub enum Term {
     OtherMacs,
     /// Values gathered into patches before a matrix product.
     Gathered,
+    /// The same where a stride leaves values out.
+    GatheredStrided,
+    /// Stretches of consecutive values that are gathered: the narrower a map, the more.
+    GatherRuns,
+    /// Values packed into panels before a 1×1 convolution.
+    Packed,
     /// Values of packed panels read again for every tile of a matrix product.
     PanelReads,
-    /// Window positions times values of pools.
+    /// Sums that a matrix product interrupts: written and read once more.
+    SumReloads,
+    /// Values transformed into Winograd's domain.
+    WinogradValues,
+    /// Values transformed back from Winograd's domain.
+    WinogradSums,
+    /// Values that a convolution writes.
+    OutputValues,
+    /// Values of another map that are added on an operator's way to memory.
+    ResidualValues,
+    /// Values that a depthwise convolution copies between zeros.
+    DepthwiseCopied,
+    /// Rows of channels that a depthwise convolution copies.
+    DepthwiseRows,
+    /// Values that a depthwise convolution writes.
+    DepthwiseValues,
+    /// Values that a transposed convolution writes.
+    TransposedValues,
+    /// Values that a pool combines.
     PoolTaps,
+    /// Values that a pool combines where a stride leaves values out.
+    PoolStridedTaps,
+    /// Rows of channels that a pool yields.
+    PoolRows,
     /// Values that a global reduction reads.
     Reduced,
     /// Values normalised over neighbouring channels.
@@ -59,27 +89,46 @@ pub enum Term {
     BytesWritten,
     /// Bytes copied without arithmetic.
     BytesMoved,
-    /// Bytes of weights read.
+    /// Bytes that any other operator reads and writes.
+    OtherBytes,
+    /// Bytes of weights that a convolution reads.
     WeightBytes,
+    /// Bytes of weights that a matrix product with one vector reads.
+    DenseBytes,
 }
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 24] = [
+    pub const ALL: [Term; 41] = [
         Term::Call,
+        Term::Step,
         Term::DirectMacs,
         Term::WinogradMacs,
         Term::PointwiseMacs,
         Term::DepthwiseMacs,
         Term::DepthwiseStridedMacs,
-        Term::DepthwiseBorderMacs,
+        Term::DepthwiseNarrowMacs,
         Term::GroupedMacs,
         Term::TransposedMacs,
         Term::DenseMacs,
         Term::OtherMacs,
         Term::Gathered,
+        Term::GatheredStrided,
+        Term::GatherRuns,
+        Term::Packed,
         Term::PanelReads,
+        Term::SumReloads,
+        Term::WinogradValues,
+        Term::WinogradSums,
+        Term::OutputValues,
+        Term::ResidualValues,
+        Term::DepthwiseCopied,
+        Term::DepthwiseRows,
+        Term::DepthwiseValues,
+        Term::TransposedValues,
         Term::PoolTaps,
+        Term::PoolStridedTaps,
+        Term::PoolRows,
         Term::Reduced,
         Term::LrnValues,
         Term::ResizedValues,
@@ -89,26 +138,43 @@ impl Term {
         Term::BytesRead,
         Term::BytesWritten,
         Term::BytesMoved,
+        Term::OtherBytes,
         Term::WeightBytes,
+        Term::DenseBytes,
     ];
 
     /// As a screen says it.
     pub fn name(self) -> &'static str {
         match self {
             Term::Call => "call",
+            Term::Step => "operators",
             Term::DirectMacs => "MACs k×k",
             Term::WinogradMacs => "MACs Winograd",
             Term::PointwiseMacs => "MACs 1×1",
             Term::DepthwiseMacs => "MACs depthwise",
             Term::DepthwiseStridedMacs => "MACs dw strided",
-            Term::DepthwiseBorderMacs => "MACs dw border",
+            Term::DepthwiseNarrowMacs => "MACs dw narrow",
             Term::GroupedMacs => "MACs grouped",
             Term::TransposedMacs => "MACs transposed",
             Term::DenseMacs => "MACs dense",
             Term::OtherMacs => "MACs other",
             Term::Gathered => "gather",
+            Term::GatheredStrided => "gather strided",
+            Term::GatherRuns => "gather runs",
+            Term::Packed => "packing",
             Term::PanelReads => "panels",
+            Term::SumReloads => "sums again",
+            Term::WinogradValues => "Winograd in",
+            Term::WinogradSums => "Winograd out",
+            Term::OutputValues => "outputs",
+            Term::ResidualValues => "residual",
+            Term::DepthwiseCopied => "dw copies",
+            Term::DepthwiseRows => "dw rows",
+            Term::DepthwiseValues => "dw outputs",
+            Term::TransposedValues => "transposed outputs",
             Term::PoolTaps => "pool window",
+            Term::PoolStridedTaps => "pool strided",
+            Term::PoolRows => "pool rows",
             Term::Reduced => "reduction",
             Term::LrnValues => "LRN",
             Term::ResizedValues => "resize",
@@ -118,7 +184,9 @@ impl Term {
             Term::BytesRead => "bytes read",
             Term::BytesWritten => "bytes written",
             Term::BytesMoved => "bytes moved",
+            Term::OtherBytes => "bytes other",
             Term::WeightBytes => "weight bytes",
+            Term::DenseBytes => "dense weights",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod anneal;
 mod auto;
 mod beam;
+mod correction;
 mod costing;
 mod cuts;
 mod draft;
@@ -23,6 +24,7 @@ mod spans;
 pub use anneal::Anneal;
 pub use auto::Auto;
 pub use beam::Beam;
+pub use correction::{Correction, Corrector, Features, Misses};
 pub use costing::{Costing, State};
 pub use draft::{Draft, Pair};
 pub use erl::Erl;
@@ -97,6 +99,7 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
         "cem" => Some(Box::new(CrossEntropy)),
         "anneal" => Some(Box::new(Anneal)),
         "policy" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: false })),
+        "instant" => Some(Box::new(erl::Instant { portfolio: erl::Portfolio::shipped().clone() })),
         "erl" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: true })),
         "auto" => Some(Box::new(Auto::default())),
         _ => None,
@@ -104,7 +107,7 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
 }
 
 /// Every planner's name, the simplest first.
-pub const PLANNERS: [&str; 16] = [
+pub const PLANNERS: [&str; 17] = [
     "best-single",
     "equal",
     "equal-per-unit",
@@ -119,6 +122,7 @@ pub const PLANNERS: [&str; 16] = [
     "cem",
     "anneal",
     "policy",
+    "instant",
     "erl",
     "auto",
 ];

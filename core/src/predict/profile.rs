@@ -101,6 +101,19 @@ impl Profile {
         })
     }
 
+    /// What a layer takes that did so much work, ms; terms without a coefficient cost nothing.
+    pub fn ms(&self, sample: &Sample) -> f64 {
+        let priced = sample.amounts.iter();
+        priced.filter_map(|(term, amount)| Some(self.coefficient(*term)?.ms * amount)).sum()
+    }
+
+    /// The profile of a device that takes `slowdown` times as long for everything.
+    pub fn slowed(&self, slowdown: f64) -> Self {
+        let mut slowed = self.clone();
+        slowed.coefficients.iter_mut().for_each(|coefficient| coefficient.ms *= slowdown);
+        slowed
+    }
+
     /// What `rows` rows of it take by term, in the order of `work`.
     pub fn terms(&self, work: &[Work], rows: u32) -> Vec<(Term, f64)> {
         let ms = |work: &Work| self.coefficient(work.term).map_or(0.0, |known| known.ms * work.amount(rows));

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MAX_BLOCKS, MAX_CHUNK, MAX_NETWORK, MAX_PROBE, MAX_ROW, MAX_TEXT, Message, check_count, check_number,
-    check_text,
+    MAX_BLOCKS, MAX_CALIBRATION_MS, MAX_CHUNK, MAX_NETWORK, MAX_PROBE, MAX_ROW, MAX_TEXT, MAX_TIMED, Message,
+    check_count, check_number, check_text,
 };
 use crate::event::{Emulation, Host, LinkShape};
 use crate::id::{Fingerprint, NetworkId, Node, PartitionId, RunId, WorkerId};
@@ -93,6 +93,11 @@ pub enum Request {
     },
     /// How are you? → [`Reply::Status`]
     Status,
+    /// Time the layers of the synthetic networks, between runs. → [`Reply::Calibrated`]
+    Calibrate {
+        /// Begin no further network after this long, ms: 1…[`MAX_CALIBRATION_MS`].
+        budget_ms: u32,
+    },
 }
 
 /// What a worker answers.
@@ -152,11 +157,40 @@ pub enum Reply {
     },
     /// To [`Request::Status`].
     Status(StatusReport),
+    /// To [`Request::Calibrate`].
+    Calibrated {
+        /// Every layer with rows, of every strip: medians of a few runs.
+        layers: Vec<TimedLayer>,
+        /// Synthetic networks that were timed, from the first on.
+        networks: u32,
+        /// How long it took, ms.
+        ms: f64,
+    },
     /// Not done.
     Refused {
         /// A sentence.
         reason: String,
     },
+}
+
+/// A layer of a synthetic network, timed as strips are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimedLayer {
+    /// Which network, from 0.
+    pub network: u32,
+    /// Which of its layers.
+    pub layer: u32,
+    /// Rows computed.
+    pub rows: u32,
+    /// On the device as it is emulated and throttled, ms.
+    pub ms: f32,
+}
+
+impl TimedLayer {
+    fn check(&self) -> Result<(), String> {
+        check_count("rows", self.rows as usize, MAX_ROW as usize)?;
+        check_number("time", f64::from(self.ms), 0.0..=1e9)
+    }
 }
 
 /// A lab as it introduces itself.
@@ -175,6 +209,8 @@ pub struct WorkerHello {
     pub name: String,
     /// The program's version.
     pub version: String,
+    /// The engine with what was chosen for this device: times of another one say nothing about it.
+    pub engine: String,
     /// Its device.
     pub host: Host,
     /// What it emulates, if it does.
@@ -301,6 +337,9 @@ impl Message for Asked {
             Request::Prepare { plan, .. } => check_partition(plan),
             Request::Throttle { percent } => check_number("throttle", *percent, 1.0..=100.0),
             Request::Link(link) => check_link(link),
+            Request::Calibrate { budget_ms } if !(1..=MAX_CALIBRATION_MS).contains(budget_ms) => {
+                Err(format!("a calibration of {budget_ms} ms, allowed are 1…{MAX_CALIBRATION_MS}"))
+            }
             Request::Probe { bytes, .. } if *bytes > MAX_PROBE => {
                 Err(format!("{bytes} bytes are more than the {MAX_PROBE} allowed"))
             }
@@ -310,6 +349,7 @@ impl Message for Asked {
             | Request::Cancel { .. }
             | Request::Ping
             | Request::Probe { .. }
+            | Request::Calibrate { .. }
             | Request::Status => Ok(()),
         }
     }
@@ -322,8 +362,8 @@ impl Message for Answered {
         match &self.reply {
             Reply::Welcome(hello) => {
                 let host = &hello.host;
-                let texts = [&hello.name, &hello.version, &host.cpu, &host.isa, &host.os];
-                texts.into_iter().try_for_each(|text| check_text("hello", text))?;
+                let texts = [&hello.name, &hello.version, &hello.engine, &host.cpu, &host.isa, &host.os];
+                texts.into_iter().chain([&host.governor]).try_for_each(|text| check_text("hello", text))?;
                 let Some(emulation) = &hello.emulation else { return Ok(()) };
                 check_text("emulation", &emulation.name)?;
                 check_number("slowdown", emulation.slowdown, 1.0..=1e4)?;
@@ -332,6 +372,11 @@ impl Message for Answered {
             Reply::Loaded { ms, .. } | Reply::Prepared { ms, .. } => check_number("time", *ms, 0.0..=1e9),
             Reply::Probed { rate_mbps, .. } => check_number("rate", rate_mbps.unwrap_or(1.0), 0.0..=1e9),
             Reply::Status(status) => status.check(),
+            Reply::Calibrated { layers, ms, .. } => {
+                check_count("timed layers", layers.len(), MAX_TIMED)?;
+                layers.iter().try_for_each(TimedLayer::check)?;
+                check_number("time", *ms, 0.0..=1e9)
+            }
             Reply::Refused { reason } => check_text("reason", reason),
             Reply::Paired { .. } | Reply::Holding { .. } | Reply::Done | Reply::Pong { .. } => Ok(()),
         }

@@ -23,13 +23,14 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 pub use control::{
-    Answered, Asked, LabHello, NetworkOffer, NetworkOptions, Peer, Reply, Request, StatusReport, WorkerHello,
+    Answered, Asked, LabHello, NetworkOffer, NetworkOptions, Peer, Reply, Request, StatusReport, TimedLayer,
+    WorkerHello,
 };
 pub use rows::{Encoding, Probe, ProbeEcho, RowsHeader};
 pub use telemetry::{BlockTimes, RunReport, Telemetry, WorkerSpan};
 
 /// The version of everything in this module. Two nodes talk only if theirs are equal.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The application protocol that both ends name in the TLS handshake; never changes.
 pub const ALPN: &[u8] = b"collab";
@@ -48,6 +49,10 @@ pub const MAX_PROBE: u64 = 64 << 20;
 pub const MAX_TEXT: usize = 1024;
 /// The most blocks in a partition.
 pub const MAX_BLOCKS: usize = 4096;
+/// The longest calibration that can be asked for, ms.
+pub const MAX_CALIBRATION_MS: u32 = 60_000;
+/// The most layer times in one answer.
+pub const MAX_TIMED: usize = 16_384;
 /// The largest row number.
 pub const MAX_ROW: u32 = 1 << 24;
 

@@ -54,6 +54,7 @@ fn requests() -> impl Strategy<Value = Request> {
             .prop_map(|(rate_mbps, delay_ms)| Request::Link(LinkShape { rate_mbps, delay_ms })),
         any::<[u8; 32]>().prop_map(|proof| Request::Pair { proof }),
         any::<u64>().prop_map(|run| Request::Cancel { run: RunId(run) }),
+        (1..=MAX_CALIBRATION_MS).prop_map(|budget_ms| Request::Calibrate { budget_ms }),
     ]
 }
 
@@ -61,6 +62,16 @@ proptest! {
     #[test]
     fn every_request_reads_back(sequence in any::<u64>(), request in requests()) {
         read_back(&Asked { sequence, request });
+    }
+
+    #[test]
+    fn every_calibration_reads_back(
+        sequence in any::<u64>(), networks in any::<u32>(), ms in 0f64..1e9,
+        timed in vec((any::<u32>(), any::<u32>(), 0..=MAX_ROW, 0f32..1e9), 0..300),
+    ) {
+        let timed = timed.into_iter();
+        let layers = timed.map(|(network, layer, rows, ms)| TimedLayer { network, layer, rows, ms }).collect();
+        read_back(&Answered { sequence, reply: Reply::Calibrated { layers, networks, ms } });
     }
 
     #[test]
@@ -102,7 +113,7 @@ proptest! {
 fn another_version_is_named_with_ours() {
     let theirs = Preface::decode(&Preface { version: 7 }.encode()).unwrap();
     let error = Preface::ours().check(theirs).unwrap_err().to_string();
-    assert!(error.contains("version 7") && error.contains("version 1"), "{error}");
+    assert!(error.contains("version 7") && error.contains(&format!("version {VERSION}")), "{error}");
     assert_eq!(Preface::decode(b"GET / HT"), Err(WireError::NotCollab));
 }
 
@@ -116,6 +127,15 @@ fn limits_hold_in_both_directions() {
     let plan = Partition { blocks: vec![Block { units: (0, 1), bounds: vec![0, 9, 3] }] };
     assert!(refused(Request::Prepare { partition: PartitionId(1), plan }).contains("out of order"));
     assert!(refused(Request::Chunk { offset: 0, data: vec![0; MAX_CHUNK + 1] }).contains("more than"));
+    assert!(refused(Request::Calibrate { budget_ms: 0 }).contains("allowed are 1…60000"));
+    let timed = |layers: usize, ms: f32| {
+        let layers = vec![TimedLayer { network: 0, layer: 0, rows: 1, ms }; layers];
+        let reply = Reply::Calibrated { layers, networks: 1, ms: 1.0 };
+        encode(&Answered { sequence: 1, reply }).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(timed(MAX_TIMED, 1.0), Ok(()));
+    assert!(timed(MAX_TIMED + 1, 1.0).unwrap_err().contains("timed layers"));
+    assert!(timed(1, f32::NAN).unwrap_err().contains("not within"));
     assert_eq!(
         frame_length(u32::MAX.to_le_bytes()),
         Err(WireError::TooLong { most: MAX_FRAME, found: u32::MAX as usize })

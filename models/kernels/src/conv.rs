@@ -5,7 +5,7 @@ use crate::gather::Window;
 use crate::map::check_planes;
 use crate::product::Dense;
 use crate::winograd::{self, Winograd};
-use crate::{ConvShape, Epilogue, Isa, KernelError, Map, PackedWeights, Scratch};
+use crate::{Activation, ConvShape, Epilogue, Isa, KernelError, Map, PackedWeights, Scratch};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -104,6 +104,11 @@ impl Conv {
     /// The layer's shape.
     pub fn shape(&self) -> &ConvShape {
         &self.shape
+    }
+
+    /// What every output value passes through last.
+    pub fn activation(&self) -> Activation {
+        self.epilogue.activation
     }
 
     /// The algorithm that computes it.

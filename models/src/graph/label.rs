@@ -12,7 +12,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
 use tract_onnx_opl::lrn::Lrn;
 
 use super::steps::{Source, Step};
-use crate::rows::dense::Dense;
+use crate::operators::Own;
 use crate::rows::{Along, Weight};
 
 /// The member that a layer is named for, its text, and its kind.
@@ -51,6 +51,9 @@ pub(super) fn name(engine: &str) -> String {
 
 fn of(step: &Step) -> (String, Kind) {
     let op: &dyn TypedOp = step.op.as_ref();
+    if let Some(own) = op.downcast_ref::<Own>() {
+        return own.0.label();
+    }
     if let Some(conv) = op.downcast_ref::<Conv>() {
         return convolution(conv);
     }
@@ -62,9 +65,6 @@ fn of(step: &Step) -> (String, Kind) {
     }
     if let Some(pool) = op.downcast_ref::<SumPool>() {
         return (format!("AvgPool {}", window(&pool.pool_spec)), Kind::Pool);
-    }
-    if op.is::<Dense>() {
-        return (format!("Gemm {}", step.shape.iter().max().unwrap_or(&1)), Kind::Dense);
     }
     if op.is::<EinSum>() {
         return product(step);

@@ -10,6 +10,7 @@ use collab_core::rows::RowMap;
 use super::cut;
 use super::label;
 use super::steps::{Source, Step};
+use super::work;
 use crate::rows::Weight;
 
 /// How far behind a step its layer may reach.
@@ -151,7 +152,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             output,
             row_macs: macs.div_ceil(u64::from(output.rows.max(1))),
             weight_bytes: members.iter().map(|&member| steps[member].weight_bytes).sum(),
-            work: Vec::new(),
+            work: work::of(steps, members),
         }
     };
     members.iter().enumerate().map(layer).collect()

@@ -7,6 +7,7 @@ mod label;
 mod layers;
 mod steps;
 mod units;
+mod work;
 
 use collab_core::id::NetworkId;
 use collab_core::network::{Cut, Input, Layer, Network, Unit};

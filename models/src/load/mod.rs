@@ -21,6 +21,7 @@ pub use error::LoadError;
 pub(crate) use prepare::with_natural_strides;
 
 use crate::graph::Graph;
+use crate::operators::Workspaces;
 use crate::packs::Packs;
 use crate::source::{self, Source};
 
@@ -41,6 +42,7 @@ pub struct Model {
     pub(crate) network: Arc<Network>,
     pub(crate) graph: Arc<Graph>,
     pub(crate) packs: Arc<Packs>,
+    pub(crate) workspaces: Arc<Workspaces>,
 }
 
 impl Model {
@@ -72,7 +74,8 @@ impl Model {
         }))
         .unwrap_or_else(|_| Err(LoadError::Engine { reason: "the engine gave up on it".to_owned() }))?;
         let network = graph.network(id, options, shape);
-        Ok(Self { network: Arc::new(network), graph: Arc::new(graph), packs: Arc::default() })
+        let (network, graph) = (Arc::new(network), Arc::new(graph));
+        Ok(Self { network, graph, packs: Arc::default(), workspaces: Arc::default() })
     }
 
     /// What a planner, a schedule and a screen must know of it.

@@ -11,11 +11,12 @@ use tract_onnx::tract_core::optim::Optimizer;
 
 use super::error::LoadError;
 use super::{proto, upsample};
-use crate::rows::{dense, resample};
+use crate::operators;
+use crate::rows::resample;
 
 /// What replaces operators of the engine by our own, in order. A rewrite chooses by what the layer is and
 /// never by its number of rows, or strips would differ from the whole.
-const REWRITES: &[fn(&mut TypedModel) -> TractResult<()>] = &[resample::rewrite, dense::rewrite];
+const REWRITES: &[fn(&mut TypedModel) -> TractResult<()>] = &[resample::rewrite, operators::rewrite];
 
 /// Parses, types and simplifies `proto`, whose input has shape `shape`, into a graph with one output.
 pub(super) fn prepare(proto: ModelProto, shape: &[usize]) -> Result<TypedModel, LoadError> {

@@ -15,7 +15,7 @@ const OPSET: i64 = 13;
 
 /// A tensor of the graph under construction.
 #[derive(Clone, Debug)]
-pub(super) struct Map {
+pub(crate) struct Map {
     name: String,
     /// Without the batch: `[channels, height, width]` or `[features]`.
     shape: Vec<usize>,
@@ -25,60 +25,60 @@ pub(super) struct Map {
 }
 
 impl Map {
-    pub(super) fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.shape[0]
     }
 }
 
 /// A convolution's settings; square kernel and symmetric padding.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Conv {
-    pub(super) out: usize,
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-    pub(super) pad: usize,
-    pub(super) groups: usize,
-    pub(super) bias: bool,
+pub(crate) struct Conv {
+    pub(crate) out: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) pad: usize,
+    pub(crate) groups: usize,
+    pub(crate) bias: bool,
 }
 
 impl Conv {
     /// `kernel × kernel` with as much padding as keeps the size, stride 1, a bias, one group.
-    pub(super) fn same(out: usize, kernel: usize) -> Self {
+    pub(crate) fn same(out: usize, kernel: usize) -> Self {
         Self { out, kernel, stride: 1, pad: kernel / 2, groups: 1, bias: true }
     }
 
-    pub(super) fn stride(self, stride: usize) -> Self {
+    pub(crate) fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
     }
 
-    pub(super) fn pad(self, pad: usize) -> Self {
+    pub(crate) fn pad(self, pad: usize) -> Self {
         Self { pad, ..self }
     }
 
-    pub(super) fn groups(self, groups: usize) -> Self {
+    pub(crate) fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
 
-    pub(super) fn without_bias(self) -> Self {
+    pub(crate) fn without_bias(self) -> Self {
         Self { bias: false, ..self }
     }
 }
 
 /// A max pool's settings.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pool {
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
+pub(crate) struct Pool {
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
     /// Rows above and columns to the left.
-    pub(super) begin: usize,
+    pub(crate) begin: usize,
     /// Rows below and columns to the right.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     /// Whether a last, partial window counts.
-    pub(super) ceil: bool,
+    pub(crate) ceil: bool,
 }
 
 impl Pool {
-    pub(super) fn new(kernel: usize, stride: usize) -> Self {
+    pub(crate) fn new(kernel: usize, stride: usize) -> Self {
         Self { kernel, stride, begin: 0, end: 0, ceil: false }
     }
 
@@ -89,22 +89,27 @@ impl Pool {
 }
 
 /// An ONNX graph under construction. Every node is named like the tensor it makes.
-pub(super) struct Graph {
+pub(crate) struct Graph {
     weights: Weights,
     proto: GraphProto,
 }
 
 impl Graph {
     /// A graph named `name` that reads a picture `image` of `[3, height, width]`.
-    pub(super) fn new(name: &str, weights: Weights, height: usize, width: usize) -> (Self, Map) {
-        let image = Map { name: "image".to_owned(), shape: vec![3, height, width], gain: 1.0 };
+    pub(crate) fn new(name: &str, weights: Weights, height: usize, width: usize) -> (Self, Map) {
+        Self::reading(name, weights, vec![3, height, width])
+    }
+
+    /// A graph named `name` that reads `image`, of this shape without the batch.
+    pub(crate) fn reading(name: &str, weights: Weights, shape: Vec<usize>) -> (Self, Map) {
+        let image = Map { name: "image".to_owned(), shape, gain: 1.0 };
         let proto =
             GraphProto { name: name.to_owned(), input: vec![described(&image)], ..Default::default() };
         (Self { weights, proto }, image)
     }
 
     /// The finished model, whose output is `output`.
-    pub(super) fn finish(mut self, output: &Map) -> ModelProto {
+    pub(crate) fn finish(mut self, output: &Map) -> ModelProto {
         self.proto.output = vec![described(output)];
         ModelProto {
             ir_version: 7,
@@ -115,7 +120,7 @@ impl Graph {
         }
     }
 
-    pub(super) fn conv(&mut self, name: &str, input: &Map, conv: Conv) -> Map {
+    pub(crate) fn conv(&mut self, name: &str, input: &Map, conv: Conv) -> Map {
         let Conv { out, kernel, stride, pad, groups, bias } = conv;
         let of_group = input.channels() / groups;
         let fan_in = of_group * kernel * kernel;
@@ -139,7 +144,7 @@ impl Graph {
     }
 
     /// Batch normalisation with stored statistics near mean 0 and variance 1 and a scale near `scale`.
-    pub(super) fn batch_norm(&mut self, name: &str, input: &Map, scale: f32) -> Map {
+    pub(crate) fn batch_norm(&mut self, name: &str, input: &Map, scale: f32) -> Map {
         let channels = input.channels();
         let mut inputs = vec![input.name.clone()];
         for (part, low, high) in [
@@ -155,12 +160,25 @@ impl Graph {
         self.node("BatchNormalization", name, inputs, attributes, input.shape.clone(), input.gain)
     }
 
-    pub(super) fn relu(&mut self, name: &str, input: &Map) -> Map {
+    /// An operator of one input that keeps its shape; `gain` as of [`Map::gain`].
+    pub(crate) fn unary(&mut self, op: &str, name: &str, input: &Map, gain: f64) -> Map {
+        self.node(op, name, vec![input.name.clone()], vec![], input.shape.clone(), gain)
+    }
+
+    /// Negative values are multiplied by a slope of their channel.
+    pub(crate) fn prelu(&mut self, name: &str, input: &Map) -> Map {
+        let channels = input.channels();
+        let slopes = self.weights.uniform(channels, 0.05, 0.3);
+        let slopes = self.constant(format!("{name}.slope"), &[channels, 1, 1], slopes);
+        self.node("PRelu", name, vec![input.name.clone(), slopes], vec![], input.shape.clone(), 2.0)
+    }
+
+    pub(crate) fn relu(&mut self, name: &str, input: &Map) -> Map {
         self.node("Relu", name, vec![input.name.clone()], vec![], input.shape.clone(), 2.0)
     }
 
     /// Clips to 0…6.
-    pub(super) fn relu6(&mut self, name: &str, input: &Map) -> Map {
+    pub(crate) fn relu6(&mut self, name: &str, input: &Map) -> Map {
         let mut inputs = vec![input.name.clone()];
         for (bound, value) in [("zero", 0.0_f32), ("six", 6.0)] {
             if !self.proto.initializer.iter().any(|tensor| tensor.name == bound) {
@@ -172,20 +190,20 @@ impl Graph {
     }
 
     /// Negative values are multiplied by `slope`.
-    pub(super) fn leaky_relu(&mut self, name: &str, input: &Map, slope: f32) -> Map {
+    pub(crate) fn leaky_relu(&mut self, name: &str, input: &Map, slope: f32) -> Map {
         let gain = 2.0 / (1.0 + f64::from(slope) * f64::from(slope));
         let inputs = vec![input.name.clone()];
         self.node("LeakyRelu", name, inputs, vec![float("alpha", slope)], input.shape.clone(), gain)
     }
 
     /// Local response normalisation over five channels with the constants of AlexNet.
-    pub(super) fn local_norm(&mut self, name: &str, input: &Map) -> Map {
+    pub(crate) fn local_norm(&mut self, name: &str, input: &Map) -> Map {
         let attributes =
             vec![integer("size", 5), float("alpha", 1e-4), float("beta", 0.75), float("bias", 1.0)];
         self.node("LRN", name, vec![input.name.clone()], attributes, input.shape.clone(), input.gain)
     }
 
-    pub(super) fn max_pool(&mut self, name: &str, input: &Map, pool: Pool) -> Map {
+    pub(crate) fn max_pool(&mut self, name: &str, input: &Map, pool: Pool) -> Map {
         let attributes = vec![
             integers("kernel_shape", &[pool.kernel; 2]),
             integers("strides", &[pool.stride; 2]),
@@ -196,31 +214,125 @@ impl Graph {
         self.node("MaxPool", name, vec![input.name.clone()], attributes, shape, input.gain)
     }
 
-    pub(super) fn add(&mut self, name: &str, left: &Map, right: &Map) -> Map {
+    pub(crate) fn average_pool(&mut self, name: &str, input: &Map, pool: Pool) -> Map {
+        let attributes = vec![
+            integers("kernel_shape", &[pool.kernel; 2]),
+            integers("strides", &[pool.stride; 2]),
+            integers("pads", &[pool.begin, pool.begin, pool.end, pool.end]),
+        ];
+        let shape = vec![input.channels(), pool.size(input.shape[1]), pool.size(input.shape[2])];
+        self.node("AveragePool", name, vec![input.name.clone()], attributes, shape, input.gain)
+    }
+
+    /// A transposed convolution whose padding makes the output `stride` times as wide and high as the input.
+    pub(crate) fn transposed(
+        &mut self,
+        name: &str,
+        input: &Map,
+        out: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Map {
+        let fan_in = (input.channels() * kernel * kernel / (stride * stride)).max(1);
+        let count = input.channels() * out * kernel * kernel;
+        let weight = self.weights.scaled(count, fan_in, input.gain);
+        let shape = [input.channels(), out, kernel, kernel];
+        let weight = self.constant(format!("{name}.weight"), &shape, weight);
+        let inputs = vec![input.name.clone(), weight, self.bias(name, out)];
+        let pad = (kernel - stride) / 2;
+        let attributes = vec![
+            integers("kernel_shape", &[kernel; 2]),
+            integers("strides", &[stride; 2]),
+            integers("pads", &[pad, pad, kernel - stride - pad, kernel - stride - pad]),
+        ];
+        let shape = vec![out, input.shape[1] * stride, input.shape[2] * stride];
+        self.node("ConvTranspose", name, inputs, attributes, shape, 1.0)
+    }
+
+    /// Twice as wide and high, by `mode`: `nearest` or `linear`.
+    pub(crate) fn double(&mut self, name: &str, input: &Map, mode: &str) -> Map {
+        let scales = [1.0_f32, 1.0, 2.0, 2.0].iter().flat_map(|scale| scale.to_le_bytes()).collect();
+        let scales = self.constant(format!("{name}.scales"), &[4], scales);
+        let inputs = vec![input.name.clone(), String::new(), scales];
+        let place = if mode == "nearest" { "asymmetric" } else { "half_pixel" };
+        let mut attributes = vec![text("mode", mode), text("coordinate_transformation_mode", place)];
+        if mode == "nearest" {
+            attributes.push(text("nearest_mode", "floor"));
+        }
+        let shape = vec![input.channels(), 2 * input.shape[1], 2 * input.shape[2]];
+        self.node("Resize", name, inputs, attributes, shape, input.gain)
+    }
+
+    /// Two rows and columns of zeros on every side.
+    pub(crate) fn pad(&mut self, name: &str, input: &Map) -> Map {
+        let pads = self.numbers(format!("{name}.pads"), &[0, 0, 2, 2, 0, 0, 2, 2]);
+        let shape = vec![input.channels(), input.shape[1] + 4, input.shape[2] + 4];
+        self.node("Pad", name, vec![input.name.clone(), pads], vec![], shape, input.gain)
+    }
+
+    /// Channels `from..to`.
+    pub(crate) fn slice(&mut self, name: &str, input: &Map, from: usize, to: usize) -> Map {
+        let mut inputs = vec![input.name.clone()];
+        for (part, value) in [("from", from), ("to", to), ("axes", 1)] {
+            inputs.push(self.numbers(format!("{name}.{part}"), &[value as i64]));
+        }
+        let shape = vec![to - from, input.shape[1], input.shape[2]];
+        self.node("Slice", name, inputs, vec![], shape, input.gain)
+    }
+
+    /// Channels of `groups` groups in turn, as ShuffleNet does it.
+    pub(crate) fn shuffle(&mut self, name: &str, input: &Map, groups: usize) -> Map {
+        let [channels, height, width] = [0, 1, 2].map(|axis| input.shape[axis]);
+        let split = [1, groups, channels / groups, height, width].map(|size| size as i64);
+        let split = self.numbers(format!("{name}.split.shape"), &split);
+        let whole =
+            self.numbers(format!("{name}.shape"), &[1, channels, height, width].map(|size| size as i64));
+        let parted = vec![groups, channels / groups, height, width];
+        let map = self.node(
+            "Reshape",
+            &format!("{name}.split"),
+            vec![input.name.clone(), split],
+            vec![],
+            parted,
+            input.gain,
+        );
+        let turned = vec![channels / groups, groups, height, width];
+        let order = vec![integers("perm", &[0, 2, 1, 3, 4])];
+        let map = self.node("Transpose", &format!("{name}.turn"), vec![map.name], order, turned, input.gain);
+        self.node("Reshape", name, vec![map.name, whole], vec![], input.shape.clone(), input.gain)
+    }
+
+    /// A value of every channel, or of every element, times every element.
+    pub(crate) fn mul(&mut self, name: &str, left: &Map, right: &Map) -> Map {
+        let inputs = vec![left.name.clone(), right.name.clone()];
+        self.node("Mul", name, inputs, vec![], left.shape.clone(), 3.0 * left.gain)
+    }
+
+    pub(crate) fn add(&mut self, name: &str, left: &Map, right: &Map) -> Map {
         let inputs = vec![left.name.clone(), right.name.clone()];
         self.node("Add", name, inputs, vec![], left.shape.clone(), left.gain)
     }
 
     /// Joins channels.
-    pub(super) fn concat(&mut self, name: &str, parts: &[&Map]) -> Map {
+    pub(crate) fn concat(&mut self, name: &str, parts: &[&Map]) -> Map {
         let mut shape = parts[0].shape.clone();
         shape[0] = parts.iter().map(|part| part.channels()).sum();
         let inputs = parts.iter().map(|part| part.name.clone()).collect();
         self.node("Concat", name, inputs, vec![integer("axis", 1)], shape, parts[0].gain)
     }
 
-    pub(super) fn global_average(&mut self, name: &str, input: &Map) -> Map {
+    pub(crate) fn global_average(&mut self, name: &str, input: &Map) -> Map {
         let shape = vec![input.channels(), 1, 1];
         self.node("GlobalAveragePool", name, vec![input.name.clone()], vec![], shape, input.gain)
     }
 
-    pub(super) fn flatten(&mut self, name: &str, input: &Map) -> Map {
+    pub(crate) fn flatten(&mut self, name: &str, input: &Map) -> Map {
         let shape = vec![input.shape.iter().product()];
         self.node("Flatten", name, vec![input.name.clone()], vec![integer("axis", 1)], shape, input.gain)
     }
 
     /// A dense layer; its output's variance is about `spread` times its input's.
-    pub(super) fn dense(&mut self, name: &str, input: &Map, out: usize, spread: f64) -> Map {
+    pub(crate) fn dense(&mut self, name: &str, input: &Map, out: usize, spread: f64) -> Map {
         let fan_in = input.shape[0];
         let weight = self.weights.scaled(out * fan_in, fan_in, spread * input.gain);
         let inputs = vec![
@@ -231,7 +343,7 @@ impl Graph {
         self.node("Gemm", name, inputs, vec![integer("transB", 1)], vec![out], 1.0)
     }
 
-    pub(super) fn softmax(&mut self, name: &str, input: &Map) -> Map {
+    pub(crate) fn softmax(&mut self, name: &str, input: &Map) -> Map {
         self.node("Softmax", name, vec![input.name.clone()], vec![], input.shape.clone(), 1.0)
     }
 
@@ -246,6 +358,17 @@ impl Graph {
             data_type: DataType::Float as i32,
             name: name.clone(),
             raw_data,
+            ..Default::default()
+        });
+        name
+    }
+
+    fn numbers(&mut self, name: String, values: &[i64]) -> String {
+        self.proto.initializer.push(TensorProto {
+            dims: vec![values.len() as i64],
+            data_type: DataType::Int64 as i32,
+            name: name.clone(),
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             ..Default::default()
         });
         name
@@ -297,6 +420,10 @@ fn integer(name: &str, value: usize) -> AttributeProto {
 fn integers(name: &str, values: &[usize]) -> AttributeProto {
     let ints = values.iter().map(|&value| value as i64).collect();
     AttributeProto { ints, ..attribute(name, AttributeType::Ints) }
+}
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto { s: value.as_bytes().to_vec(), ..attribute(name, AttributeType::String) }
 }
 
 fn float(name: &str, value: f32) -> AttributeProto {

@@ -6,9 +6,9 @@
 //! a generated network answers about a picture means nothing.
 
 mod export;
-mod graph;
+pub(crate) mod graph;
 mod topology;
-mod weights;
+pub(crate) mod weights;
 
 use std::fmt;
 use std::str::FromStr;

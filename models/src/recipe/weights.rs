@@ -5,21 +5,21 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Hands out the tensors of one network in order; each has its own stream of random numbers.
-pub(super) struct Weights {
+pub(crate) struct Weights {
     seed: [u8; 32],
     stream: u64,
 }
 
 impl Weights {
     /// Weights seeded by the recipe's id.
-    pub(super) fn new(seed: Digest) -> Self {
+    pub(crate) fn new(seed: Digest) -> Self {
         Self { seed: seed.0, stream: 0 }
     }
 
     /// `count` values uniform in `[low, high)`, as little-endian 32-bit floats.
     ///
     /// 24 random bits become an exact float, so one multiplication and one addition are all that rounds.
-    pub(super) fn uniform(&mut self, count: usize, low: f32, high: f32) -> Vec<u8> {
+    pub(crate) fn uniform(&mut self, count: usize, low: f32, high: f32) -> Vec<u8> {
         let mut stream = ChaCha8Rng::from_seed(self.seed);
         stream.set_stream(self.stream);
         self.stream += 1;
@@ -36,7 +36,7 @@ impl Weights {
 
     /// `count` weights with mean 0 and variance `gain / fan_in` (He et al. 2015 with gain 2), where
     /// `fan_in` is the number of values each output sums.
-    pub(super) fn scaled(&mut self, count: usize, fan_in: usize, gain: f64) -> Vec<u8> {
+    pub(crate) fn scaled(&mut self, count: usize, fan_in: usize, gain: f64) -> Vec<u8> {
         let bound = (3.0 * gain / fan_in as f64).sqrt() as f32;
         self.uniform(count, -bound, bound)
     }

@@ -4,10 +4,9 @@
 //! its own, says which axis of the output is divided, which input rows any output rows need, and how to wire
 //! just those ([`ByRows`]). To add an operator, write such a function and list it in [`OPERATORS`];
 //! [`elementwise`] is the simplest example, [`window`] the full one. What no function knows is computed
-//! whole ([`whole`]).
+//! whole ([`whole`]). Operators of our own ([`crate::operators`]) say it themselves.
 
 mod axis;
-pub(crate) mod dense;
 mod elementwise;
 mod join;
 mod pad;
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use collab_core::rows::{RowMap, Rows};
 use tract_onnx::tract_core::internal::*;
 
+use crate::operators;
 use crate::strip::Wiring;
 
 /// The axis of a tensor that is divided.
@@ -153,9 +153,9 @@ pub(crate) trait ByRows: Debug + Send + Sync {
 
 /// Everything that can be divided. The first that knows a node is asked.
 const OPERATORS: &[fn(&Node) -> Option<Split>] = &[
+    operators::split,
     window::split,
     transposed::split,
-    dense::split,
     product::split,
     axis::split,
     resample::split,

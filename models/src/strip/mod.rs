@@ -22,6 +22,7 @@ use wiring::layer_of;
 use crate::graph::{Graph, Source, cut};
 use crate::load::Model;
 use crate::map::Map;
+use crate::operators::{Own, Workspaces};
 use crate::packs::SharePacks;
 use crate::rows::{Along, Part};
 use crate::run::LayerTimes;
@@ -92,6 +93,7 @@ pub struct Strip {
     state: TypedSimpleState,
     /// The layer of each of the engine's nodes.
     layers: Vec<Option<u32>>,
+    workspaces: Arc<Workspaces>,
 }
 
 impl Model {
@@ -142,7 +144,7 @@ impl Model {
         knobs.enter(|| passes.optimize(&mut model))?;
         let layers = model.nodes().iter().map(|node| layer_of(&node.name)).collect();
         let state = TypedSimplePlan::new(model)?.spawn()?;
-        Ok(Strip { units, input, output, state, layers })
+        Ok(Strip { units, input, output, state, layers, workspaces: self.workspaces.clone() })
     }
 }
 
@@ -339,9 +341,13 @@ impl Strip {
     ) -> TractResult<Map> {
         let input = input.into_tensor(&self.input.shape)?.into_tvalue();
         let layers = &self.layers;
+        let mut workspace = self.workspaces.take();
         let mut last = clock();
         let mut outputs = self.state.run_plan_with_eval(tvec!(input), |context, state, node, inputs| {
-            let result = plan::eval(context, state, node, inputs);
+            let result = match node.op_as::<Own>() {
+                Some(own) => own.compute(inputs, &mut workspace),
+                None => plan::eval(context, state, node, inputs),
+            };
             let now = clock();
             if let Some(layer) = layers[node.id] {
                 times.add(layer, now.saturating_sub(last));
@@ -349,6 +355,7 @@ impl Strip {
             last = now;
             result
         })?;
+        self.workspaces.keep(workspace);
         Map::from_tensor(self.output.cut, self.output.rows, outputs.remove(0).into_tensor())
     }
 }

@@ -2,14 +2,14 @@
 //! in ms, blocks and layers counted as in the events; a value that is not known is left empty.
 //!
 //! A run that was lost has no `measured_ms`. In `workers.csv` the event `link` is what was measured from the
-//! lab to the worker, `link to B` from the worker to B. `training.csv` has no rows in this version's sessions.
+//! lab to the worker, `link to B` from the worker to B.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use collab_core::command::{CommandId, Settled, Verb};
-use collab_core::event::{Event, LayersTimed, Span, SpanKind, Verdict, What};
+use collab_core::event::{Event, LayersTimed, Span, SpanKind, Trained, Verdict, What};
 use collab_core::id::{Node, RunId};
 use collab_core::time::Micros;
 use csv::Writer;
@@ -37,6 +37,7 @@ const TABLES: [(&str, &str); 6] = [
 const RUNS: usize = 0;
 const LAYERS: usize = 1;
 const SPANS: usize = 2;
+const TRAINING: usize = 3;
 const COMMANDS: usize = 4;
 const WORKERS: usize = 5;
 
@@ -117,7 +118,13 @@ impl Command {
             Verb::Reject { reason } => reason.clone(),
             Verb::Edit { partition } => partition.clone(),
             Verb::Mark { name } => name.clone(),
-            Verb::Accept | Verb::Freeze | Verb::Thaw | Verb::Undo | Verb::Verify => String::new(),
+            Verb::Accept
+            | Verb::Freeze
+            | Verb::Thaw
+            | Verb::Undo
+            | Verb::Verify
+            | Verb::PauseTraining
+            | Verb::ResumeTraining => String::new(),
         };
         [
             seconds(self.at),
@@ -145,6 +152,7 @@ impl Tables {
             What::RunLost { run, .. } => self.run(at, *run, None, Verdict::Unchecked),
             What::LayersTimed(timed) => self.layers(at, timed),
             What::SpanDone(span) => self.span(at, span),
+            What::Trained(trained) => self.trained(at, trained),
             What::CommandGiven { id, verb, predicted_ms, .. } => {
                 self.commands.push(Command {
                     id: *id,
@@ -173,6 +181,19 @@ impl Tables {
             }
             _ => self.worker(at, &event.what),
         }
+    }
+
+    fn trained(&mut self, at: Micros, trained: &Trained) -> Result<(), ExportError> {
+        self.open[TRAINING].row(&[
+            seconds(at),
+            trained.generation.to_string(),
+            number(trained.best_ms),
+            number(trained.mean_ms),
+            optional(trained.agent_ms),
+            optional(trained.actor_loss),
+            optional(trained.critic_loss),
+            trained.evaluations.to_string(),
+        ])
     }
 
     fn command(&mut self, id: CommandId) -> Option<&mut Command> {
@@ -243,6 +264,7 @@ impl Tables {
             What::WorkerReady { worker } => plain(worker.to_string(), "ready"),
             What::WorkerLost { worker, .. } => plain(worker.to_string(), "lost"),
             What::SingleMeasured { worker, .. } => plain(worker.to_string(), "single"),
+            What::WorkerCalibrated { worker, .. } => plain(worker.to_string(), "calibrated"),
             What::WorkerStatus(status) => row(
                 status.worker.to_string(),
                 "status".to_owned(),

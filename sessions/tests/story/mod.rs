@@ -10,6 +10,7 @@ use collab_core::id::{Digest, Node, PartitionId, RunId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::network::{Network, samples};
 use collab_core::partition::Partition;
+use collab_core::predict::Profile;
 use collab_core::rows::Rows;
 use collab_core::time::Micros;
 use collab_sessions::{Recorder, Session};
@@ -68,6 +69,7 @@ pub(crate) fn story(seed: u64, seconds: u64) -> Vec<Event> {
         if story.now >= status_at {
             status_at = story.now + 1_000_000;
             story.report();
+            story.train();
         }
         story.run();
         match story.chance.next() % 150 {
@@ -110,6 +112,11 @@ impl Story {
         self.events.push(Event { at: Micros(self.now.saturating_sub(early)), what });
     }
 
+    /// At the moment of the event before.
+    fn tell(&mut self, what: What) {
+        self.events.push(Event { at: Micros(self.now), what });
+    }
+
     fn begin(&mut self) {
         self.put(What::SessionStarted(SessionInfo {
             version: "0.1.0".to_owned(),
@@ -125,6 +132,13 @@ impl Story {
         }
         for worker in (0..WORKERS).map(WorkerId) {
             let ms = 60.0 + 30.0 * f64::from(worker.0);
+            self.put(What::WorkerCalibrated {
+                worker,
+                profile: Profile::default(),
+                cached: worker.0 > 0,
+                took_ms: 800.0,
+                held_out: Some(0.07),
+            });
             self.put(What::SingleMeasured { worker, ms, compute_ms: ms - 2.0 });
             let rate_mbps = Some(940.0);
             self.put(What::LinkMeasured {
@@ -149,6 +163,7 @@ impl Story {
             name: format!("pi{}", 5 - worker),
             address: format!("127.0.0.1:{}", 4000 + u16::from(worker)),
             fingerprint: Digest([worker; 32]),
+            engine: "collab".to_owned(),
             host: Host::default(),
             emulation: Some(Emulation {
                 name: "pi4".to_owned(),
@@ -265,6 +280,41 @@ impl Story {
         }
     }
 
+    fn train(&mut self) {
+        let best = 38.0 + 1.0 / (1.0 + self.run as f64);
+        let candidate = |(age, origin): (u64, Origin)| Candidate {
+            origin,
+            plan: "0-7:60,40,28/8-11:A".to_owned(),
+            predicted_ms: best + age as f64,
+            age,
+        };
+        self.tell(What::Trained(Box::new(Trained {
+            generation: self.run,
+            best_ms: best,
+            mean_ms: best + 1.5,
+            agent_ms: Some(best + 0.5),
+            actor_loss: Some(-0.25),
+            critic_loss: (self.run > 500).then_some(0.0025),
+            evaluations: 400 * self.run,
+            evaluations_per_s: 8000.0,
+            operators: Origin::OPERATORS
+                .map(|operator| OperatorSuccess { operator, made: 9, kept: 2 })
+                .to_vec(),
+            population: (0..16)
+                .zip([Origin::Start, Origin::Cross].into_iter().cycle())
+                .map(candidate)
+                .collect(),
+            running_ms: Some(39.0),
+            best_known_ms: Some(37.5),
+            planners: vec![Opponent {
+                planner: "dp".to_owned(),
+                predicted_ms: 38.5,
+                evaluations: 900,
+                plan_ms: 2.5,
+            }],
+        })));
+    }
+
     fn give(&mut self, verb: Verb) -> CommandId {
         self.command += 1;
         let id = CommandId(self.command);
@@ -304,6 +354,22 @@ impl Story {
     fn switch(&mut self) {
         let text = ["0-7:60,40,28/8-11:A", "0-11:B", "0-3:=/4-7:64,64,0/8-11:C"][self.proposed as usize % 3];
         self.propose(text);
+        self.tell(What::ProposalCompared(Comparison {
+            partition: PartitionId(self.proposed),
+            running: self.current,
+            now_ms: 41.0,
+            now_measured: true,
+            new_ms: 37.0,
+            correction: 1.02,
+            compute_ms: vec![1.5, -4.0, 0.0],
+            transfer_ms: -1.0,
+            halo_ms: -0.5,
+            wait_ms: -2.0,
+            after_ms: Some(12.5),
+            because: "B runs at 60 %".to_owned(),
+        }));
+        let reason = "it was not faster for long enough".to_owned();
+        self.tell(What::ProposalWithdrawn { partition: PartitionId(0), reason });
         self.current = PartitionId(self.proposed);
         self.put(What::PartitionSwitched { partition: self.current, run: RunId(self.run + 1) });
     }

@@ -1,6 +1,7 @@
 //! `collab-tui bench`: what is measured, a file for each.
 
 mod link;
+mod predict;
 mod replay;
 mod run;
 
@@ -14,6 +15,7 @@ use crate::stage::{Shown, Stage};
 pub fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Run(args) => run::run(args),
+        Bench::Predict(args) => predict::run(args),
         Bench::Link { json } => link::run(*json),
         Bench::Replay { file, json } => replay::run(file, *json),
     }

@@ -15,6 +15,7 @@ pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
         planner: "proportional".to_owned(),
         partition: args.partition.clone(),
         auto: false,
+        train: false,
         read_only: false,
         seed: 7,
         for_time: None,

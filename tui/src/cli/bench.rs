@@ -19,6 +19,8 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Collaborative runs against the best single device, interleaved.
     Run(BenchRunArgs),
+    /// How well predictions of layers, blocks, transfers and runs hold.
+    Predict(BenchPredictArgs),
     /// The QUIC link between two nodes on loopback: round trips and rate.
     Link {
         /// A JSON line for each size.
@@ -56,4 +58,41 @@ pub struct BenchRunArgs {
     /// A JSON line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `collab-tui bench predict`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchPredictArgs {
+    /// Networks of the catalogue, or ONNX files.
+    #[arg(
+        long = "model",
+        default_value = "upconv7,efficientnet_lite0,tiny_face_detector",
+        value_delimiter = ','
+    )]
+    pub models: Vec<String>,
+    /// Presets or slowdowns of emulated devices, and `host` for this machine as it is.
+    #[arg(long, default_value = "host,pi4", value_delimiter = ',', value_parser = parse_device_or_host)]
+    pub devices: Vec<String>,
+    /// Of weights and of what is drawn at random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Random strips of each network.
+    #[arg(long, default_value_t = 40)]
+    pub strips: usize,
+    /// Random partitions of each network that run live.
+    #[arg(long, default_value_t = 1)]
+    pub partitions: usize,
+    /// Write every prediction with what was measured.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write every timed layer with its work by term, those of the calibration first.
+    #[arg(long, value_name = "FILE")]
+    pub samples: Option<PathBuf>,
+    /// JSON lines instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_device_or_host(text: &str) -> Result<String, String> {
+    if text == "host" { Ok(text.to_owned()) } else { parse_device(text) }
 }

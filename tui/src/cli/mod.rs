@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use collab_core::event::LinkShape;
 use collab_worker::emulation;
 
-pub use self::bench::{Bench, BenchArgs, BenchRunArgs};
+pub use self::bench::{Bench, BenchArgs, BenchPredictArgs, BenchRunArgs};
 
 /// An interactive lab for collaborative DNN inference on unlike devices.
 ///
@@ -65,8 +65,8 @@ pub struct RunArgs {
     /// A picture, a folder of pictures, or `noise`. Default: the network's own photo.
     #[arg(long, value_name = "FILE|DIR|noise")]
     pub input: Option<String>,
-    /// How partitions are found: proportional, dp, beam, auto and others; `plan --planner all` compares them.
-    #[arg(long, default_value = "proportional")]
+    /// How partitions are found: erl, dp, beam, proportional and others; `plan --planner all` compares them.
+    #[arg(long, default_value = "erl")]
     pub planner: String,
     /// A partition by hand, such as `0-5:86,85,85/6-7:A`; overrides --planner.
     #[arg(long)]
@@ -74,6 +74,9 @@ pub struct RunArgs {
     /// Apply proposals without asking.
     #[arg(long)]
     pub auto: bool,
+    /// Do not learn on spare time while the lab runs.
+    #[arg(long)]
+    pub no_train: bool,
     /// Seed of everything random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,

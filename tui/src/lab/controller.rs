@@ -21,8 +21,9 @@ use tokio::time::sleep_until;
 use super::fleet::Fleet;
 use super::flight::{Flight, Landed};
 use super::inputs::Inputs;
-use super::planning::Planning;
+use super::planning::{Found, Planning};
 use super::reference::Reference;
+use super::training::Training;
 use crate::journal::Journal;
 use crate::screen::Request;
 
@@ -42,6 +43,8 @@ pub enum Outcome {
     Settled(CommandId, Settled),
     /// A worker's clock was compared.
     Clock(WorkerId, Pong),
+    /// Planning found something.
+    Found(Box<Found>),
     /// The single-device output of an input is known, or why it is not.
     Referenced(usize, Result<Vec<f32>, String>),
 }
@@ -63,6 +66,7 @@ pub struct Controller {
     pub(super) inputs: Inputs,
     pub(super) reference: Reference,
     pub(super) planning: Planning,
+    pub(super) training: Training,
     /// Apply proposals without asking.
     pub(super) auto: bool,
     pub(super) read_only: bool,
@@ -81,7 +85,10 @@ pub struct Controller {
     /// Commands whose effect is measured ten seconds after they were settled.
     pub(super) effects: Vec<(CommandId, Instant)>,
     pub(super) answered: Option<usize>,
-    pub(super) reconsidered: Instant,
+    /// When planning last looked at what runs.
+    pub(super) looked: Instant,
+    /// What planning found to begin with.
+    pub(super) found: Option<Found>,
     clocks_compared: Instant,
     pub(super) ending: Option<Ending>,
     for_time: Option<Duration>,
@@ -107,6 +114,8 @@ pub struct Parts {
     pub reference: Reference,
     /// The planner.
     pub planning: Planning,
+    /// The trainer.
+    pub training: Training,
     /// Apply proposals without asking.
     pub auto: bool,
     /// Refuse everything that changes the lab.
@@ -127,6 +136,7 @@ impl Controller {
             inputs: parts.inputs,
             reference: parts.reference,
             planning: parts.planning,
+            training: parts.training,
             auto: parts.auto,
             read_only: parts.read_only,
             outcomes,
@@ -141,7 +151,8 @@ impl Controller {
             verifying: None,
             effects: Vec::new(),
             answered: None,
-            reconsidered: now,
+            looked: now,
+            found: None,
             clocks_compared: now,
             ending: None,
             for_time,
@@ -157,10 +168,7 @@ impl Controller {
         self.reference_for(0);
         self.measure_singles().await;
         if self.ending.is_none() {
-            let first = {
-                let shown = self.journal.stage().look();
-                self.planning.first(&shown.lab)?
-            };
+            let first = self.plan_first().await?;
             self.planned = true;
             match first {
                 Some(proposal) => {
@@ -261,10 +269,12 @@ impl Controller {
             Outcome::Prepared(id, command, Ok(())) => self.next = Some((id, command)),
             Outcome::Prepared(partition, command, Err(reason)) => {
                 self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
+                self.adoption_failed(partition);
                 if let Some(command) = command {
                     self.settle(command, Settled::Refused(reason));
                 }
             }
+            Outcome::Found(found) => self.take_found(*found),
             Outcome::Settled(command, outcome) => self.settle(command, outcome),
             Outcome::Clock(worker, clock) => {
                 self.fleet.set_clock(worker, clock);

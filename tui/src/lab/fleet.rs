@@ -317,7 +317,8 @@ impl Fleet {
         members.filter_map(|(index, member)| Some((WorkerId::at(index), member.link.as_ref()?)))
     }
 
-    fn ready_links(&self) -> Vec<(WorkerId, WorkerLink)> {
+    /// The links to workers that can be given work.
+    pub(super) fn ready_links(&self) -> Vec<(WorkerId, WorkerLink)> {
         self.links().map(|(worker, link)| (worker, link.clone())).collect()
     }
 }

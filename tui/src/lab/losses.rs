@@ -1,6 +1,6 @@
 //! A worker is gone: what is lost with it, and how the others go on.
 
-use collab_core::event::What;
+use collab_core::event::{Proposal, What};
 use collab_core::id::WorkerId;
 
 use super::controller::{ALONE, Controller, Ending};
@@ -18,19 +18,17 @@ impl Controller {
             self.end(Ending::NobodyLeft);
             return;
         }
-        let shown = self.journal.stage().look();
-        let affected = shown
-            .lab
-            .running()
-            .is_some_and(|running| running.plan.uses(worker.index()) || running.planner == ALONE);
-        let planned = (self.planned && affected).then(|| self.planning.plan(&shown.lab));
-        drop(shown);
-        if let Some(Some(proposal)) = planned {
-            // The running partition cannot run any more, so this one is applied even when frozen.
-            if let Some(current) = self.journal.stage().look().lab.current {
-                self.schedules.remove(&current);
-            }
-            self.offer(proposal, true, None);
+        let affected = {
+            let shown = self.journal.stage().look();
+            let uses = |running: &Proposal| running.plan.uses(worker.index()) || running.planner == ALONE;
+            shown.lab.current.filter(|_| shown.lab.running().is_some_and(uses))
+        };
+        if self.planned
+            && let Some(current) = affected
+        {
+            // It cannot run any more; what planning finds first replaces it, even when frozen.
+            self.schedules.remove(&current);
         }
+        self.conditions_changed();
     }
 }

@@ -1,5 +1,7 @@
 //! A lab from nothing to its last run: load the network, find the workers, connect, and drive.
 
+mod adapt;
+mod calibrate;
 mod controller;
 mod demo;
 mod fleet;
@@ -9,11 +11,14 @@ mod losses;
 mod messages;
 mod operate;
 mod planning;
+mod profiles;
 mod reference;
 mod reports;
 mod runs;
 mod singles;
 mod switch;
+mod training;
+mod trials;
 mod versus;
 
 use std::path::PathBuf;
@@ -27,8 +32,10 @@ use collab_models::{LoadOptions, Model, catalogue};
 use collab_worker::keys::Identity;
 use tokio::sync::mpsc;
 
+pub use calibrate::samples;
 pub use controller::Ending;
 pub use fleet::LinkSpeed;
+pub use trials::Trial;
 pub use versus::Versus;
 
 use self::controller::{Controller, Parts};
@@ -37,6 +44,7 @@ use self::fleet::Fleet;
 use self::inputs::Inputs;
 use self::planning::Planning;
 use self::reference::Reference;
+use self::training::Training;
 use crate::journal::Journal;
 use crate::screen::Request;
 
@@ -66,6 +74,8 @@ pub struct Setup {
     pub auto: bool,
     /// Refuse everything that changes the lab.
     pub read_only: bool,
+    /// Learn on spare time.
+    pub train: bool,
     /// Of everything random.
     pub seed: u64,
     /// How long to run once every worker was measured alone.
@@ -198,6 +208,13 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
     };
     let mut fleet = Fleet::connect(identity, &addresses, link, journal).await?;
     fleet.load(&loaded, journal).await?;
+    let training = match setup.train {
+        true => Training::start(planning.exchange.clone(), journal.clone(), setup.seed)?,
+        false => Training::off(),
+    };
+    // Without a data folder profiles are measured every time.
+    let profiles = profiles::Profiles(crate::folders::profiles().ok());
+    calibrate::calibrate(&fleet, &profiles, journal).await;
     let parts = Parts {
         journal: journal.clone(),
         model: loaded.model,
@@ -205,6 +222,7 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         inputs,
         reference: Reference::default(),
         planning,
+        training,
         auto: setup.auto,
         read_only: setup.read_only,
         output: setup.output.clone(),
@@ -219,6 +237,21 @@ pub async fn versus(setup: Setup, journal: Arc<Journal>, rounds: usize) -> anyho
     Controller::new(parts, asked, None).versus(rounds).await
 }
 
+/// Runs partitions on the setup's workers, each run beside what was predicted of it; see [`Controller::trials`].
+pub async fn trials(
+    setup: Setup,
+    journal: Arc<Journal>,
+    partitions: Vec<Partition>,
+    (first, learned, late): (usize, usize, usize),
+) -> anyhow::Result<Vec<Trial>> {
+    let (parts, _devices) = prepare(&setup, &journal).await?;
+    let (_requests, asked) = mpsc::unbounded_channel();
+    let mut controller = Controller::new(parts, asked, None);
+    let trials = controller.trials(partitions, first, learned, late).await;
+    controller.close().await;
+    trials
+}
+
 /// Measures the links between the lab and two unpaced workers on loopback, and between these.
 pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkSpeed>> {
     let setup = Setup {
@@ -228,6 +261,7 @@ pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkSpeed>
         planner: "equal".to_owned(),
         partition: None,
         auto: false,
+        train: false,
         read_only: false,
         seed: 7,
         for_time: None,

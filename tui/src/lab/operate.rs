@@ -57,16 +57,26 @@ impl Controller {
             Verb::Accept => {
                 let offered = self.journal.stage().look().lab.proposal;
                 let offered = offered.ok_or("there is no proposal to accept")?;
+                self.planning.adopt(offered);
                 self.prepare(offered, Some(id));
                 Ok(Now::Later)
             }
             Verb::Reject { .. } => {
-                let offered = self.journal.stage().look().lab.proposal;
-                offered.map(|_| Now::Done).ok_or_else(|| "there is no proposal to reject".to_owned())
+                let shown = self.journal.stage().look();
+                let offered = shown.lab.proposal.ok_or("there is no proposal to reject")?;
+                self.planning.reject(&shown.lab, offered);
+                Ok(Now::Done)
             }
             Verb::Undo => {
-                let before = self.journal.stage().look().lab.past.last().copied();
-                let before = before.ok_or("no partition ran before this one")?;
+                let before = {
+                    let shown = self.journal.stage().look();
+                    let before = *shown.lab.past.last().ok_or("no partition ran before this one")?;
+                    if let Some(current) = shown.lab.current {
+                        self.planning.reject(&shown.lab, current);
+                    }
+                    before
+                };
+                self.planning.adopt(before);
                 self.prepare(before, Some(id));
                 Ok(Now::Later)
             }
@@ -87,13 +97,18 @@ impl Controller {
                     }
                     self.planning.announce(&shown.lab, "by hand", plan)
                 };
-                self.offer(proposal.ok_or("nothing was measured yet")?, true, Some(id));
+                let proposal = proposal.ok_or("nothing was measured yet")?;
+                self.planning.adopt(proposal.partition);
+                self.offer(proposal, true, Some(id));
                 Ok(Now::Later)
             }
             Verb::Verify => {
                 self.verifying = Some(id);
                 self.reference.forget();
                 Ok(Now::Later)
+            }
+            Verb::PauseTraining | Verb::ResumeTraining => {
+                self.training.pause(verb == Verb::PauseTraining).map(|()| Now::Done)
             }
             Verb::Freeze | Verb::Thaw | Verb::Mark { .. } => Ok(Now::Done),
         }
@@ -112,6 +127,7 @@ impl Controller {
             self.effects.push((id, Instant::now()));
         }
         self.journal.record(What::CommandSettled { id, outcome });
+        self.conditions_changed();
     }
 
     /// Notes the median latency since a command, once enough time has passed.
@@ -162,6 +178,10 @@ fn around(lab: &Lab, verb: &Verb) -> (String, String) {
         Verb::Freeze | Verb::Thaw => {
             let word = |frozen: bool| if frozen { "frozen" } else { "not frozen" }.to_owned();
             (word(lab.frozen), word(matches!(verb, Verb::Freeze)))
+        }
+        Verb::PauseTraining | Verb::ResumeTraining => {
+            let word = |paused: bool| if paused { "paused" } else { "training" }.to_owned();
+            (word(lab.training.paused), word(matches!(verb, Verb::PauseTraining)))
         }
         Verb::Verify => (lab.verdict.name().to_owned(), "compared".to_owned()),
         Verb::Mark { name } => (String::new(), name.clone()),

@@ -1,6 +1,6 @@
 //! Runs: begun, landed with their output, or lost.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use collab_core::command::Settled;
 use collab_core::event::{Verdict, What};
@@ -9,12 +9,9 @@ use collab_core::rows::Rows;
 use collab_core::wire::RowsHeader;
 use collab_models::Map;
 
-use super::controller::{ALONE, Controller, Outcome};
+use super::controller::{Controller, Outcome};
 use super::flight::{Flight, Landed};
 use super::reference;
-
-/// Between two looks at whether another partition would be better.
-const RECONSIDER_EVERY: Duration = Duration::from_millis(300);
 
 impl Controller {
     /// Starts a run of the current partition if none is in flight, after a switch if one is due.
@@ -91,16 +88,7 @@ impl Controller {
 
     pub(super) fn finish_run(&mut self, landed: &Landed) {
         self.journal.record(What::RunDone { run: landed.run, ms: landed.ms, verdict: landed.verdict });
-        let now = Instant::now();
-        let collaborating = self.journal.stage().look().lab.running().is_some_and(|of| of.planner != ALONE);
-        if !collaborating || now < self.reconsidered + RECONSIDER_EVERY {
-            return;
-        }
-        self.reconsidered = now;
-        let better = self.planning.reconsider(&self.journal.stage().look().lab);
-        if let Some(proposal) = better {
-            self.offer(proposal, self.auto, None);
-        }
+        self.look_again();
     }
 
     /// Ends the run in flight without an output.

@@ -44,10 +44,7 @@ impl Controller {
             let singles = shown.lab.workers.iter().filter_map(|worker| worker.single_ms);
             (best.info.worker, singles.collect::<Vec<f64>>())
         };
-        let proposal = {
-            let shown = self.journal.stage().look();
-            self.planning.first(&shown.lab)?.context("no partition was found")?
-        };
+        let proposal = self.plan_first().await?.context("no partition was found")?;
         let (together, plan, predicted_ms) =
             (proposal.partition, proposal.plan.to_string(), proposal.predicted_ms);
         let alone = Partition::single(self.model.network(), best, self.fleet.len());

@@ -125,6 +125,8 @@ fn request(action: Action, ui: &Ui, shown: &Shown) -> Option<Request> {
         Action::Unthrottle => Verb::Throttle { worker: selected(ui, &shown.lab)?, percent: 100.0 },
         Action::Freeze if shown.lab.frozen => Verb::Thaw,
         Action::Freeze => Verb::Freeze,
+        Action::Train if shown.lab.training.paused => Verb::ResumeTraining,
+        Action::Train => Verb::PauseTraining,
         Action::Accept => Verb::Accept,
         Action::Reject => Verb::Reject { reason: String::new() },
         Action::Undo => Verb::Undo,

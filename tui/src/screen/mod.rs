@@ -2,6 +2,7 @@
 //! the lab and no time.
 
 mod answer;
+mod candidates;
 mod footer;
 mod header;
 mod help;
@@ -9,6 +10,7 @@ mod input;
 mod latency;
 mod layer_detail;
 mod layers;
+mod learning_curve;
 mod log;
 mod notice;
 mod overview;
@@ -22,6 +24,7 @@ mod starting;
 mod text;
 mod training;
 mod ui;
+mod why;
 mod widgets;
 mod words;
 mod worker_detail;

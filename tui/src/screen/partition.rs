@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use super::panel::{self, Panel};
 use super::widgets::gantt::{self, Interval, Lane};
 use super::widgets::ribbon::{self, Band, Look, Slab};
-use super::{Scene, text};
+use super::{Scene, text, why};
 use crate::theme::Depth;
 
 /// Draws it.
@@ -156,7 +156,9 @@ fn draw_timeline(scene: &Scene, lanes: &[Lane], area: Rect, buf: &mut Buffer) {
         "█ compute ▒ send · wait"
     };
     let panel = Panel::new(theme, title).remark(Line::styled(legend, theme.dim()));
-    let inner = panel.foot(comparison(scene)).draw(theme, area, buf);
+    let told = scene.lab.offered().and_then(|offered| why::told(scene.lab, offered));
+    let foot = told.map_or_else(|| comparison(scene), |told| why::line(scene, "new less now:", told));
+    let inner = panel.foot(foot).draw(theme, area, buf);
     if lanes.is_empty() {
         panel::write([Line::styled("No run has ended yet.", theme.dim())], inner, buf);
         return;

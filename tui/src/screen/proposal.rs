@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::panel::{self, Panel};
-use super::{Scene, answer, text};
+use super::{Scene, answer, text, why};
 
 /// Draws it; nothing if there is no proposal.
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
@@ -26,6 +26,13 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     }
     lines.push(summary(scene, "new", new, true));
     let room = usize::from(inner.width);
+    if let Some(comparison) = why::told(lab, new) {
+        lines.push(why::line(scene, "why", comparison));
+        let circumstances = why::circumstances(comparison);
+        if !circumstances.is_empty() {
+            lines.push(Line::raw(text::shorten(&circumstances, room)));
+        }
+    }
     let reason = text::wrap(&new.reason, room).into_iter().take(3);
     lines.extend(reason.map(|line| Line::styled(line, theme.dim())));
     lines.push(Line::from(vec![
@@ -46,12 +53,14 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// How much faster it should be. What was measured of the running partition counts, else what is predicted.
+/// How much faster it should be: as planning told, else by what was measured of the running partition, else as
+/// predicted.
 fn headline(scene: &Scene, new: &Proposal, now: Option<&Proposal>) -> Line<'static> {
     let theme = scene.theme;
     let measured = now.and_then(|now| scene.lab.runs.quantile_ms(now.partition, 0.5));
-    let before = measured.or(now.and_then(|now| now.predicted_ms));
-    let gain = match (before, new.predicted_ms) {
+    let told = why::told(scene.lab, new);
+    let before = told.map(|told| told.now_ms).or(measured).or(now.and_then(|now| now.predicted_ms));
+    let gain = match (before, told.map(|told| told.new_ms).or(new.predicted_ms)) {
         (Some(before), Some(after)) if before > 0.0 => {
             let part = 1.0 - after / before;
             let word = if part >= 0.0 { "faster" } else { "slower" };

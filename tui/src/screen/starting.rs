@@ -94,6 +94,14 @@ fn steps(lab: &Lab) -> Vec<Step> {
         _ => None,
     });
     let of_all = |count: usize| if workers > 0 { format!("{count} of {workers}") } else { String::new() };
+    // A worker that could not be calibrated is timed all the same, and not waited for.
+    let known =
+        lab.workers.iter().filter(|worker| worker.profile.is_some() || worker.single_ms.is_some()).count();
+    let next = lab.workers.iter().find(|worker| worker.profile.is_none());
+    let calibrating = match next.filter(|_| workers > 0 && ready == workers) {
+        Some(worker) => format!("calibrating {}", worker.info.worker),
+        None => of_all(known),
+    };
     let plan =
         lab.running().map_or_else(String::new, |running| format!("{} {}", running.partition, running.plan));
     let singles: Vec<String> = lab
@@ -109,6 +117,7 @@ fn steps(lab: &Lab) -> Vec<Step> {
             "send them the network",
             loading.unwrap_or_else(|| of_all(ready)),
         ),
+        step(workers > 0 && known == workers, "calibrate them", calibrating),
         step(workers > 0 && timed == workers, "time each one alone", singles.join("  ")),
         step(lab.current.is_some(), "prepare a partition", plan),
         step(lab.runs.done > 0, "first run", String::new()),

@@ -9,7 +9,7 @@ use collab_core::time::Micros;
 use super::request::{PlaybackRequest, Request};
 
 /// Every word, and what it is followed by.
-pub(super) const WORDS: [(&str, &str); 11] = [
+pub(super) const WORDS: [(&str, &str); 13] = [
     ("throttle", "WORKER PERCENT"),
     ("link", "WORKER 100mbit 3ms, or off"),
     ("accept", ""),
@@ -19,6 +19,8 @@ pub(super) const WORDS: [(&str, &str); 11] = [
     ("undo", ""),
     ("edit", "UNITS:ROWS/…, as in 0-5:86,85,85/6-7:A"),
     ("verify", ""),
+    ("pause", ""),
+    ("resume", ""),
     ("mark", "NAME"),
     ("quit", ""),
 ];
@@ -52,7 +54,9 @@ pub(super) fn parse(text: &str, context: Context<'_>) -> Result<Request, String>
         "edit" => edit(rest, context)?,
         "mark" if rest.is_empty() => return Err("a mark needs a name: mark before the walk".to_owned()),
         "mark" => Verb::Mark { name: rest.to_owned() },
-        "accept" | "freeze" | "thaw" | "undo" | "verify" | "quit" | "q" if !rest.is_empty() => {
+        "accept" | "freeze" | "thaw" | "undo" | "verify" | "pause" | "resume" | "quit" | "q"
+            if !rest.is_empty() =>
+        {
             return Err(format!("{word} stands alone, '{rest}' is too much"));
         }
         "accept" => Verb::Accept,
@@ -60,6 +64,8 @@ pub(super) fn parse(text: &str, context: Context<'_>) -> Result<Request, String>
         "thaw" => Verb::Thaw,
         "undo" => Verb::Undo,
         "verify" => Verb::Verify,
+        "pause" => Verb::PauseTraining,
+        "resume" => Verb::ResumeTraining,
         "quit" | "q" => return Ok(Request::Quit),
         _ => {
             let known: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
@@ -266,6 +272,8 @@ mod tests {
             Just(Verb::Thaw),
             Just(Verb::Undo),
             Just(Verb::Verify),
+            Just(Verb::PauseTraining),
+            Just(Verb::ResumeTraining),
             Just(Verb::Reject { reason: String::new() }),
             sentence().prop_map(|reason| Verb::Reject { reason }),
             sentence().prop_map(|name| Verb::Mark { name }),

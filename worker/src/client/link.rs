@@ -11,8 +11,8 @@ use collab_core::event::{LinkShape, SpanKind, WorkerInfo};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
 use collab_core::wire::{
-    self, Answered, Asked, MAX_CHUNK, NetworkOffer, Peer, Reply, Request, RowsHeader, StatusReport,
-    WorkerHello, WorkerSpan,
+    self, Answered, Asked, MAX_CALIBRATION_MS, MAX_CHUNK, NetworkOffer, Peer, Reply, Request, RowsHeader,
+    StatusReport, TimedLayer, WorkerHello, WorkerSpan,
 };
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc::{Sender, UnboundedSender, unbounded_channel};
@@ -76,6 +76,17 @@ pub struct PreparedOn {
     pub built: u32,
     /// Strips taken over from other partitions.
     pub reused: u32,
+}
+
+/// What a worker measured of the synthetic networks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibrated {
+    /// Every layer of every strip.
+    pub layers: Vec<TimedLayer>,
+    /// Networks that were timed, from the first on.
+    pub networks: u32,
+    /// How long it took, ms.
+    pub ms: f64,
 }
 
 /// An exchange of clock readings over the control stream.
@@ -153,10 +164,10 @@ impl WorkerLink {
 
     /// All of that, as an event has it.
     pub fn info(&self) -> WorkerInfo {
-        let WorkerHello { name, host, emulation, memory_limit, .. } = self.hello().clone();
+        let WorkerHello { name, engine, host, emulation, memory_limit, .. } = self.hello().clone();
         let (worker, fingerprint) = (self.worker(), self.fingerprint());
         let address = self.address().to_string();
-        WorkerInfo { worker, name, address, fingerprint, host, emulation, memory_limit }
+        WorkerInfo { worker, name, address, fingerprint, engine, host, emulation, memory_limit }
     }
 
     /// How the other workers are to reach it. From elsewhere a loopback address is of no use to them.
@@ -215,6 +226,15 @@ impl WorkerLink {
         match self.ask(Request::Prepare { partition, plan: plan.clone() }, LONG).await? {
             Reply::Prepared { bytes, ms, built, reused } => Ok(PreparedOn { bytes, ms, built, reused }),
             _ => Err(wrong("preparing")),
+        }
+    }
+
+    /// Has it time the synthetic networks, beginning none after `budget`. Only between runs.
+    pub async fn calibrate(&self, budget: Duration) -> Result<Calibrated, AskError> {
+        let budget_ms = u32::try_from(budget.as_millis()).unwrap_or(MAX_CALIBRATION_MS);
+        match self.ask(Request::Calibrate { budget_ms }, LONG).await? {
+            Reply::Calibrated { layers, networks, ms } => Ok(Calibrated { layers, networks, ms }),
+            _ => Err(wrong("calibration")),
         }
     }
 

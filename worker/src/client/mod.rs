@@ -13,7 +13,7 @@ use collab_core::wire::{RowsHeader, RunReport, WorkerSpan};
 
 pub use dial::{Dialer, Paired, pair};
 pub use error::{AskError, ConnectError};
-pub use link::{Pong, PreparedOn, WorkerLink};
+pub use link::{Calibrated, Pong, PreparedOn, WorkerLink};
 
 /// What comes from a worker without being asked, in one stream for all of them.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,22 +1,29 @@
 //! The one thread that computes: it takes rows as they arrive and executes schedules.
 
 mod assembly;
+mod calibrate;
 mod prepared;
 mod run;
 mod stretch;
 mod thread;
+mod timing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use collab_core::id::{Node, RunId};
-use collab_core::wire::{RowsHeader, Telemetry};
+use collab_core::wire::{Reply, RowsHeader, Telemetry};
+use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::engine::Engine;
 
+pub use calibrate::calibrate;
 pub(crate) use prepared::{Part, Prepared, SharedStrip};
 pub(crate) use stretch::Throttle;
+pub use timing::{Round, TimedStrip, time_strips};
 
 /// Where computed rows and reports go.
 pub(crate) trait Outlet: Send + 'static {
@@ -41,6 +48,12 @@ pub(crate) struct Arrival {
 pub(crate) enum Work {
     Rows(Box<Arrival>),
     Cancel(RunId),
+    /// Time the synthetic networks, unless a run is in progress.
+    Calibrate {
+        engine: Arc<dyn Engine>,
+        budget: Duration,
+        answer: oneshot::Sender<Reply>,
+    },
     /// Forget every run: the lab has gone.
     Reset,
 }

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use collab_core::event::SpanKind;
 use collab_core::id::RunId;
-use collab_core::wire::{Telemetry, WorkerSpan};
+use collab_core::wire::{Reply, Telemetry, WorkerSpan};
 
 use super::run::{Outgoing, Run};
 use super::stretch::{Debt, Pace, Throttle, Timed};
-use super::{Arrival, Outlet, Work};
+use super::{Arrival, Outlet, Work, calibrate};
+use crate::client::Calibrated;
 use crate::clock::Clock;
+use crate::engine::Engine;
 
 /// The most runs in progress.
 const MOST_RUNS: usize = 32;
@@ -84,11 +86,31 @@ impl Thread {
             Work::Cancel(run) => {
                 self.end(run);
             }
+            Work::Calibrate { engine, budget, answer } => {
+                let reply = self.calibrate(&*engine, budget);
+                // The lab may have gone; its answer is then of no use.
+                let _ = answer.send(reply.unwrap_or_else(|reason| Reply::Refused { reason }));
+            }
             Work::Reset => {
                 self.runs.clear();
                 self.ended.clear();
             }
         }
+    }
+
+    fn calibrate(&mut self, engine: &dyn Engine, budget: Duration) -> Result<Reply, String> {
+        if !self.runs.is_empty() {
+            return Err("a run is in progress: calibrate between runs".to_owned());
+        }
+        let pace = Pace::of(self.slowdown, self.throttle.percent());
+        let begun = self.clock.now();
+        let calibrate = AssertUnwindSafe(|| calibrate::run(engine, pace, budget));
+        let calibrated = catch_unwind(calibrate)
+            .unwrap_or_else(|_| Err("the engine panicked while calibrating".to_owned()));
+        self.idle_us = self.clock.now();
+        self.busy_us.fetch_add(self.idle_us - begun, Ordering::Relaxed);
+        let Calibrated { layers, networks, ms } = calibrated?;
+        Ok(Reply::Calibrated { layers, networks, ms })
     }
 
     fn accept(&mut self, arrival: Arrival) {

@@ -20,7 +20,17 @@ pub use tract::Tract;
 pub trait Engine: Send + Sync + 'static {
     /// Reads a network. An error is a sentence.
     fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String>;
+
+    /// The synthetic network `index` with the strips of it that a calibration times; `None` past the last one.
+    /// An error is a sentence.
+    fn synthetic(&self, index: usize) -> Option<Result<Synthetic, String>>;
+
+    /// Its name, version and what was chosen for this device.
+    fn name(&self) -> String;
 }
+
+/// A synthetic network with strips to be timed, in this order.
+pub type Synthetic = (Box<dyn Model>, Vec<(Range<usize>, Rows)>);
 
 /// A network that can be run in strips.
 pub trait Model: Send + 'static {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
-use collab_models::{LayerTimes, LoadOptions, Map, Memory};
+use collab_models::{LayerTimes, LoadOptions, Map, Memory, calibration};
 
-use super::{Engine, Model, Strip};
+use super::{Engine, Model, Strip, Synthetic};
 
 /// Runs networks through tract.
 pub struct Tract;
@@ -26,6 +26,18 @@ impl Engine for Tract {
         let options = LoadOptions { name, pixels, input_shape };
         let model = collab_models::Model::load(bytes, &options).map_err(|error| error.to_string())?;
         Ok(Box::new(model))
+    }
+
+    fn synthetic(&self, index: usize) -> Option<Result<Synthetic, String>> {
+        let model = calibration::network(index)?;
+        Some(model.map_err(|error| error.to_string()).map(|model| {
+            let strips = calibration::strips(model.network());
+            (Box::new(model) as Box<dyn Model>, strips)
+        }))
+    }
+
+    fn name(&self) -> String {
+        calibration::engine()
     }
 }
 

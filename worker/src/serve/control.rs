@@ -122,6 +122,12 @@ fn begin(node: &Arc<Node>, request: Request) -> Answer {
             now(Reply::Pong { received_us, answered_us: node.clock.now(), delay_us })
         }
         Request::Probe { to, bytes } => measure(node.clone(), to, bytes),
+        Request::Calibrate { budget_ms } => {
+            let (answer, calibrated) = oneshot::channel();
+            let budget = Duration::from_millis(u64::from(budget_ms));
+            node.compute.give(Work::Calibrate { engine: node.engine.clone(), budget, answer });
+            built(calibrated)
+        }
         Request::Status => now(Reply::Status(node.status())),
     }
 }

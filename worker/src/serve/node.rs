@@ -42,6 +42,7 @@ pub(crate) struct Node {
     pub(crate) egress: Egress,
     pub(crate) reports: Arc<Reports>,
     pub(crate) registry: Registry,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) builder: Builder,
     pub(crate) compute: Compute,
     pub(crate) budget: Budget,
@@ -66,7 +67,7 @@ impl Node {
         let reports = Arc::new(Reports::default());
         let egress = Egress::start(own_link(&config));
         let store = Store::at(config.networks.clone());
-        let builder = Builder::start(engine, store, config.memory_limit, registry.clone());
+        let builder = Builder::start(engine.clone(), store, config.memory_limit, registry.clone());
         let outlet = Way { routes: routes.clone(), egress: egress.clone(), reports: reports.clone(), clock };
         let slowdown = config.emulation.as_ref().map(|emulation| emulation.slowdown);
         Arc::new(Self {
@@ -84,6 +85,7 @@ impl Node {
             egress,
             reports,
             registry,
+            engine,
             builder,
             leader: Mutex::new(None),
             measured: Mutex::default(),
@@ -95,6 +97,7 @@ impl Node {
         WorkerHello {
             name: self.config.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: self.engine.name(),
             host: self.host.clone(),
             emulation: self.config.emulation.clone(),
             memory_limit: self.config.memory_limit,

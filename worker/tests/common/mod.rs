@@ -19,7 +19,7 @@ use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::{Encoding, NetworkOffer, NetworkOptions, RowsHeader};
 use collab_worker::client::{Dialer, FromWorker, WorkerLink};
-use collab_worker::engine::{Engine, Map, Memory, Model, Strip};
+use collab_worker::engine::{Engine, Map, Memory, Model, Strip, Synthetic};
 use collab_worker::keys::{AuthorizedKeys, Identity};
 use collab_worker::{Server, ServerConfig};
 use sha2::{Digest as _, Sha256};
@@ -64,6 +64,20 @@ impl Engine for TinyEngine {
             _ => Err("it is no tiny network".to_owned()),
         }
     }
+
+    fn synthetic(&self, index: usize) -> Option<Result<Synthetic, String>> {
+        let strips = vec![(0..3, Rows::all(12)), (1..2, Rows::new(4, 7))];
+        (index == 0).then(|| Ok((Box::new(TinyModel(Arc::new(synthetic()))) as Box<dyn Model>, strips)))
+    }
+
+    fn name(&self) -> String {
+        "tiny".to_owned()
+    }
+}
+
+/// The one synthetic network of the tiny engine.
+pub(crate) fn synthetic() -> Network {
+    chain(12, 3)
 }
 
 impl Model for TinyModel {

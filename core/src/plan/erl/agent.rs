@@ -40,16 +40,22 @@ impl Agent {
     }
 
     /// Takes up what its sampled plans of one problem teach; by ln latency and decisions.
-    pub(crate) fn judge(&mut self, plans: &[(f64, Vec<Decision>)]) {
+    ///
+    /// Returns the loss whose gradient it is: −mean(advantage · ln probability), averaged over decisions.
+    pub(crate) fn judge(&mut self, plans: &[(f64, Vec<Decision>)]) -> f64 {
         let count = plans.len() as f64;
         let mean = plans.iter().map(|plan| plan.0).sum::<f64>() / count;
         let spread = (plans.iter().map(|plan| (plan.0 - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let (mut loss, mut decided) = (0.0, 0usize);
         for (latency, decisions) in plans {
             let advantage = (mean - latency) / (spread + LEAST_SPREAD);
             for decision in decisions {
+                loss -= advantage * self.mind.log_probability(decision);
                 self.mind.push(decision, advantage / count, &mut self.gradient);
             }
+            decided += decisions.len();
         }
+        loss / decided.max(1) as f64
     }
 
     /// Keeps decisions that were better by `advantage` (of ln latency) than its own.

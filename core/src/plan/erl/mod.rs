@@ -5,19 +5,24 @@
 //! the same form follows the gradient of its own sampled plans, and each enters the other. What is deployed
 //! is a [`Portfolio`] of several members: the best of their plans.
 //!
-//! Not here: learning from measured runs. Rewards come from the simulated schedule.
+//! Rewards come from the simulated schedule; what it gets wrong is learnt from measured runs by
+//! [`Correction`](super::Correction).
 
 mod agent;
+mod contexts;
 mod features;
 mod net;
 mod operators;
 mod policy;
 mod portfolio;
 mod rollout;
+mod standing;
 mod table;
 mod trainer;
 
+pub use contexts::{Conditions, Contexts};
 pub use policy::{Policy, WEIGHTS};
-pub use portfolio::{Erl, Portfolio, PortfolioError};
+pub use portfolio::{Erl, Instant, Portfolio, PortfolioError};
 pub(crate) use rollout::Room;
+pub use standing::{Standing, Standings};
 pub use trainer::{Generation, Part, Trainer};

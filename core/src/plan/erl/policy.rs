@@ -92,9 +92,8 @@ impl Mind {
     }
 
     /// The logarithm of the probability (density) of `decision`.
-    #[cfg(test)]
     pub(crate) fn log_probability(&self, decision: &Decision) -> f64 {
-        let choice = |logit: f64, yes: bool| -(1.0 + (if yes { -logit } else { logit }).exp()).ln();
+        let choice = |logit: f64, yes: bool| -(if yes { -logit } else { logit }).exp().ln_1p();
         match decision {
             Decision::Cut { input, lean, cut } => choice(self.cut(input) + lean, *cut),
             Decision::Share { input, bend, takes_part } => {

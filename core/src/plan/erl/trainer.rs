@@ -8,6 +8,7 @@ use super::operators::{cross, mutate, mutate_gently, teach};
 use super::policy::{Decision, Mind, Policy};
 use super::portfolio::Portfolio;
 use super::rollout::{Outcome, Room};
+use crate::event::{OperatorSuccess, Origin};
 use crate::network::Network;
 use crate::plan::Problem;
 use crate::plan::scenario::{costs, random_fleet};
@@ -69,6 +70,8 @@ pub struct Generation {
     pub agent_ms: f64,
     /// The norm of the agent's last gradient.
     pub gradient: f64,
+    /// The agent's loss: −mean(advantage · ln probability of a decision) over the plans it sampled.
+    pub actor_loss: f64,
     /// Partitions costed since training began.
     pub evaluations: u64,
     /// Agents among the elite so far.
@@ -78,12 +81,14 @@ pub struct Generation {
 }
 
 #[derive(Clone, Debug)]
-struct Member {
-    mind: Mind,
-    standing: Option<f64>,
+pub(super) struct Member {
+    pub(super) mind: Mind,
+    pub(super) standing: Option<f64>,
     /// Decisions of the last generation by problem, with ln latency.
     plans: Vec<(f64, Vec<Decision>)>,
-    from_agent: bool,
+    pub(super) origin: Origin,
+    /// Generations since it was made.
+    pub(super) age: u64,
 }
 
 /// Training under way. The same seed gives the same weights.
@@ -92,10 +97,12 @@ pub struct Trainer {
     rng: ChaCha8Rng,
     networks: Vec<Network>,
     off: Vec<Part>,
-    population: Vec<Member>,
-    agent: Agent,
+    pub(super) population: Vec<Member>,
+    pub(super) agent: Agent,
     /// The agent's standing, as a member's.
     standing: Option<f64>,
+    /// What became of the children of each operator.
+    pub(super) success: Vec<OperatorSuccess>,
     now: Generation,
 }
 
@@ -103,11 +110,13 @@ impl Trainer {
     /// Begins with random policies for `networks`, of which there must be one; the parts in `off` are not used.
     pub fn new(networks: Vec<Network>, off: &[Part], seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let member = |mind| Member { mind, standing: None, plans: Vec::new(), from_agent: false };
+        let member = |mind| Member { mind, standing: None, plans: Vec::new(), origin: Origin::Start, age: 0 };
         let population = (0..POPULATION).map(|_| member(Policy::random(&mut rng).mind())).collect();
         let agent = Agent::new(Policy::random(&mut rng).mind());
+        let success =
+            Origin::OPERATORS.map(|operator| OperatorSuccess { operator, made: 0, kept: 0 }).to_vec();
         let now = Generation::default();
-        Self { rng, networks, off: off.to_vec(), population, agent, standing: None, now }
+        Self { rng, networks, off: off.to_vec(), population, agent, standing: None, success, now }
     }
 
     /// Begins with the members of `portfolio` in the population and the first of them as the agent.
@@ -121,7 +130,7 @@ impl Trainer {
         self
     }
 
-    fn uses(&self, part: Part) -> bool {
+    pub(super) fn uses(&self, part: Part) -> bool {
         !self.off.contains(&part)
     }
 
@@ -217,7 +226,7 @@ impl Trainer {
                 best = walk;
             }
         }
-        self.agent.judge(&plans);
+        self.now.actor_loss = self.agent.judge(&plans);
         Some(Own { greedy_ln, best })
     }
 
@@ -227,7 +236,16 @@ impl Trainer {
         }
         self.population.sort_by(|a, b| standing(a).total_cmp(&standing(b)));
         self.now.agents_kept +=
-            self.population[..ELITES].iter().filter(|member| member.from_agent).count() as u64;
+            self.population[..ELITES].iter().filter(|member| member.origin == Origin::Agent).count() as u64;
+        for (place, member) in self.population.iter_mut().enumerate() {
+            member.age += 1;
+            if member.age == 1
+                && let Some(success) = self.success.iter_mut().find(|known| known.operator == member.origin)
+            {
+                success.made += 1;
+                success.kept += u64::from(place < ELITES);
+            }
+        }
         self.now.taught = false;
         let parents = self.population.clone();
         for at in ELITES..self.population.len() {
@@ -244,7 +262,13 @@ impl Trainer {
                 && let Some(last) = self.population.last_mut()
             {
                 let mind = self.agent.mind.clone();
-                *last = Member { mind, standing: self.standing, plans: Vec::new(), from_agent: true };
+                *last = Member {
+                    mind,
+                    standing: self.standing,
+                    plans: Vec::new(),
+                    origin: Origin::Agent,
+                    age: 0,
+                };
             }
         }
     }
@@ -257,7 +281,9 @@ impl Trainer {
         let (first, second) = (pick(), pick());
         let (first, second) = (&parents[first.min(second)], &parents[first.max(second)]);
         let mut mind = first.mind.clone();
+        let mut origin = Origin::Mutate;
         if self.rng.random_bool(0.5) {
+            origin = Origin::Cross;
             if self.uses(Part::TaughtCrossover) {
                 let pairs = first.plans.iter().zip(&second.plans);
                 let better = pairs.map(|(a, b)| if b.0 < a.0 { &b.1 } else { &a.1 });
@@ -278,7 +304,7 @@ impl Trainer {
             }
         }
         // As good as its parent until it has shown otherwise: one lucky generation makes no elite.
-        Member { mind, standing: first.standing, plans: Vec::new(), from_agent: false }
+        Member { mind, standing: first.standing, plans: Vec::new(), origin, age: 0 }
     }
 
     /// The agent as a policy.

@@ -5,3 +5,4 @@ mod driving;
 mod keys;
 mod pictures;
 mod story;
+mod training;

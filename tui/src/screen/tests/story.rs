@@ -136,12 +136,14 @@ impl Story {
                 name: name.to_owned(),
                 address: format!("127.0.0.1:{}", 40_000 + index),
                 fingerprint: Digest([17 * (index as u8 + 1); 32]),
+                engine: "collab".to_owned(),
                 host: Host {
                     cpu: "Cortex-A72".to_owned(),
                     isa: "aarch64 neon".to_owned(),
                     cores: 4,
                     memory: 4 << 30,
                     os: "Linux 6.1".to_owned(),
+                    governor: "ondemand".to_owned(),
                 },
                 emulation: Some(Emulation {
                     name: name[..3].to_owned(),

@@ -1,0 +1,98 @@
+//! The pass that puts our operators into a graph.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tract_onnx::tract_core::internal::*;
+
+use super::{Operator, Own, channelwise, convolution, dense, lrn, pool, transposed};
+
+/// Nodes that one operator of ours replaces.
+pub(super) struct Found {
+    /// What computes them.
+    pub(super) operator: Arc<dyn Operator>,
+    /// What it reads.
+    pub(super) inputs: TVec<OutletId>,
+    /// The nodes, in order; the last one's output is the operator's.
+    pub(super) members: Vec<usize>,
+    /// The node that the layer is named for.
+    pub(super) named: usize,
+}
+
+/// Looks at node `id` of a graph; nodes that are taken are replaced already.
+type Find = fn(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>>;
+
+/// Operators that fold what follows them, looked for from the end to the beginning: so a residual sum is folded
+/// into the operand that is computed last.
+const FOLDING: &[Find] = &[dense::find, convolution::find, transposed::find];
+
+/// The others, looked for from the beginning: what is left of arithmetic begins with its first operator.
+const OTHERS: &[Find] = &[pool::find, lrn::find, channelwise::find];
+
+/// Replaces what [`FOLDING`] and [`OTHERS`] know.
+pub(crate) fn rewrite(model: &mut TypedModel) -> TractResult<()> {
+    let order = model.eval_order()?;
+    let mut taken = vec![false; model.nodes().len()];
+    let mut by_last: HashMap<usize, Found> = HashMap::new();
+    let mut look = |finds: &[Find], id: usize| -> TractResult<()> {
+        for find in finds {
+            if taken[id] {
+                break;
+            }
+            if let Some(found) = find(model, id, &taken)? {
+                found.members.iter().for_each(|&member| taken[member] = true);
+                by_last.insert(found.members[found.members.len() - 1], found);
+            }
+        }
+        Ok(())
+    };
+    order.iter().rev().try_for_each(|&id| look(FOLDING, id))?;
+    order.iter().try_for_each(|&id| look(OTHERS, id))?;
+    let mut rewritten = TypedModel { symbols: model.symbols.clone(), ..TypedModel::default() };
+    let mut places: HashMap<OutletId, OutletId> = HashMap::new();
+    for id in order {
+        let node = model.node(id);
+        let facts = || node.outputs.iter().map(|output| output.fact.clone()).collect();
+        let (new, inputs) = match by_last.get(&id) {
+            Some(found) => {
+                let name = model.node(found.named).name.clone();
+                let op = Own(found.operator.clone());
+                (rewritten.add_node(name, op, tvec!(f32::fact(found.operator.shape())))?, &found.inputs)
+            }
+            None if taken[id] => continue,
+            None => {
+                let new = rewritten.add_node(node.name.clone(), node.op.clone(), facts())?;
+                (new, &node.inputs.iter().copied().collect())
+            }
+        };
+        for (slot, input) in inputs.iter().enumerate() {
+            rewritten.add_edge(places[input], InletId::new(new, slot))?;
+        }
+        for slot in 0..node.outputs.len() {
+            places.insert(OutletId::new(id, slot), OutletId::new(new, slot));
+        }
+    }
+    let inputs: Vec<OutletId> = model.inputs.iter().map(|outlet| places[outlet]).collect();
+    let outputs: Vec<OutletId> = model.outputs.iter().map(|outlet| places[outlet]).collect();
+    rewritten.set_input_outlets(&inputs)?;
+    rewritten.select_output_outlets(&outputs)?;
+    *model = rewritten;
+    Ok(())
+}
+
+/// The shape of what an outlet carries, if it is known and made of 32-bit floats.
+pub(super) fn floats(model: &TypedModel, outlet: OutletId) -> TractResult<Option<Vec<usize>>> {
+    let fact = model.outlet_fact(outlet)?;
+    if fact.datum_type != f32::datum_type() {
+        return Ok(None);
+    }
+    Ok(fact.shape.as_concrete().map(<[usize]>::to_vec))
+}
+
+/// A map of one image: its channels, rows, and width.
+pub(super) fn as_map(shape: &[usize]) -> Option<[usize; 3]> {
+    match *shape {
+        [1, channels, rows, width] | [channels, rows, width] => Some([channels, rows, width]),
+        _ => None,
+    }
+}

@@ -1,0 +1,121 @@
+//! Arithmetic that no product before it could take along: batch norms, sums of two maps, activations, several of
+//! them in one pass over the map.
+
+use std::sync::Arc;
+
+use collab_core::network::Kind;
+use collab_core::rows::{RowMap, Rows};
+use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, apply_epilogue};
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
+
+use super::chain::{Found, as_map, floats};
+use super::fold::Folded;
+use super::{Operator, Own, Workspace};
+use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
+use crate::strip::Wiring;
+
+/// One pass over some rows of a map, or of two.
+#[derive(Clone, Debug)]
+pub(crate) struct Channelwise {
+    epilogue: Arc<Epilogue>,
+    residual: bool,
+    shape: TVec<usize>,
+    isa: Isa,
+}
+
+/// Knows arithmetic of a map with one value a channel, of two maps, and activations.
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+    let node = model.node(id);
+    if !node.op_is::<TypedBinOp>() && !node.op_is::<ElementWiseOp>() {
+        return Ok(None);
+    }
+    let Some(shape) = floats(model, OutletId::new(id, 0))?.filter(|shape| as_map(shape).is_some()) else {
+        return Ok(None);
+    };
+    let konst = |outlet: &OutletId| model.outlet_fact(*outlet).is_ok_and(|fact| fact.konst.is_some());
+    let Some(slot) = node.inputs.iter().position(|input| !konst(input)) else { return Ok(None) };
+    let axis = shape.len() - 3;
+    let mut folded = Folded::nothing(shape[axis]);
+    if !folded.take(model, node.inputs[slot], InletId::new(id, slot), axis)? {
+        return Ok(None);
+    }
+    folded.members.push(id);
+    folded.follow(model, id, axis, taken)?;
+    let operator = Channelwise {
+        epilogue: Arc::new(folded.whole()),
+        residual: folded.residual.is_some(),
+        shape: shape.into(),
+        isa: Isa::best(),
+    };
+    let inputs = std::iter::once(node.inputs[slot]).chain(folded.residual).collect();
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members: folded.members, named: id }))
+}
+
+impl Operator for Channelwise {
+    fn name(&self) -> &'static str {
+        "Channelwise"
+    }
+
+    fn label(&self) -> (String, Kind) {
+        let plain = self.epilogue.bias.is_empty() && self.epilogue.scale.is_empty();
+        let text = match (self.residual, self.epilogue.activation) {
+            (true, _) => "Add",
+            (false, Activation::Clamp { .. }) if plain => "ReLU",
+            (false, Activation::Leaky { .. }) if plain => "LeakyReLU",
+            (false, Activation::HardSwish) if plain => "HardSwish",
+            _ => "Norm",
+        };
+        (text.to_owned(), Kind::Elementwise)
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn weights(&self) -> (u64, u64) {
+        let Epilogue { bias, scale, shift, .. } = &*self.epilogue;
+        let values = (bias.len() + scale.len() + shift.len()) as u64;
+        (values, 4 * values)
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        output: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError> {
+        let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
+        let input = Map::new(inputs[0], channels, rows, width)?;
+        let residual = match self.residual {
+            true => Some(Map::new(inputs[1], channels, rows, width)?),
+            false => None,
+        };
+        workspace.planes(output, channels, |planes, _| {
+            apply_epilogue(self.isa, &self.epilogue, input, residual, planes)
+        })
+    }
+
+    fn split(&self, node: &Node) -> Option<Split> {
+        let axis = self.shape.len() - 2;
+        let same = node.feeds.iter().all(|feed| feed.along == Along::Rows(axis));
+        same.then(|| Split {
+            along: Along::Rows(axis),
+            needs: node.needs(RowMap::SAME),
+            weight: Weight::Light,
+            obstacle: None,
+            by: Arc::new(self.clone()),
+        })
+    }
+}
+
+impl ByRows for Channelwise {
+    fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
+        let feeds = parts.iter().map(|part| wiring.part(part)).collect::<TractResult<TVec<_>>>()?;
+        let mut operator = self.clone();
+        let axis = self.shape.len() - 2;
+        operator.shape[axis] = out.len() as usize;
+        Ok((wiring.op(Box::new(Own::new(operator)), &feeds)?, out))
+    }
+}

@@ -1,0 +1,141 @@
+//! Dense layers of one vector, which read the weights as they lie.
+//!
+//! Packing the weights takes longer than multiplying with them and keeps them twice. So a share of a dense layer
+//! is a range of rows of the one matrix.
+
+use std::fmt::{self, Debug, Formatter};
+use std::ops::Range;
+use std::sync::Arc;
+
+use collab_core::network::Kind;
+use collab_core::rows::Rows;
+use collab_kernels::{Isa, KernelError, Linear};
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::einsum::EinSum;
+
+use super::chain::{Found, floats};
+use super::fold::Folded;
+use super::{Operator, Own, Workspace};
+use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
+use crate::strip::Wiring;
+
+/// Some features of `weights · input`.
+#[derive(Clone)]
+pub(crate) struct Dense {
+    layer: Arc<Linear>,
+    /// Features × inputs, all of them.
+    weights: Arc<Tensor>,
+    features: Range<usize>,
+    shape: TVec<usize>,
+    /// The output's axis of features.
+    axis: usize,
+}
+
+impl Debug for Dense {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "Dense {:?} of {:?}", self.features, self.weights.shape())
+    }
+}
+
+/// Knows products of constant weights and one vector.
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+    let node = model.node(id);
+    let Some(op) = node.op_as::<EinSum>().filter(|op| op.q_params.is_none()) else { return Ok(None) };
+    let [left, right] = *node.inputs else { return Ok(None) };
+    let konst = |outlet| model.outlet_fact(outlet).map(|fact| fact.konst.clone());
+    let (slot, weights) = match (konst(left)?, konst(right)?) {
+        (Some(weights), None) => (0, weights),
+        (None, Some(weights)) => (1, weights),
+        _ => return Ok(None),
+    };
+    let input = node.inputs[1 - slot];
+    let (Some(from), Some(shape)) = (floats(model, input)?, floats(model, OutletId::new(id, 0))?) else {
+        return Ok(None);
+    };
+    if weights.datum_type() != f32::datum_type() {
+        return Ok(None);
+    }
+    // Axes of size one are no axes; the others are summed over, or only the weights have them.
+    let axes = op.axes.iter_all_axes();
+    let weighed = axes.filter(|axis| matches!(axis.inputs[slot][..], [place] if weights.shape()[place] > 1));
+    let (mut summed, mut features) = (Vec::new(), Vec::new());
+    for axis in weighed {
+        match (&axis.inputs[1 - slot][..], &axis.outputs[0][..]) {
+            (&[place], []) => summed.push((place, axis.inputs[slot][0])),
+            ([], &[place]) => features.push((place, axis.inputs[slot][0])),
+            _ => return Ok(None),
+        }
+    }
+    let &[(axis, rows)] = &features[..] else { return Ok(None) };
+    let count = weights.shape()[rows];
+    let inputs = weights.len() / count.max(1);
+    if from.iter().product::<usize>() != inputs || shape.iter().product::<usize>() != count {
+        return Ok(None);
+    }
+    summed.sort_unstable();
+    let order: Vec<usize> = std::iter::once(rows).chain(summed.iter().map(|&(_, place)| place)).collect();
+    let weights = match order.is_sorted() {
+        true => weights,
+        false => {
+            let ones = (0..weights.rank()).filter(|place| !order.contains(place));
+            let order: Vec<usize> = order.iter().copied().chain(ones).collect();
+            weights.as_ref().clone().permute_axes(&order)?.into_arc_tensor()
+        }
+    };
+    let folded = Folded::after_product(model, id, axis, taken)?;
+    let layer = Linear { inputs, outputs: count, epilogue: folded.whole(), isa: Isa::best() };
+    let operator = Dense { layer: Arc::new(layer), weights, features: 0..count, shape: shape.into(), axis };
+    let members = std::iter::once(id).chain(folded.members).collect();
+    Ok(Some(Found { operator: Arc::new(operator), inputs: tvec!(input), members, named: id }))
+}
+
+impl Operator for Dense {
+    fn name(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn label(&self) -> (String, Kind) {
+        (format!("Gemm {}", self.layer.outputs), Kind::Dense)
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn macs(&self) -> u64 {
+        (self.layer.inputs * self.features.len()) as u64
+    }
+
+    fn weights(&self) -> (u64, u64) {
+        let values = (self.layer.inputs + 1) * self.layer.outputs;
+        (values as u64, 0)
+    }
+
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+        let weights = self.weights.try_as_plain_ram().and_then(|view| view.as_slice::<f32>());
+        let weights =
+            weights.map_err(|_| KernelError::Shape("weights of a dense layer are floats in memory"))?;
+        let rows = self.features.start * self.layer.inputs..self.features.end * self.layer.inputs;
+        self.layer.run(&weights[rows], inputs[0], self.features.clone(), output)
+    }
+
+    fn split(&self, node: &Node) -> Option<Split> {
+        Some(Split {
+            along: Along::Features(self.axis),
+            needs: node.needs(node.feeds[0].whole()),
+            weight: Weight::Heavy,
+            obstacle: None,
+            by: Arc::new(self.clone()),
+        })
+    }
+}
+
+impl ByRows for Dense {
+    fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
+        let input = wiring.part(&parts[0])?;
+        let mut operator = self.clone();
+        operator.features = out.start as usize..out.end as usize;
+        operator.shape[self.axis] = out.len() as usize;
+        Ok((wiring.op(Box::new(Own::new(operator)), &[input])?, out))
+    }
+}

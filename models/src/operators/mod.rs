@@ -1,0 +1,159 @@
+//! Operators of our own, computed by [`collab_kernels`] in place of the engine's.
+//!
+//! [`rewrite`] finds them in a prepared graph, before anything is cut, and folds what follows each (bias, batch
+//! norm, residual sum, activation) into it. Each is one file that holds what is computed ([`Operator::run`]), how
+//! rows depend on rows ([`Operator::split`]) and what is said of it ([`Operator::label`]); [`lrn`] is the
+//! simplest example. A strip is the same operator with other geometry: it shares the packed weights of the whole
+//! and computes every value by the same sequence of operations. What no file here knows stays with the engine.
+
+mod chain;
+mod channelwise;
+mod convolution;
+mod dense;
+mod fold;
+mod lrn;
+mod pool;
+mod transposed;
+mod workspace;
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use collab_core::network::Kind;
+use collab_core::rows::RowMap;
+use collab_kernels::KernelError;
+use tract_onnx::tract_core::internal::*;
+
+pub(crate) use chain::rewrite;
+pub(crate) use convolution::Convolution;
+pub(crate) use pool::Pool as Pooling;
+pub(crate) use workspace::{Workspace, Workspaces};
+
+use crate::rows::{Along, Feed, Node, Split};
+
+/// An operator with fixed geometry: all rows of a layer, or those of a strip.
+///
+/// It can be asked which it is: `(&*own.0 as &dyn Any).downcast_ref::<Convolution>()` gives its kernel and tile.
+pub(crate) trait Operator: Any + Debug + Send + Sync {
+    /// One word.
+    fn name(&self) -> &'static str;
+
+    /// What people read about the layer, and which kind of work it is.
+    fn label(&self) -> (String, Kind);
+
+    /// The shape of what it yields.
+    fn shape(&self) -> &[usize];
+
+    /// Multiply-accumulates, by definition.
+    fn macs(&self) -> u64 {
+        0
+    }
+
+    /// Values of its weights, and bytes of them as the kernels read them.
+    fn weights(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    /// Computes `output`, every value of which it writes, from `inputs`: each contiguous, of the shape it was
+    /// made for.
+    ///
+    /// # Errors
+    /// If a size is another one, which is a mistake in here.
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        output: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError>;
+
+    /// What it does with rows; `node` holds what it reads.
+    fn split(&self, node: &Node) -> Option<Split>;
+}
+
+/// An [`Operator`] as the engine sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Own(pub(crate) Arc<dyn Operator>);
+
+impl PartialEq for Own {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Own {}
+
+impl Own {
+    /// Wraps an operator.
+    pub(crate) fn new(operator: impl Operator) -> Self {
+        Self(Arc::new(operator))
+    }
+
+    /// Computes it in `workspace`, which takes the inputs' memory if nobody else reads them.
+    pub(crate) fn compute(
+        &self,
+        inputs: TVec<TValue>,
+        workspace: &mut Workspace,
+    ) -> TractResult<TVec<TValue>> {
+        let mut output = workspace.tensor(self.0.shape())?;
+        {
+            let mut read: TVec<&[f32]> = tvec!();
+            for input in &inputs {
+                read.push(input.try_as_plain_ram()?.as_slice::<f32>()?);
+            }
+            let mut view = output.try_as_plain_ram_mut()?;
+            self.0.run(&read, view.as_slice_mut::<f32>()?, workspace)?;
+        }
+        inputs.into_iter().for_each(|input| workspace.recycle(input));
+        Ok(tvec!(output.into_tvalue()))
+    }
+}
+
+impl Op for Own {
+    fn name(&self) -> StaticName {
+        self.0.name().into()
+    }
+
+    fn info(&self) -> TractResult<Vec<String>> {
+        Ok(vec![self.0.label().0])
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for Own {
+    op_out_of_plan!();
+
+    fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        self.compute(inputs, &mut Workspace::default())
+    }
+}
+
+impl TypedOp for Own {
+    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(tvec!(f32::fact(self.0.shape())))
+    }
+
+    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
+        let kind = f32::datum_type();
+        Ok(tvec!(
+            (Cost::FMA(kind), self.0.macs().to_dim()),
+            (Cost::Params(kind), self.0.weights().0.to_dim())
+        ))
+    }
+
+    as_op!();
+}
+
+/// Knows every operator of ours.
+pub(crate) fn split(node: &Node) -> Option<Split> {
+    node.op.downcast_ref::<Own>()?.0.split(node)
+}
+
+/// The rows needed of something that is added to an output: the same, where it is divided like the output.
+fn residual_need(feed: &Feed) -> RowMap {
+    match feed.along {
+        Along::Rows(axis) if axis + 2 == feed.shape.len() => RowMap::SAME,
+        _ => feed.whole(),
+    }
+}

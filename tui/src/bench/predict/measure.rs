@@ -1,0 +1,136 @@
+//! What a network's layers and blocks take, measured through the worker's own code in this process.
+
+use std::ops::Range;
+
+use collab_core::network::{Network, Split};
+use collab_core::partition::{Block, Partition};
+use collab_core::rows::Rows;
+use collab_models::Model;
+use collab_worker::{TimedStrip, time_strips};
+
+/// Rows of a block's output that a random strip has at least, where there are so many.
+const FEWEST: u32 = 3;
+
+/// Seeded random numbers (splitmix64): what a bench draws must not depend on what else is drawn.
+pub struct Dice(u64);
+
+impl Dice {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// One of `0..bound`; 0 if that is empty.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+
+    /// One of `low..=high`.
+    pub fn within(&mut self, low: u32, high: u32) -> u32 {
+        low + self.below(u64::from(high.saturating_sub(low)) + 1) as u32
+    }
+}
+
+/// The network as one block, as a worker alone computes it.
+pub fn whole(network: &Network) -> (Range<usize>, Rows) {
+    let units = 0..network.units.len();
+    (units.clone(), Rows::all(network.cut(units.end).rows))
+}
+
+/// Random strips of random blocks: one unit to all of them, a few rows to all of them.
+pub fn random_strips(network: &Network, count: usize, dice: &mut Dice) -> Vec<(Range<usize>, Rows)> {
+    (0..count).map(|_| random_strip(network, dice)).collect()
+}
+
+fn random_strip(network: &Network, dice: &mut Dice) -> (Range<usize>, Rows) {
+    let units = network.units.len() as u64;
+    let start = dice.below(units);
+    // Short blocks are what planners make: lengths are uniform in their logarithm.
+    let most = units - start;
+    let bits = 64 - most.leading_zeros();
+    let longest = 1 << dice.below(u64::from(bits) + 1);
+    let length = (1 + dice.below(longest)).min(most);
+    let block = start as usize..(start + length) as usize;
+    let rows = network.cut(block.end).rows;
+    if rows <= FEWEST || network.units[block.clone()].iter().any(|unit| matches!(unit.split, Split::Whole(_)))
+    {
+        return (block, Rows::all(rows));
+    }
+    let some = dice.within(FEWEST, rows);
+    let first = dice.within(0, rows - some);
+    (block, Rows::new(first, first + some))
+}
+
+/// A random partition among `workers`: blocks of one to six units, rows drawn at will.
+pub fn random_partition(network: &Network, workers: u32, dice: &mut Dice) -> Partition {
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    while start < network.units.len() {
+        let most = (network.units.len() - start) as u32;
+        let end = start + dice.within(1, most.min(6)) as usize;
+        // Units that cannot be divided have one owner.
+        let divided = |unit: usize| !matches!(network.units[unit].split, Split::Whole(_));
+        let end = (start + 1..end).find(|&unit| divided(unit) != divided(start)).unwrap_or(end);
+        let rows = network.cut(end).rows;
+        let mut bounds = vec![0, rows];
+        if divided(start) {
+            bounds.extend((1..workers).map(|_| dice.within(0, rows)));
+        } else {
+            let owner = dice.below(u64::from(workers)) as usize;
+            bounds.splice(1..1, (1..workers as usize).map(|at| if at > owner { rows } else { 0 }));
+        }
+        bounds.sort_unstable();
+        blocks.push(Block { units: (start as u32, end as u32), bounds });
+        start = end;
+    }
+    Partition { blocks }
+}
+
+/// The strips that its workers compute.
+pub fn strips_of(partition: &Partition) -> Vec<(Range<usize>, Rows)> {
+    let strips = |block: &Block| {
+        let (span, owners) = (block.span(), block.owners().collect::<Vec<_>>());
+        owners.into_iter().map(|owner| (span.clone(), block.rows(owner))).collect::<Vec<_>>()
+    };
+    partition.blocks.iter().flat_map(strips).collect()
+}
+
+/// Times strips on this machine, or on a device that is so much slower.
+pub fn time(
+    model: &Model,
+    strips: &[(Range<usize>, Rows)],
+    slowdown: Option<f64>,
+    rounds: usize,
+) -> anyhow::Result<Vec<TimedStrip>> {
+    time_strips(model, strips, slowdown, rounds).map_err(anyhow::Error::msg)
+}
+
+#[cfg(test)]
+mod tests {
+    use collab_core::network::samples::{ZOO, named};
+
+    use super::*;
+
+    #[test]
+    fn random_strips_and_partitions_can_be_computed_and_depend_on_the_seed_only() {
+        for name in ZOO {
+            let network = named(name).unwrap();
+            let mut dice = Dice::new(3);
+            let strips = random_strips(&network, 50, &mut dice);
+            assert_eq!(strips, random_strips(&network, 50, &mut Dice::new(3)));
+            for (units, rows) in &strips {
+                let there = network.cut(units.end).rows;
+                assert!(units.end <= network.units.len() && rows.end <= there && !rows.is_empty(), "{name}");
+            }
+            let partition = random_partition(&network, 3, &mut dice);
+            partition.check(&network, 3).unwrap();
+            let covered: u32 = strips_of(&partition).iter().map(|(_, rows)| rows.len()).sum();
+            let rows = partition.blocks.iter().map(|block| network.cut(block.span().end).rows);
+            assert_eq!(covered, rows.sum::<u32>(), "{name}");
+        }
+    }
+}

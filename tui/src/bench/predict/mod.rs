@@ -1,0 +1,301 @@
+//! `collab-tui bench predict`: how well predictions hold, for networks in three states.
+//!
+//! *Cold*: only the calibration is known. *Profiled*: the network ran once as a whole; random blocks of it are
+//! predicted that never ran. *Live*: twenty runs of a random partition are known, the next ones are predicted.
+
+mod export;
+mod measure;
+mod models;
+mod ours;
+mod runs;
+mod score;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use collab_core::network::Network;
+use collab_core::predict::{Profile, fit};
+use collab_core::wire::TimedLayer;
+use collab_models::calibration;
+use collab_worker::TimedStrip;
+use collab_worker::emulation::preset;
+use collab_worker::engine::Tract;
+use serde::Serialize;
+
+use self::export::{Pairs, Samples};
+use self::measure::Dice;
+use self::models::{Calibrated, FlopsLinear, Predictor, RatePerKind, Seen, SumOfLayers};
+use self::ours::Ours;
+use self::score::{Pair, Score, score};
+use crate::cli::BenchPredictArgs;
+use crate::headless::print;
+use crate::lab;
+
+/// The device that emulates none.
+const HOST: &str = "host";
+/// Workers that a random partition is for.
+const WORKERS: u32 = 3;
+/// Rounds of the whole network and of random strips.
+const ROUNDS: usize = 3;
+/// Runs of a partition before it is predicted live, and runs that are then predicted.
+const LEARNED: usize = 20;
+const PREDICTED: usize = 5;
+/// Shorter ones are the clock's and the caches' doing more than the model's, ms.
+const LEAST_BLOCK: f64 = 1.0;
+const LEAST_LAYER: f64 = 0.1;
+
+/// A line of the table.
+#[derive(Serialize)]
+struct Row<'a> {
+    device: &'a str,
+    network: &'a str,
+    state: &'static str,
+    kind: &'static str,
+    model: &'static str,
+    #[serde(flatten)]
+    score: Score,
+}
+
+/// A pair with where it comes from.
+struct Case {
+    state: &'static str,
+    kind: &'static str,
+    model: &'static str,
+    what: String,
+    pair: Pair,
+}
+
+/// Measures and prints.
+pub fn run(args: &BenchPredictArgs) -> anyhow::Result<()> {
+    let mut csv = args.csv.as_deref().map(Pairs::create).transpose()?;
+    let mut samples = args.samples.as_deref().map(Samples::create).transpose()?;
+    let mut all = Vec::new();
+    for device in &args.devices {
+        let slowdown =
+            (device != HOST).then(|| preset(device).map(|emulation| emulation.slowdown)).transpose()?;
+        let known = Known::calibrate(slowdown)?;
+        if !args.json {
+            print(&known.sentence(device));
+        }
+        if let Some(samples) = &mut samples {
+            known.export(device, samples)?;
+        }
+        for name in &args.models {
+            let loaded = lab::load(name, args.seed, None)?;
+            let mut cases = cases(&known, &loaded.model, slowdown, args, |seen| match &mut samples {
+                Some(samples) => samples.write(device, loaded.model.network(), seen),
+                None => Ok(()),
+            })?;
+            if slowdown.is_some() && args.partitions > 0 {
+                cases.extend(runs::cases(device, name, loaded.model.network(), args)?);
+            }
+            let network = &loaded.model.network().name;
+            report(device, network, &cases, args.json)?;
+            if let Some(csv) = &mut csv {
+                csv.write(device, network, &cases)?;
+            }
+            all.extend(cases);
+        }
+    }
+    if args.models.len() * args.devices.len() > 1 {
+        report("all", "all", &all, args.json)?;
+    }
+    Ok(())
+}
+
+/// What the calibration of a device says.
+struct Known {
+    profile: Profile,
+    timed: Vec<TimedLayer>,
+    networks: Vec<std::sync::Arc<Network>>,
+    took_ms: f64,
+}
+
+impl Known {
+    fn calibrate(slowdown: Option<f64>) -> anyhow::Result<Self> {
+        let calibrated = collab_worker::calibrate(&Tract, slowdown, Duration::from_secs(60));
+        let calibrated = calibrated.map_err(anyhow::Error::msg)?;
+        let networks = (0..calibrated.networks).map(|index| {
+            let model =
+                calibration::network(index as usize).context("a synthetic network is not known")??;
+            Ok(model.network().clone())
+        });
+        let networks = networks.collect::<anyhow::Result<Vec<_>>>()?;
+        let samples = lab::samples(&calibrated.layers, 1.0)?;
+        Ok(Self { profile: fit(&samples), timed: calibrated.layers, networks, took_ms: calibrated.ms })
+    }
+
+    fn seen(&self) -> Vec<Calibrated<'_>> {
+        let seen = |timed: &TimedLayer| Calibrated {
+            layer: &self.networks[timed.network as usize].layers[timed.layer as usize],
+            rows: timed.rows,
+            ms: f64::from(timed.ms),
+        };
+        self.timed.iter().map(seen).collect()
+    }
+
+    fn export(&self, device: &str, samples: &mut Samples) -> anyhow::Result<()> {
+        for (index, network) in self.networks.iter().enumerate() {
+            let timed = self.timed.iter().filter(|timed| timed.network as usize == index);
+            let seen = timed.map(|timed| Seen {
+                layer: timed.layer as usize,
+                rows: timed.rows,
+                ms: f64::from(timed.ms),
+            });
+            samples.write(device, network, &seen.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// Every predictor, before the network ran.
+    fn predictors(&self, network: &Network) -> Vec<(&'static str, Box<dyn Predictor>)> {
+        let seen = self.seen();
+        vec![
+            ("collab", Box::new(Ours::cold(self.profile.clone(), network))),
+            ("flops-linear", Box::new(FlopsLinear::fit(&seen))),
+            ("rate-per-kind", Box::new(RatePerKind::fit(&seen))),
+            ("sum-of-layers", Box::new(SumOfLayers::fit(&seen))),
+        ]
+    }
+
+    fn sentence(&self, device: &str) -> String {
+        let costs = self.profile.coefficients.iter();
+        let costs =
+            costs.map(|cost| format!("  {:<20} {:>12.4e} ms {:>5}", cost.term, cost.ms, cost.samples));
+        format!(
+            "{device}: {} layers in {:.2} s, median error of the fit {:.3}\n{}",
+            self.timed.len(),
+            self.took_ms / 1e3,
+            self.profile.spread,
+            costs.collect::<Vec<_>>().join("\n")
+        )
+    }
+}
+
+/// Everything predicted and measured of one network on one device.
+fn cases(
+    known: &Known,
+    model: &collab_models::Model,
+    slowdown: Option<f64>,
+    args: &BenchPredictArgs,
+    mut export: impl FnMut(&[Seen]) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Case>> {
+    let network = model.network();
+    let mut dice = Dice::new(args.seed);
+    let mut cases = Vec::new();
+    let pass = measure::time(model, &[measure::whole(network)], slowdown, ROUNDS)?;
+    let strips = measure::random_strips(network, args.strips, &mut dice);
+    let timed = measure::time(model, &strips, slowdown, ROUNDS)?;
+    export(&seen(&timed, None))?;
+    let mut predictors = known.predictors(network);
+    compare("cold", network, &predictors, &timed, 0, &mut cases);
+    for (_, predictor) in &mut predictors {
+        predictor.learn(network, &seen(&pass, None));
+    }
+    compare("profiled", network, &predictors, &timed, 0, &mut cases);
+    for _ in 0..args.partitions {
+        let parts = measure::strips_of(&measure::random_partition(network, WORKERS, &mut dice));
+        let timed = measure::time(model, &parts, slowdown, LEARNED + PREDICTED)?;
+        let mut predictors = known.predictors(network);
+        for (_, predictor) in &mut predictors {
+            predictor.learn(network, &seen(&pass, None));
+            for round in 0..LEARNED {
+                predictor.learn(network, &seen(&timed, Some(round)));
+            }
+        }
+        compare("live", network, &predictors, &timed, LEARNED, &mut cases);
+    }
+    Ok(cases)
+}
+
+/// What a round of these strips showed of each layer, or the median of all rounds.
+fn seen(strips: &[TimedStrip], round: Option<usize>) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    for strip in strips {
+        for (at, &(layer, rows)) in strip.layers.iter().enumerate().filter(|(_, (_, rows))| *rows > 0) {
+            let ms = match round {
+                Some(round) => strip.rounds[round].layers[at],
+                None => {
+                    let mut times: Vec<f32> = strip.rounds.iter().map(|round| round.layers[at]).collect();
+                    times.sort_by(f32::total_cmp);
+                    times.get(times.len() / 2).copied().unwrap_or_default()
+                }
+            };
+            seen.push(Seen { layer: layer as usize, rows, ms: f64::from(ms) });
+        }
+    }
+    seen
+}
+
+/// Compares every round from `first` on with what each predictor says.
+fn compare(
+    state: &'static str,
+    network: &Network,
+    predictors: &[(&'static str, Box<dyn Predictor>)],
+    timed: &[TimedStrip],
+    first: usize,
+    cases: &mut Vec<Case>,
+) {
+    for (model, predictor) in predictors {
+        for strip in timed {
+            let block = predictor.strip(network, &strip.units, strip.rows);
+            let (units, rows) = (&strip.units, strip.rows);
+            for round in &strip.rounds[first..] {
+                let what = format!("{}-{}:{}-{}", units.start, units.end - 1, rows.start, rows.end);
+                let pair = Pair { predicted: block, interval: None, measured: round.ms };
+                cases.push(Case { state, kind: "block", model, what, pair });
+                for (&(layer, rows), &ms) in strip.layers.iter().zip(&round.layers) {
+                    let predicted = predictor.layer(network, layer as usize, rows);
+                    let pair = Pair { predicted, interval: None, measured: f64::from(ms) };
+                    let what = format!("{}:{rows}", network.layers[layer as usize].name);
+                    cases.push(Case { state, kind: "layer", model, what, pair });
+                }
+            }
+        }
+    }
+}
+
+/// Prints a line for each state, kind and model.
+fn report(device: &str, network: &str, cases: &[Case], json: bool) -> anyhow::Result<()> {
+    if !json {
+        print(&format!(
+            "\n{device} · {network}\n{:<9} {:<9} {:<14} {:>6} {:>7} {:>7} {:>6} {:>6} {:>7} {:>6}",
+            "state", "kind", "model", "n", "MAPE", "RMSPE", "±5 %", "±10 %", "bias", "in 80 %"
+        ));
+    }
+    for state in ["cold", "profiled", "live"] {
+        for kind in ["block", "layer", "run", "transfer"] {
+            let least = match kind {
+                "block" => LEAST_BLOCK,
+                "layer" => LEAST_LAYER,
+                _ => 0.0,
+            };
+            for model in ["collab", "flops-linear", "rate-per-kind", "sum-of-layers"] {
+                let these = cases.iter().filter(|case| {
+                    (case.state, case.kind, case.model) == (state, kind, model) && case.pair.measured >= least
+                });
+                let Some(score) = score(these.map(|case| &case.pair)) else { continue };
+                let row = Row { device, network, state, kind, model, score };
+                print(&if json { serde_json::to_string(&row)? } else { line(&row) });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn line(row: &Row) -> String {
+    let Score { n, mape, rmspe, within5, within10, bias, coverage80 } = row.score;
+    let percent = |value: f64| format!("{:.1} %", 100.0 * value);
+    format!(
+        "{:<9} {:<9} {:<14} {n:>6} {:>7} {:>7} {:>6} {:>6} {:>7} {:>6}",
+        row.state,
+        row.kind,
+        row.model,
+        percent(mape),
+        percent(rmspe),
+        format!("{:.2}", within5),
+        format!("{:.2}", within10),
+        percent(bias),
+        coverage80.map_or(String::new(), |inside| format!("{inside:.2}"))
+    )
+}

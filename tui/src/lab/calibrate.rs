@@ -1,0 +1,128 @@
+//! What each kind of work costs on each worker: from an earlier session, or measured now.
+//!
+//! Workers time the layers of synthetic networks, the lab builds the same networks, knows the work of their
+//! layers, and fits. Workers that are the same device but for an emulated slowdown are calibrated once: a
+//! slowdown is a factor on CPU time.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use collab_core::event::{Level, What};
+use collab_core::network::Network;
+use collab_core::predict::{Profile, Sample, fit};
+use collab_core::wire::TimedLayer;
+use collab_models::calibration;
+
+use super::fleet::Fleet;
+use super::profiles::{Device, Measured, Profiles};
+use crate::journal::Journal;
+
+/// After which no further synthetic network is begun: what a Raspberry Pi 4 should need for most of them.
+const BUDGET: Duration = Duration::from_secs(9);
+
+/// Parts of the samples, each of which is left out of a fit once.
+const FOLDS: usize = 5;
+
+/// Gives every worker of the fleet its profile. A worker that cannot be calibrated does without.
+pub async fn calibrate(fleet: &Fleet, profiles: &Profiles, journal: &Journal) {
+    let mut known: Vec<(Measured, bool, f64)> = Vec::new();
+    for (worker, link) in fleet.ready_links() {
+        let info = link.info();
+        let device = Device::of(&info);
+        let slowdown = info.emulation.as_ref().map_or(1.0, |emulation| emulation.slowdown);
+        if !known.iter().any(|(measured, ..)| measured.device == device) {
+            let found = match profiles.find(&device, journal) {
+                Some(measured) => Ok((measured, true, 0.0)),
+                None => measure(&link, device.clone(), slowdown).await.map(|(measured, ms)| {
+                    profiles.keep(&measured, journal);
+                    (measured, false, ms)
+                }),
+            };
+            match found {
+                Ok(found) => known.push(found),
+                Err(error) => {
+                    journal.note(Level::Warning, format!("{worker} is not calibrated: {error:#}"));
+                    continue;
+                }
+            }
+        }
+        if let Some((measured, cached, took_ms)) =
+            known.iter_mut().find(|(measured, ..)| measured.device == device)
+        {
+            journal.record(What::WorkerCalibrated {
+                worker,
+                profile: measured.profile.slowed(slowdown),
+                cached: *cached,
+                took_ms: *took_ms,
+                held_out: measured.held_out,
+            });
+            // What the next of these workers is told was measured with this one.
+            *took_ms = 0.0;
+        }
+    }
+}
+
+/// Calibrates a worker; its profile at a slowdown of 1, and how long it took, ms.
+async fn measure(
+    link: &collab_worker::client::WorkerLink,
+    device: Device,
+    slowdown: f64,
+) -> anyhow::Result<(Measured, f64)> {
+    let calibrated = link.calibrate(BUDGET).await?;
+    let timed = calibrated.layers;
+    let fitted = tokio::task::spawn_blocking(move || {
+        let samples = samples(&timed, slowdown)?;
+        anyhow::Ok((fit(&samples), held_out(&samples)))
+    });
+    let (profile, held_out) = fitted.await??;
+    Ok((Measured { device, profile, held_out }, calibrated.ms))
+}
+
+/// The work of what was timed, at a slowdown of 1.
+pub fn samples(timed: &[TimedLayer], slowdown: f64) -> anyhow::Result<Vec<Sample>> {
+    let mut samples = Vec::with_capacity(timed.len());
+    let mut current: Option<(u32, std::sync::Arc<Network>)> = None;
+    for layer in timed {
+        if current.as_ref().is_none_or(|(index, _)| *index != layer.network) {
+            let model = calibration::network(layer.network as usize);
+            let model = model.context("the worker timed a network that is not known here")??;
+            current = Some((layer.network, model.network().clone()));
+        }
+        let Some((_, network)) = &current else { continue };
+        let index = layer.layer as usize;
+        anyhow::ensure!(index < network.layers.len(), "the worker timed a layer that is not known here");
+        samples.push(Sample::new(&network.work(index), layer.rows, f64::from(layer.ms) / slowdown));
+    }
+    Ok(samples)
+}
+
+/// The mean of |predicted − measured| / measured over layers that a fit to the others predicts; `None` if
+/// there are too few.
+fn held_out(samples: &[Sample]) -> Option<f64> {
+    let mut errors = Vec::new();
+    for fold in 0..FOLDS {
+        let part = |inside: bool| {
+            samples.iter().enumerate().filter(move |(at, _)| (at % FOLDS == fold) == inside).map(|(_, s)| s)
+        };
+        let profile: Profile = fit(&part(false).cloned().collect::<Vec<_>>());
+        let predicted = part(true).filter(|sample| sample.ms > 0.0);
+        errors.extend(predicted.map(|sample| (profile.ms(sample) / sample.ms - 1.0).abs()));
+    }
+    let count = errors.len();
+    (count >= FOLDS).then(|| errors.iter().sum::<f64>() / count as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_of_networks_that_are_not_known_are_refused() {
+        let timed = |network, layer| TimedLayer { network, layer, rows: 2, ms: 1.0 };
+        assert!(samples(&[timed(u32::MAX, 0)], 1.0).is_err());
+        assert!(samples(&[timed(0, 10_000)], 1.0).is_err());
+        let slowed = samples(&[timed(0, 0)], 4.0).unwrap();
+        assert_eq!(slowed[0].ms, 0.25);
+        assert!(slowed[0].amounts.iter().any(|(_, amount)| *amount > 0.0));
+    }
+}
