@@ -1,6 +1,8 @@
 //! `collab-tui bench`: what is measured, a file for each.
 
+mod adapt;
 mod link;
+mod plan;
 mod predict;
 mod replay;
 mod run;
@@ -16,6 +18,8 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Run(args) => run::run(args),
         Bench::Predict(args) => predict::run(args),
+        Bench::Plan(args) => plan::run(args),
+        Bench::Adapt(args) => adapt::run(args),
         Bench::Link { json } => link::run(*json),
         Bench::Replay { file, json } => replay::run(file, *json),
     }

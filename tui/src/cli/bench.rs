@@ -21,6 +21,10 @@ pub enum Bench {
     Run(BenchRunArgs),
     /// How well predictions of layers, blocks, transfers and runs hold.
     Predict(BenchPredictArgs),
+    /// Every planner on made-up fleets, against the best known plan or the optimum.
+    Plan(BenchPlanArgs),
+    /// Planning while devices and links change at random: switches, regret, time to the first proposal.
+    Adapt(BenchAdaptArgs),
     /// The QUIC link between two nodes on loopback: round trips and rate.
     Link {
         /// A JSON line for each size.
@@ -95,4 +99,50 @@ pub struct BenchPredictArgs {
 
 fn parse_device_or_host(text: &str) -> Result<String, String> {
     if text == "host" { Ok(text.to_owned()) } else { parse_device(text) }
+}
+
+/// `collab-tui bench plan`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchPlanArgs {
+    /// Two networks and few fleets: about a minute.
+    #[arg(long)]
+    pub quick: bool,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Seeds, one after the other.
+    #[arg(long, default_value_t = 1)]
+    pub seeds: u64,
+    /// A JSON line for each scenario and planner.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `collab-tui bench adapt`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchAdaptArgs {
+    /// A network of the catalogue, or an ONNX file.
+    #[arg(long, default_value = "upconv7")]
+    pub model: String,
+    /// Presets or slowdowns, one for each device.
+    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
+    pub devices: Vec<String>,
+    /// The link every device sends over, instead of its preset's.
+    #[arg(long)]
+    pub link: Option<LinkPreset>,
+    /// How long.
+    #[arg(long, default_value_t = 5.0)]
+    pub minutes: f64,
+    /// Seconds between two changes.
+    #[arg(long, default_value_t = 10.0)]
+    pub every: f64,
+    /// Of the changes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Do not learn meanwhile.
+    #[arg(long)]
+    pub no_train: bool,
+    /// A JSON line for each change, and one for all.
+    #[arg(long)]
+    pub json: bool,
 }

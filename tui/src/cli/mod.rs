@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use collab_core::event::LinkShape;
 use collab_worker::emulation;
 
-pub use self::bench::{Bench, BenchArgs, BenchPredictArgs, BenchRunArgs};
+pub use self::bench::{Bench, BenchAdaptArgs, BenchArgs, BenchPlanArgs, BenchPredictArgs, BenchRunArgs};
 
 /// An interactive lab for collaborative DNN inference on unlike devices.
 ///

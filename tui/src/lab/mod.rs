@@ -35,6 +35,7 @@ use tokio::sync::mpsc;
 pub use calibrate::samples;
 pub use controller::Ending;
 pub use fleet::LinkSpeed;
+pub use planning::Situation;
 pub use trials::Trial;
 pub use versus::Versus;
 

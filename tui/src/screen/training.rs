@@ -1,6 +1,6 @@
 //! The fourth view: how the population and the agent do by generation, who they are, and planners beside them.
 
-use collab_core::event::Trained;
+use collab_core::event::{Opponent, Trained};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
@@ -47,11 +47,9 @@ fn draw_planners(scene: &Scene, last: &Trained, area: Rect, buf: &mut Buffer) {
     ];
     let fitted = Fitted::new(&columns, 1, inner.width);
     fitted.head(inner, theme.dim(), buf);
-    let mut rows: Vec<(String, f64, Option<(u64, f64)>)> = last
-        .planners
-        .iter()
-        .map(|it| (it.planner.clone(), it.predicted_ms, Some((it.evaluations, it.plan_ms))))
-        .collect();
+    let asked = last.planners.iter();
+    let mut rows: Vec<(String, f64, Option<&Opponent>)> =
+        asked.map(|it| (it.planner.clone(), it.predicted_ms, Some(it))).collect();
     rows.push(("population".to_owned(), last.best_ms, None));
     rows.extend(last.agent_ms.map(|ms| ("agent alone".to_owned(), ms, None)));
     rows.extend(last.running_ms.map(|ms| ("● running".to_owned(), ms, None)));
@@ -67,8 +65,8 @@ fn draw_planners(scene: &Scene, last: &Trained, area: Rect, buf: &mut Buffer) {
     for (offset, (name, ms, effort)) in rows.into_iter().enumerate() {
         let row = Rect { y: inner.y + 1 + offset as u16, height: 1, ..inner };
         let style = if effort.is_some() { theme.text() } else { theme.strong() };
-        let count = effort.map_or_else(String::new, |(evaluations, _)| text::thousands(evaluations));
-        let time = effort.map_or_else(String::new, |(_, ms)| text::ms(ms));
+        let count = effort.map_or_else(String::new, |it| text::thousands(it.evaluations));
+        let time = effort.map_or_else(String::new, |it| text::ms(it.plan_ms));
         let cells = [
             Line::styled(name, style),
             Line::raw(text::ms(ms)),

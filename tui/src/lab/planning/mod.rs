@@ -30,7 +30,7 @@ const MARGIN: f64 = 0.03;
 const WIDEST_MARGIN: f64 = 0.15;
 /// …over this many runs…
 const HELD_RUNS: u64 = 5;
-/// …or at once if by more than this.
+/// …or, after a change that the lab knows of, at once if by more than this.
 const AT_ONCE: f64 = 0.20;
 /// Runs of a partition before its measured latency is believed, and learnt from.
 const BELIEVED: usize = 3;
@@ -90,6 +90,8 @@ pub struct Planning {
     best: Option<Partition>,
     /// Runs done when it began to be better by more than the margin.
     better_since: Option<u64>,
+    /// Partitions adopted under these conditions: each doubles the margin for the next.
+    adoptions: i32,
     /// What planning offered, and its gain when it was told.
     offered: Option<(PartitionId, f64)>,
     /// Accepted, not running yet.
@@ -123,6 +125,7 @@ impl Planning {
             refining: false,
             best: None,
             better_since: None,
+            adoptions: 0,
             offered: None,
             adopting: None,
             rejected: Vec::new(),
@@ -182,7 +185,7 @@ impl Planning {
         self.conditions = conditions;
         self.change = Some(Change { at: now, moment: lab.now, because, after_ms: None, fresh: true });
         self.changes += 1;
-        (self.best, self.better_since) = (None, None);
+        (self.best, self.better_since, self.adoptions) = (None, None, 0);
         self.rejected.clear();
         self.refining = true;
         self.exchange.look().situation = Some(situation.clone());
@@ -284,9 +287,10 @@ impl Planning {
         let since = *self.better_since.get_or_insert(lab.runs.done);
         let held = lab.runs.done.saturating_sub(since) >= HELD_RUNS;
         let fresh = self.change.as_ref().is_some_and(|change| change.fresh);
-        let sure = held || (gain > AT_ONCE && !self.refining && (fresh || measured.is_some()));
+        let sure = held || (fresh && gain > AT_ONCE && !self.refining);
         // Without a known change, what is measured now must be slower than what is promised, for a while.
-        if !fresh && !(sure && measured.is_some()) {
+        let proven = sure && measured.is_some();
+        if !fresh && !proven {
             return Decision::Keep;
         }
         let apply = auto && !lab.frozen && sure;
@@ -322,6 +326,7 @@ impl Planning {
     /// Notes that a partition is being switched to; by the operator or by itself.
     pub fn adopt(&mut self, id: PartitionId) {
         self.adopting = Some(id);
+        self.adoptions += 1;
         self.better_since = None;
         if let Some(change) = &mut self.change {
             change.fresh = false;
@@ -388,12 +393,12 @@ impl Planning {
         alone.unwrap_or(judged.plan.timeline.finish_ms * self.correction.factor(&judged.features))
     }
 
-    /// By how much a partition must be faster.
+    /// By how much a partition must be faster, as a fraction.
     fn margin(&self) -> f64 {
         let mut misses: Vec<f64> = self.misses.iter().copied().collect();
         misses.sort_by(f64::total_cmp);
         let miss = misses.get(misses.len() / 2).copied().unwrap_or(MARGIN);
-        (2.0 * miss).clamp(MARGIN, WIDEST_MARGIN)
+        ((2.0 * miss).max(MARGIN) * 2f64.powi(self.adoptions.min(8))).min(WIDEST_MARGIN)
     }
 
     fn compared(&self, found: &Found, running: PartitionId) -> Comparison {
@@ -426,3 +431,6 @@ impl Planning {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
