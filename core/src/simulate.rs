@@ -8,7 +8,7 @@ use crate::id::{Node, WorkerId};
 use crate::network::Network;
 use crate::predict::Costs;
 use crate::rows::Rows;
-use crate::schedule::{Schedule, Stage, StripPlan};
+use crate::schedule::{Part, Schedule, Stage, StripPlan};
 
 /// A simulated run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -108,18 +108,20 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
             let late = missing.filter(|arrival| !arrival.rows.intersect(need).is_empty());
             late.map(|arrival| arrival.at).fold(0.0, f64::max)
         };
-        let mut todo: Vec<(Rows, f64)> =
-            strip.parts.iter().map(|part| (part.rows, ready(part.need))).collect();
+        let mut todo: Vec<(Part, f64)> = strip.parts.iter().map(|part| (*part, ready(part.need))).collect();
         let mut done: Vec<(Rows, f64)> = Vec::with_capacity(todo.len());
         while !todo.is_empty() {
             let now = self.nodes[worker].computing;
             let index = todo.iter().position(|(_, at)| *at <= now).unwrap_or_else(|| earliest(&todo));
-            let (rows, at) = todo.remove(index);
+            let (Part { rows, need }, at) = todo.remove(index);
             if at > now {
                 self.push(node, SpanKind::Wait, block, None, now, at, 0);
             }
             let start = now.max(at);
-            let end = start + self.costs.strip_ms(self.network, worker, &span, rows);
+            let read = self.network.cut(span.start).bytes(need.len());
+            let sent = strip.sends.iter().map(|send| send.rows.intersect(rows).len()).sum();
+            let piece = self.costs.piece(worker).ms(read, self.network.cut(span.end).bytes(sent));
+            let end = start + self.costs.strip_ms(self.network, worker, &span, rows) + piece;
             self.push(node, SpanKind::Compute, block, None, start, end, 0);
             self.nodes[worker].computing = end;
             done.push((rows, end));
@@ -163,7 +165,7 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
     }
 }
 
-fn earliest(todo: &[(Rows, f64)]) -> usize {
+fn earliest(todo: &[(Part, f64)]) -> usize {
     let times = todo.iter().enumerate().map(|(index, (_, at))| (index, *at));
     times.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index)
 }

@@ -27,9 +27,13 @@ mod run;
 pub mod source;
 mod strip;
 mod summation;
+mod team;
+mod unmodified;
 
 pub use load::{LoadError, LoadOptions, Model};
 pub use map::{Map, MapError};
 pub use memory::Memory;
 pub use run::LayerTimes;
 pub use strip::{Strip, StripError};
+pub use team::Team;
+pub use unmodified::Unmodified;

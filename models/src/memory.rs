@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use collab_core::network::{Kind, Network};
+use collab_core::network::Network;
 use collab_core::rows::Rows;
 
 use crate::load::Model;
@@ -11,9 +11,10 @@ use crate::load::Model;
 /// Memory that strips will take, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The weights as they were loaded, of the whole network.
+    /// Weights that are read as they were loaded, of the whole network.
     pub loaded: u64,
-    /// Weights packed for the kernels, of the layers that the strips have, each once.
+    /// Weights laid out for the kernels: of the whole network for our own, which keep no others, and of the
+    /// layers that the strips have for the engine's. Each once.
     pub packed: u64,
     /// Maps alive at once while the hungriest strip runs.
     pub maps: u64,
@@ -38,24 +39,16 @@ impl Model {
         for (units, rows) in strips.iter().filter(|(units, _)| units.end <= network.units.len()) {
             maps = maps.max(peak(network, units, *rows));
             for layer in network.layers_of(units) {
-                packed.insert(layer, packed_bytes(network, layer));
+                packed.insert(layer, self.graph.packed_by_engine(layer));
             }
         }
-        Memory { loaded: network.weight_bytes(), packed: packed.values().sum(), maps }
+        let (loaded, own) = self.graph.weights();
+        Memory { loaded, packed: own + packed.values().sum::<u64>(), maps }
     }
 
     /// Bytes of packed weights that are kept now.
     pub fn packed_bytes(&self) -> u64 {
-        self.packs.bytes()
-    }
-}
-
-/// Dense and depthwise layers read their weights as they lie.
-fn packed_bytes(network: &Network, layer: usize) -> u64 {
-    let all = &network.layers[layer];
-    match all.kind {
-        Kind::Conv | Kind::Pointwise | Kind::Grouped | Kind::Transposed => all.weight_bytes,
-        _ => 0,
+        self.graph.weights().1 + self.packs.bytes()
     }
 }
 

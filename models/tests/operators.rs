@@ -4,7 +4,7 @@ mod support;
 
 use collab_core::network::Split;
 use collab_core::rows::Rows;
-use collab_models::LayerTimes;
+use collab_models::{LayerTimes, Team};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -240,7 +240,38 @@ proptest! {
     }
 }
 
-/// The test above would catch a halo that is off by one row: a strip given its neighbour's rows differs.
+/// Layers large enough to be worth several threads, of every family.
+#[test]
+fn several_threads_give_the_bits_of_one() {
+    let mut b = Builder::new(11, &[1, 3, 61, 67]);
+    let x = b.conv("input", (3, 32), 5, 1, [2; 4]);
+    let x = b.relu(&x);
+    let lrn = vec![int("size", 5), float("alpha", 1e-2), float("beta", 0.75), float("bias", 1.5)];
+    let x = b.node("LRN", &[&x], lrn);
+    let y = b.conv_full(&x, (32, 32), [3, 3], [1, 1], [1, 1], [1; 4], 32);
+    let y = b.conv(&y, (32, 48), 1, 1, [0; 4]);
+    let z = b.conv(&x, (32, 48), 3, 1, [1; 4]);
+    let x = b.node("Add", &[&y, &z], vec![]);
+    let x = b.relu(&x);
+    let x = b.conv_full(&x, (48, 96), [3, 3], [1, 1], [2, 2], [2; 4], 4);
+    let attributes = vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), int("ceil_mode", 1)];
+    let x = b.node("MaxPool", &[&x], attributes);
+    let w = b.weights(&[96, 24, 4, 4], 96 * 4);
+    let attributes =
+        vec![ints("kernel_shape", &[4, 4]), ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])];
+    let x = b.node("ConvTranspose", &[&x, &w], attributes);
+    let x = b.node("Flatten", &[&x], vec![]);
+    let x = b.gemm(&x, 24 * 60 * 66, 50);
+    let alone = b.model(&[&x]);
+    let input = noise(&alone, 11);
+    let expected = answer(&alone, &input);
+    for threads in [2, 3, 5] {
+        let model = alone.clone().with_team(Team::new(threads).expect("threads can be started"));
+        assert_eq!(differing(&answer(&model, &input), &expected), 0, "{threads} threads");
+    }
+}
+
+/// The tests of rows would catch a halo that is off by one row: a strip given its neighbour's rows differs.
 #[test]
 fn rows_shifted_by_one_are_caught() {
     let mut b = Builder::new(7, &[1, 3, 24, 10]);

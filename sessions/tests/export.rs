@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use collab_core::event::{Channel, Event, What};
+use collab_core::id::WorkerId;
+use collab_core::lab::{Lab, Prediction};
 use collab_sessions::{export, schema};
 use serde_json::Value;
 use story::{fold, open, record, story};
@@ -91,24 +93,51 @@ fn the_tables_add_up_to_what_the_events_say() {
 }
 
 #[test]
-fn predicted_values_are_those_of_the_partition_a_run_ran() {
+fn predicted_values_are_those_known_before_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let tables = tables(&story(42, 30), folder.path());
+    let events = story(42, 30);
+    let tables = tables(&events, folder.path());
     assert!(tables["runs"].iter().any(|row| row["partition"] != "1"), "the story must switch");
+    let mut lab = Lab::default();
+    let mut before: HashMap<String, Prediction> = HashMap::new();
+    for event in &events {
+        if let What::RunStarted { run, partition, .. } = &event.what {
+            let known = lab.partitions.get(partition).unwrap();
+            let learnt = lab.predict(&known.plan);
+            let expected = learnt.map_or(known.predicted_ms.unwrap(), |learnt| learnt.ms);
+            lab.apply(event);
+            let begun = lab.runs.in_flight.back().unwrap().predicted.as_deref().unwrap().clone();
+            assert_eq!(begun.ms, expected);
+            before.insert(run.to_string(), begun);
+        } else {
+            lab.apply(event);
+        }
+    }
+    let number = |text: &str| text.parse::<f64>().ok();
     for row in &tables["runs"] {
-        let partition: f64 = row["partition"].parse().unwrap();
-        assert_eq!(row["predicted_ms"].parse::<f64>().unwrap(), 30.0 + partition);
+        assert_near(number(&row["predicted_ms"]).unwrap(), before[&row["run"]].ms);
     }
     for row in &tables["layers"] {
-        let layer: f64 = row["layer"].strip_prefix("conv").unwrap().parse().unwrap();
-        let expected = (row["worker"] == "A").then_some(0.25 * (layer + 1.0));
-        assert_eq!(row["predicted_ms"].parse().ok(), expected);
+        let layer = row["layer"].strip_prefix("conv").unwrap().parse().unwrap();
+        let worker = WorkerId(row["worker"].as_bytes()[0] - b'A');
+        let expected = before[&row["run"]].layer_ms(worker, row["block"].parse().unwrap(), layer);
+        match (number(&row["predicted_ms"]), expected) {
+            (Some(found), Some(expected)) => assert_near(found, expected),
+            (found, expected) => assert_eq!(found, expected),
+        }
         assert_eq!(row["op"], "Conv 3×3");
     }
-    for row in &tables["spans"] {
-        let is_predicted = row["kind"] == "compute" && row["block"] == "0";
-        assert_eq!(row["predicted_start_ms"], if is_predicted { "0.5" } else { "" });
+    for row in tables["spans"].iter().filter(|row| row["predicted_start_ms"] != "") {
+        let starts = before[&row["run"]].spans.iter().map(|span| span.start_ms);
+        let found = number(&row["predicted_start_ms"]).unwrap();
+        assert!(starts.into_iter().any(|start| (start - found).abs() < 1e-5), "{row:?}");
     }
+    let learnt = tables["runs"].last().unwrap();
+    assert_ne!(
+        number(&learnt["predicted_ms"]).unwrap().fract(),
+        0.0,
+        "a late run is predicted from measurements"
+    );
 }
 
 #[test]

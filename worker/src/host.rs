@@ -35,6 +35,12 @@ pub fn resident_memory() -> u64 {
     kilobytes(&status, "VmRSS:").unwrap_or(0) * 1024
 }
 
+/// The most bytes that this process had resident at once, if the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    Some(kilobytes(&status, "VmHWM:")? * 1024)
+}
+
 /// The share of one core that this process used between two readings.
 #[derive(Debug)]
 pub struct CpuShare {

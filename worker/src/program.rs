@@ -21,9 +21,10 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use collab_core::event::{Emulation, LinkShape};
 use collab_core::id::{Digest, Fingerprint};
+use collab_models::Team;
 
 use crate::emulation::{link_preset, preset};
-use crate::engine::Engine;
+use crate::engine::{Engine, Tract};
 use crate::host;
 use crate::keys::{Identity, PairingCode};
 use crate::serve::{Server, ServerConfig};
@@ -41,6 +42,9 @@ struct Arguments {
     /// Memory that the worker allows itself, such as 512MiB. Default: no limit.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory: Option<u64>,
+    /// Threads that compute each layer together; the output is the same bits for any number.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: u8,
     /// Emulate a slower device: pi5, pi4, pi3, zero2, or a slowdown such as 4.
     #[arg(long, value_name = "DEVICE", value_parser = preset)]
     emulate: Option<Emulation>,
@@ -106,7 +110,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(2) };
         }
     };
-    match serve(arguments, std::sync::Arc::new(crate::engine::Tract)) {
+    match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&mut std::io::stderr(), &format!("worker: {error:#}"));
@@ -120,7 +124,9 @@ fn say(to: &mut impl Write, line: &str) {
     let _ = writeln!(to, "{line}").and_then(|()| to.flush());
 }
 
-fn serve(arguments: Arguments, engine: Arc<dyn Engine>) -> anyhow::Result<()> {
+fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    let team = Team::new(arguments.threads.into()).map_err(anyhow::Error::msg)?;
+    let engine: Arc<dyn Engine> = Arc::new(Tract(team));
     let name = arguments.name.unwrap_or_else(host::name);
     let state = match arguments.state {
         Some(state) => state,

@@ -1,46 +1,223 @@
-//! How well predictions hold: mean absolute percentage errors over what was last measured.
+//! How well predictions hold: what was predicted before a run against what it then took.
 
-use super::Lab;
-use crate::event::{PredictedSpan, Span, SpanKind};
-use crate::id::Node;
+use std::collections::VecDeque;
 
-impl Lab {
-    /// Mean of |predicted − measured| / measured over layers, as a fraction; medians of late runs.
-    pub fn layer_mape(&self) -> Option<f64> {
-        mean(self.layers.iter().filter_map(|layer| layer.error()).map(f64::abs))
+use serde::{Deserialize, Serialize};
+
+use super::runs::CurrentRun;
+use super::{Lab, Prediction, push_bounded};
+use crate::event::SpanKind;
+use crate::id::{Node, WorkerId};
+use crate::predict::Interval;
+
+/// Late runs over which errors are averaged.
+const LATE_RUNS: usize = 15;
+/// Blocks shorter than this are the clock's matter, ms: they are not counted.
+const LEAST_BLOCK_MS: f64 = 1.0;
+/// Layers shorter than this likewise, ms.
+const LEAST_LAYER_MS: f64 = 0.05;
+/// Layers of a worker that a run adds to the interval: more would only repeat the same run.
+const LAYERS_A_RUN: usize = 6;
+
+/// Relative errors, counted: predicted / measured − 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many.
+    pub count: u32,
+    /// The sum of |error|.
+    pub absolute: f32,
+    /// The sum of errors.
+    pub signed: f32,
+    /// How many were within 5 %.
+    pub within5: u32,
+    /// How many were within 10 %.
+    pub within10: u32,
+}
+
+impl Tally {
+    fn add(&mut self, error: f64) {
+        self.count += 1;
+        self.absolute += error.abs() as f32;
+        self.signed += error as f32;
+        self.within5 += u32::from(error.abs() <= 0.05);
+        self.within10 += u32::from(error.abs() <= 0.1);
     }
 
-    /// The same over blocks: the time each worker computed each block in the last run.
-    pub fn block_mape(&self) -> Option<f64> {
-        let (_, partition) = self.timeline_of?;
-        let proposal = self.partitions.get(&partition)?;
-        let errors = proposal.plan.blocks.iter().enumerate().flat_map(|(block, plan)| {
-            plan.owners().filter_map(move |worker| self.block_error(&proposal.spans, worker, block as u32))
-        });
-        mean(errors.map(f64::abs))
+    fn merge(self, other: Tally) -> Tally {
+        Tally {
+            count: self.count + other.count,
+            absolute: self.absolute + other.absolute,
+            signed: self.signed + other.signed,
+            within5: self.within5 + other.within5,
+            within10: self.within10 + other.within10,
+        }
     }
 
-    /// One worker's blocks of the last run, predicted against measured, as a mean absolute fraction.
-    pub fn worker_mape(&self, worker: usize) -> Option<f64> {
-        let (_, partition) = self.timeline_of?;
-        let proposal = self.partitions.get(&partition)?;
-        let blocks = 0..proposal.plan.blocks.len() as u32;
-        mean(blocks.filter_map(|block| self.block_error(&proposal.spans, worker, block)).map(f64::abs))
+    /// The mean of |predicted / measured − 1|.
+    pub fn mape(&self) -> Option<f64> {
+        self.mean(self.absolute)
     }
 
-    fn block_error(&self, predicted: &[PredictedSpan], worker: usize, block: u32) -> Option<f64> {
-        let node = Node::Worker(crate::id::WorkerId::at(worker));
-        let is_it = |span: &&Span| span.node == node && span.block == block && span.kind == SpanKind::Compute;
-        let measured: f64 = self.timeline.iter().filter(is_it).map(|span| span.end_ms - span.start_ms).sum();
-        let is_it = |span: &&PredictedSpan| {
-            span.node == node && span.block == block && span.kind == SpanKind::Compute
-        };
-        let predicted: f64 = predicted.iter().filter(is_it).map(|span| span.end_ms - span.start_ms).sum();
-        (measured > 0.0).then(|| predicted / measured - 1.0)
+    /// The mean of predicted / measured − 1.
+    pub fn bias(&self) -> Option<f64> {
+        self.mean(self.signed)
+    }
+
+    fn mean(&self, sum: f32) -> Option<f64> {
+        (self.count > 0).then(|| f64::from(sum) / f64::from(self.count))
     }
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.fold((0u32, 0.0), |(count, sum), value| (count + 1, sum + value));
-    (count > 0).then(|| sum / f64::from(count))
+/// Predictions of one worker's blocks and layers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkerAccuracy {
+    /// Blocks and layers of late runs, latest last.
+    late: VecDeque<(Tally, Tally)>,
+    /// Of its blocks.
+    pub blocks: Interval,
+    /// Of its layers.
+    pub layers: Interval,
+}
+
+/// Predictions made before runs against what they took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// By worker.
+    workers: Vec<WorkerAccuracy>,
+    /// Of late runs, predicted / measured − 1, latest last.
+    runs: VecDeque<f32>,
+    interval: Interval,
+}
+
+impl Accuracy {
+    /// One worker's.
+    pub fn worker(&self, worker: usize) -> Option<&WorkerAccuracy> {
+        self.workers.get(worker)
+    }
+
+    /// The interval of whole runs.
+    pub fn run_interval(&self) -> &Interval {
+        &self.interval
+    }
+
+    /// The mean of |predicted / measured − 1| over late whole runs.
+    pub fn run_mape(&self) -> Option<f64> {
+        let sum: f64 = self.runs.iter().map(|error| f64::from(error.abs())).sum();
+        (!self.runs.is_empty()).then(|| sum / self.runs.len() as f64)
+    }
+
+    /// Blocks of late runs on all workers.
+    pub fn blocks(&self) -> Tally {
+        self.late().map(|(blocks, _)| blocks).fold(Tally::default(), Tally::merge)
+    }
+
+    /// Layers of late runs on all workers.
+    pub fn layers(&self) -> Tally {
+        self.late().map(|(_, layers)| layers).fold(Tally::default(), Tally::merge)
+    }
+
+    fn late(&self) -> impl Iterator<Item = (Tally, Tally)> + '_ {
+        self.workers.iter().flat_map(|worker| worker.late.iter().copied())
+    }
+
+    /// Nothing of the partitions before tells how well the next is predicted, but the intervals stay.
+    pub(super) fn forget_late(&mut self) {
+        self.workers.iter_mut().for_each(|worker| worker.late.clear());
+        self.runs.clear();
+    }
+}
+
+impl WorkerAccuracy {
+    /// The mean of |predicted / measured − 1| over blocks of late runs.
+    pub fn block_mape(&self) -> Option<f64> {
+        self.late.iter().map(|(blocks, _)| *blocks).fold(Tally::default(), Tally::merge).mape()
+    }
+}
+
+impl Lab {
+    /// Mean of |predicted − measured| / measured over layers of late runs, predicted before each.
+    pub fn layer_mape(&self) -> Option<f64> {
+        self.accuracy.layers().mape()
+    }
+
+    /// The same over blocks of at least 1 ms: the time that each worker computed each.
+    pub fn block_mape(&self) -> Option<f64> {
+        self.accuracy.blocks().mape()
+    }
+
+    /// The same over whole runs.
+    pub fn run_mape(&self) -> Option<f64> {
+        self.accuracy.run_mape()
+    }
+
+    /// One worker's blocks.
+    pub fn worker_mape(&self, worker: usize) -> Option<f64> {
+        self.accuracy.worker(worker)?.block_mape()
+    }
+
+    /// Compares a run with what was predicted before it.
+    pub(super) fn judge(&mut self, run: &CurrentRun, run_ms: f64) {
+        let Some(predicted) = run.predicted.as_deref() else { return };
+        self.accuracy.workers.resize_with(self.workers.len(), WorkerAccuracy::default);
+        for (index, accuracy) in self.accuracy.workers.iter_mut().enumerate() {
+            let worker = WorkerId::at(index);
+            let blocks = judge_blocks(run, predicted, worker, &mut accuracy.blocks);
+            let layers = judge_layers(run, predicted, worker, &mut accuracy.layers);
+            if blocks.count + layers.count > 0 {
+                push_bounded(&mut accuracy.late, (blocks, layers), LATE_RUNS);
+            }
+        }
+        if run_ms > 0.0 && predicted.ms > 0.0 {
+            push_bounded(&mut self.accuracy.runs, (predicted.ms / run_ms - 1.0) as f32, LATE_RUNS);
+            self.accuracy.interval.learn(run_ms / predicted.ms - 1.0);
+        }
+    }
+}
+
+fn judge_blocks(
+    run: &CurrentRun,
+    predicted: &Prediction,
+    worker: WorkerId,
+    interval: &mut Interval,
+) -> Tally {
+    let mut tally = Tally::default();
+    let computed = |block: u32| {
+        let of_block = run.spans.iter().filter(|span| {
+            span.node == Node::Worker(worker) && span.block == block && span.kind == SpanKind::Compute
+        });
+        of_block.map(|span| span.end_ms - span.start_ms).sum::<f64>()
+    };
+    for timed in run.layers.iter().filter(|timed| timed.worker == worker) {
+        let measured = computed(timed.block);
+        let Some(expected) = predicted.block_ms(worker, timed.block) else { continue };
+        if measured >= LEAST_BLOCK_MS && expected > 0.0 {
+            tally.add(expected / measured - 1.0);
+            interval.learn(measured / expected - 1.0);
+        }
+    }
+    tally
+}
+
+fn judge_layers(
+    run: &CurrentRun,
+    predicted: &Prediction,
+    worker: WorkerId,
+    interval: &mut Interval,
+) -> Tally {
+    let mut tally = Tally::default();
+    let timed = run.layers.iter().filter(|timed| timed.worker == worker);
+    let layers = timed.flat_map(|timed| timed.layers.iter().map(|&(layer, _, ms)| (timed.block, layer, ms)));
+    let pairs: Vec<(f64, f64)> = layers
+        .filter_map(|(block, layer, ms)| Some((predicted.layer_ms(worker, block, layer)?, f64::from(ms))))
+        .filter(|(expected, measured)| *measured >= LEAST_LAYER_MS && *expected > 0.0)
+        .collect();
+    for (at, (expected, measured)) in pairs.iter().enumerate() {
+        tally.add(expected / measured - 1.0);
+        // Other layers every run, so that in time all have their turn.
+        let turn = (at + run.run.0 as usize) % pairs.len().div_ceil(LAYERS_A_RUN).max(1);
+        if turn == 0 {
+            interval.learn(measured / expected - 1.0);
+        }
+    }
+    tally
 }

@@ -63,6 +63,7 @@ impl Lab {
             Verb::Link { worker, rate_mbps, delay_ms } => {
                 if let Some(state) = self.workers.get_mut(worker.index()) {
                     state.link_asked = Some(LinkShape { rate_mbps: *rate_mbps, delay_ms: *delay_ms });
+                    self.forget_transfers_of(*worker);
                 }
             }
             Verb::Mark { name } => self.marks.push(Mark { at, name: name.clone() }),

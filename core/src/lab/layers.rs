@@ -44,7 +44,7 @@ pub struct LayerState {
     pub rows: u32,
     /// What it took, one value a run.
     pub measured: Samples,
-    /// What it should take, ms.
+    /// What it should take, as predicted before the last run, ms.
     pub predicted_ms: Option<f64>,
 }
 
@@ -59,35 +59,32 @@ impl LayerState {
 
 impl Lab {
     pub(super) fn take_layers(&mut self, timed: &LayersTimed) {
-        let in_flight = self.runs.in_flight.iter().find(|current| current.run == timed.run);
-        let of_current = in_flight.is_some_and(|current| Some(current.partition) == self.current);
-        if !of_current {
-            return;
-        }
+        let current = self.current;
+        let run = self.runs.take_layers(timed).filter(|run| Some(run.partition) == current);
+        let Some(run) = run else { return };
+        let predicted = run.predicted.clone();
         for &(layer, rows, ms) in &timed.layers {
             let key = (layer, timed.worker);
             let index = match self.layers.binary_search_by_key(&key, |state| (state.layer, state.worker)) {
                 Ok(index) => index,
                 Err(index) => {
-                    let predicted_ms = self.predicted_layer(timed.worker, layer);
                     let state = LayerState {
                         worker: timed.worker,
                         block: timed.block,
                         layer,
                         rows,
                         measured: Samples::default(),
-                        predicted_ms,
+                        predicted_ms: None,
                     };
                     self.layers.insert(index, state);
                     index
                 }
             };
-            push_bounded(&mut self.layers[index].measured.ms, ms, SAMPLES);
+            let state = &mut self.layers[index];
+            push_bounded(&mut state.measured.ms, ms, SAMPLES);
+            let expected = predicted.as_ref();
+            state.predicted_ms =
+                expected.and_then(|expected| expected.layer_ms(timed.worker, timed.block, layer));
         }
-    }
-
-    fn predicted_layer(&self, worker: WorkerId, layer: u32) -> Option<f64> {
-        let predicted = &self.running()?.layers;
-        predicted.iter().find(|at| at.worker == worker && at.layer == layer).map(|at| at.ms)
     }
 }

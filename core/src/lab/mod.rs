@@ -7,6 +7,7 @@ mod accuracy;
 mod commands;
 mod layers;
 mod pace;
+mod prediction;
 mod runs;
 mod training;
 mod workers;
@@ -16,8 +17,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use accuracy::{Accuracy, Tally, WorkerAccuracy};
 pub use commands::{CommandState, Progress};
 pub use layers::{LayerState, Samples};
+pub use prediction::Prediction;
 pub use runs::{CurrentRun, RunSample, Runs};
 pub use training::{Training, TrainingPoint};
 pub use workers::{LinkState, Phase, Throttle, WorkerState};
@@ -25,6 +28,7 @@ pub use workers::{LinkState, Phase, Throttle, WorkerState};
 use crate::event::{Answer, Comparison, Event, Level, Proposal, SessionInfo, Span, Thumbnail, Verdict, What};
 use crate::id::{Node, PartitionId, RunId};
 use crate::network::Network;
+use crate::predict::{LinkMemory, WorkerMemory};
 use crate::time::Micros;
 
 /// Sentences kept.
@@ -69,6 +73,15 @@ pub struct Lab {
     pub workers: Vec<WorkerState>,
     /// Directed links that were measured.
     pub links: Vec<LinkState>,
+    /// What was learnt of each worker and the network, in order.
+    #[serde(default)]
+    learnt: Vec<WorkerMemory>,
+    /// Late transfers, by sender and receiver.
+    #[serde(default)]
+    transfers: Vec<(Node, Node, LinkMemory)>,
+    /// How well predictions made before runs hold.
+    #[serde(default)]
+    pub accuracy: Accuracy,
     /// Partitions that run, ran lately, or are proposed.
     pub partitions: BTreeMap<PartitionId, Proposal>,
     /// The one that runs.
@@ -85,6 +98,9 @@ pub struct Lab {
     pub layers: Vec<LayerState>,
     /// The spans of the last run that ended.
     pub timeline: Vec<Span>,
+    /// What was predicted before that run.
+    #[serde(default)]
+    pub timeline_predicted: Option<Arc<Prediction>>,
     /// The partition those spans belong to.
     pub timeline_of: Option<(RunId, PartitionId)>,
     /// The last answer.
@@ -119,8 +135,15 @@ impl Lab {
             What::NetworkLoaded { network } => {
                 self.network = Some(network.clone());
                 self.layers.clear();
+                self.relearn_all();
             }
-            What::WorkerJoined(info) => self.join(info),
+            What::WorkerJoined(info) => {
+                let known = self.worker(info.worker).is_some_and(|worker| worker.info.host == info.host);
+                self.join(info);
+                if !known {
+                    self.relearn(info.worker.index());
+                }
+            }
             What::WorkerReady { worker } => self.worker_phase(*worker, Phase::Ready, event.at),
             What::WorkerLoading { worker, done, total } => {
                 self.worker_phase(*worker, Phase::Loading { done: *done, total: *total }, event.at);
@@ -137,11 +160,17 @@ impl Lab {
                     state.single_ms = Some(*ms);
                     state.single_compute_ms = Some(*compute_ms);
                 }
+                if let Some(memory) = self.learnt.get_mut(worker.index()) {
+                    memory.take_single(*compute_ms);
+                }
             }
             What::WorkerCalibrated { worker, profile, held_out, .. } => {
                 if let Some(state) = self.workers.get_mut(worker.index()) {
                     state.profile = Some(profile.clone());
                     state.held_out = *held_out;
+                }
+                if let (Some(memory), Some(network)) = (self.learnt.get_mut(worker.index()), &self.network) {
+                    memory.calibrate(network, profile);
                 }
             }
             What::PartitionProposed(proposal) => self.propose(proposal),
@@ -154,7 +183,18 @@ impl Lab {
                 }
             }
             What::RunStarted { run, partition, input } => {
-                self.runs.start(*run, *partition, input, event.at);
+                let predicted = self.predict_partition(*partition).map(Arc::new);
+                let shares = self.workers.iter().map(|worker| worker.throttle.percent / 100.0).collect();
+                self.runs.start(CurrentRun {
+                    run: *run,
+                    partition: *partition,
+                    input: input.clone(),
+                    started: event.at,
+                    shares,
+                    predicted,
+                    spans: Vec::new(),
+                    layers: Vec::new(),
+                });
             }
             What::LayersTimed(timed) => self.take_layers(timed),
             What::SpanDone(span) => self.runs.take_span(span),
@@ -235,7 +275,21 @@ impl Lab {
             self.proposal = None;
         }
         self.layers.clear();
+        self.accuracy.forget_late();
         self.forget_old_partitions();
+    }
+
+    /// What a run of the running partition should take: as was said before the last one that began.
+    pub fn prediction(&self) -> Option<&Prediction> {
+        let current = self.current?;
+        let begun = self.runs.in_flight.iter().rev().find(|run| run.partition == current);
+        match begun {
+            Some(run) => run.predicted.as_deref(),
+            None => self
+                .timeline_predicted
+                .as_deref()
+                .filter(|_| self.timeline_of.is_some_and(|(_, of)| of == current)),
+        }
     }
 
     fn forget_old_partitions(&mut self) {
@@ -257,6 +311,9 @@ impl Lab {
             let node = Node::Worker(crate::id::WorkerId::at(index));
             worker.take_run(&done.spans, node, ms);
         }
+        self.judge(&done, ms);
+        self.learn(&done, ms);
+        self.timeline_predicted = done.predicted;
         self.timeline_of = Some((run, done.partition));
         self.timeline = done.spans;
     }

@@ -1,61 +1,226 @@
-//! What the lab's measurements say workers and links will take next.
+//! What the lab's measurements say workers and links will take next, and what it learns from each run.
 
-use super::{Lab, WorkerState};
-use crate::event::LinkShape;
-use crate::id::{Node, WorkerId};
+use super::runs::CurrentRun;
+use super::{Lab, LogLine, push_bounded};
+use crate::event::{LayersTimed, Level, LinkShape, SpanKind};
+use crate::id::{Node, PartitionId, WorkerId};
 use crate::network::Network;
-use crate::predict::{LinkCost, RatePerWorker, link_cost};
+use crate::partition::Partition;
+use crate::predict::{FleetCosts, LayerCost, LinkCost, LinkMemory, TimedBlock, TimedLayer, WorkerMemory};
+use crate::predict::{assumed_shape, link_cost};
+use crate::schedule::{Schedule, StripPlan};
+use crate::simulate::simulate;
 
-/// Runs looked back on: few, so that a throttled worker is seen within as many runs.
-const LATE_RUNS: usize = 3;
+use super::prediction::Prediction;
+
+/// A change of pace beyond this is worth a sentence.
+const WORTH_TELLING: f64 = 1.1;
 
 impl Lab {
-    /// Each worker's rate and link as last measured; `None` before a network is loaded.
+    /// Each worker's layers and each link as last learnt; `None` before anything is known of any worker.
     ///
-    /// A worker that computes now is judged by its late layer times; one without rows by its time for the
-    /// whole network, scaled by its CPU share; one never measured (it cannot hold the whole network) is
-    /// taken for as slow as the slowest that was.
-    pub fn costs(&self) -> Option<RatePerWorker> {
+    /// A worker never measured (it cannot hold the whole network) is taken for as slow as the slowest that
+    /// was.
+    pub fn costs(&self) -> Option<FleetCosts> {
         let network = self.network.as_ref()?;
-        let rates: Vec<Option<f64>> = self
-            .workers
-            .iter()
-            .enumerate()
-            .map(|(index, worker)| {
-                let late = self.late_rate(network, WorkerId::at(index));
-                late.or_else(|| single_rate(network, worker))
-            })
+        let shape = assumed_shape(network);
+        let known: Vec<Option<Vec<LayerCost>>> = (0..self.workers.len())
+            .map(|worker| self.learnt.get(worker).filter(|memory| memory.is_known()))
+            .map(|memory| Some(memory?.costs(network, &shape)))
             .collect();
-        let slowest = rates.iter().flatten().copied().reduce(f64::min).unwrap_or(1.0);
-        let links = self.workers.iter().enumerate();
-        Some(RatePerWorker {
-            macs_per_ms: rates.into_iter().map(|rate| rate.unwrap_or(slowest)).collect(),
-            links: links.map(|(index, worker)| self.link_of(WorkerId::at(index), worker)).collect(),
-            lab: link_cost(LinkShape::default(), 0.2, None),
+        let total = |costs: &[LayerCost]| -> f64 {
+            let layers = costs.iter().zip(&network.layers);
+            layers.map(|(cost, layer)| cost.ms(layer.output.rows)).sum()
+        };
+        let slowest = known.iter().flatten().max_by(|a, b| total(a).total_cmp(&total(b)))?.clone();
+        let layers: Vec<Vec<LayerCost>> =
+            known.into_iter().map(|costs| costs.unwrap_or_else(|| slowest.clone())).collect();
+        let pieces = self.learnt.iter().map(WorkerMemory::piece).collect();
+        let mut costs = FleetCosts::new(layers, pieces, |from, to| self.link_cost(from, to));
+        for (index, worker) in self.workers.iter().enumerate() {
+            costs.slow(index, 100.0 / worker.throttle.percent.max(1.0));
+        }
+        Some(costs)
+    }
+
+    /// What a run of `plan` should take as far as is known now; `None` if a worker it uses was never measured.
+    pub fn predict(&self, plan: &Partition) -> Option<Prediction> {
+        let network = self.network.as_ref()?;
+        let used = (0..plan.workers()).filter(|&worker| plan.uses(worker));
+        if !used.into_iter().all(|worker| self.learnt.get(worker).is_some_and(WorkerMemory::is_known)) {
+            return None;
+        }
+        let costs = self.costs()?;
+        let schedule = Schedule::new(network, plan);
+        let timeline = simulate(network, &schedule, &costs);
+        Some(Prediction::new(network, &schedule, &costs, timeline, self.accuracy.run_interval().half()))
+    }
+
+    /// The same for a partition that is known under a number; before anything was measured, what its
+    /// proposal said.
+    pub(super) fn predict_partition(&self, partition: PartitionId) -> Option<Prediction> {
+        let known = self.partitions.get(&partition)?;
+        self.predict(&known.plan).or_else(|| {
+            let half = self.accuracy.run_interval().half();
+            Some(Prediction {
+                ms: known.predicted_ms?,
+                half,
+                spans: known.spans.clone(),
+                layers: known.layers.clone(),
+            })
         })
     }
 
-    fn late_rate(&self, network: &Network, worker: WorkerId) -> Option<f64> {
-        let mut macs = 0.0;
-        let mut ms = 0.0;
-        for layer in self.layers.iter().filter(|layer| layer.worker == worker) {
-            let work = network.layers[layer.layer as usize].row_macs * u64::from(layer.rows);
-            macs += work as f64;
-            ms += layer.measured.late_median(LATE_RUNS)?;
-        }
-        (macs > 0.0 && ms > 0.0).then(|| macs / ms)
+    /// What a worker takes for kinds of work, its layers as measured, and its scale.
+    pub fn memory(&self, worker: WorkerId) -> Option<&WorkerMemory> {
+        self.learnt.get(worker.index())
     }
 
-    fn link_of(&self, id: WorkerId, worker: &WorkerState) -> LinkCost {
-        let emulated = worker.info.emulation.as_ref().map(|emulation| emulation.link);
-        let shape = worker.link_asked.or(emulated).unwrap_or_default();
-        let measured = self.link(Node::Worker(id), Node::Lab);
+    /// Starts to learn anew of one worker: it is another one, or was calibrated.
+    pub(super) fn relearn(&mut self, worker: usize) {
+        let Some(network) = &self.network else { return };
+        let profile = self.workers.get(worker).and_then(|state| state.profile.as_ref());
+        let fresh = WorkerMemory::new(network, profile);
+        match self.learnt.get_mut(worker) {
+            Some(slot) => *slot = fresh,
+            None => self.learnt.push(fresh),
+        }
+    }
+
+    /// Starts to learn anew of every worker: the network is another one.
+    pub(super) fn relearn_all(&mut self) {
+        self.learnt.clear();
+        (0..self.workers.len()).for_each(|worker| self.relearn(worker));
+    }
+
+    /// Takes in everything that was reported of a run that ended.
+    pub(super) fn learn(&mut self, run: &CurrentRun, run_ms: f64) {
+        let Some(network) = self.network.clone() else { return };
+        let Some(plan) = self.partitions.get(&run.partition).map(|known| known.plan.clone()) else { return };
+        let schedule = Schedule::new(&network, &plan);
+        let shape = assumed_shape(&network);
+        for worker in 0..self.workers.len() {
+            let share = self.workers[worker].throttle.percent / 100.0;
+            // A run that was throttled on its way belongs to neither share.
+            let steady = run.shares.get(worker).is_some_and(|before| (before - share).abs() < 1e-6);
+            if !steady || self.workers[worker].throttle.is_pending() {
+                continue;
+            }
+            let blocks = timed_blocks(&network, &schedule, run, worker);
+            let Some(memory) = self.learnt.get_mut(worker).filter(|_| !blocks.is_empty()) else { continue };
+            if let Some(factor) = memory.learn(&network, &blocks, share, &shape) {
+                self.tell_change(worker, factor);
+            }
+        }
+        self.learn_transfers(run, run_ms);
+    }
+
+    fn tell_change(&mut self, worker: usize, factor: f64) {
+        if factor.max(1.0 / factor) < WORTH_TELLING {
+            return;
+        }
+        let id = WorkerId::at(worker);
+        let (word, by) = if factor > 1.0 { ("slowed", factor) } else { ("quickened", 1.0 / factor) };
+        let text = format!("{id} {word} by {by:.2} at {}, without having been told to", self.now);
+        let at = self.now;
+        push_bounded(&mut self.log, LogLine { at, level: Level::Warning, text }, super::LOG_LINES);
+    }
+
+    /// Transfers that somebody waited for show how long rows are under way; others only that they came in
+    /// time.
+    fn learn_transfers(&mut self, run: &CurrentRun, run_ms: f64) {
+        let sends = || run.spans.iter().filter(|span| span.kind == SpanKind::Send);
+        for wait in run.spans.iter().filter(|span| span.kind == SpanKind::Wait) {
+            let Some(peer) = wait.peer else { continue };
+            let sent = sends().find(|send| {
+                let block = if peer == Node::Lab { wait.block } else { send.block + 1 };
+                send.node == peer
+                    && send.peer == Some(wait.node)
+                    && block == wait.block
+                    && send.rows == wait.rows
+            });
+            if let Some(send) = sent {
+                self.link_memory(peer, wait.node).learn(send.bytes, wait.end_ms - send.start_ms);
+            }
+        }
+        let last =
+            sends().filter(|span| span.peer == Some(Node::Lab)).max_by(|a, b| a.end_ms.total_cmp(&b.end_ms));
+        if let Some(send) = last {
+            self.link_memory(send.node, Node::Lab).learn(send.bytes, run_ms - send.start_ms);
+        }
+    }
+
+    fn link_memory(&mut self, from: Node, to: Node) -> &mut LinkMemory {
+        let at = self.transfers.iter().position(|(a, b, _)| (*a, *b) == (from, to));
+        let at = at.unwrap_or_else(|| {
+            self.transfers.push((from, to, LinkMemory::default()));
+            self.transfers.len() - 1
+        });
+        &mut self.transfers[at].2
+    }
+
+    /// A worker's line is another one from now on: what was learnt of it is of no use.
+    pub(super) fn forget_transfers_of(&mut self, worker: WorkerId) {
+        let node = Node::Worker(worker);
+        self.transfers.iter_mut().filter(|(from, ..)| *from == node).for_each(|(.., link)| link.forget());
+    }
+
+    /// What a transfer from one node to another takes.
+    pub fn link_cost(&self, from: Node, to: Node) -> LinkCost {
+        let shape = match from {
+            Node::Lab => LinkShape::default(),
+            Node::Worker(worker) => self.worker(worker).map_or_else(LinkShape::default, |state| {
+                let emulated = state.info.emulation.as_ref().map(|emulation| emulation.link);
+                state.link_asked.or(emulated).unwrap_or_default()
+            }),
+        };
+        let measured = self.link(from, to).or_else(|| self.link(to, from));
+        // Between workers nothing is measured before they exchange rows: they are as far as the lab.
+        let measured = measured.or_else(|| self.link(from, Node::Lab));
         let rtt_ms = measured.map_or(0.2, |link| link.rtt_ms);
-        link_cost(shape, rtt_ms, measured.and_then(|link| link.rate_mbps))
+        let rate = measured.and_then(|link| link.rate_mbps);
+        let memory = self.transfers.iter().find(|(a, b, _)| (*a, *b) == (from, to));
+        match memory {
+            Some((.., memory)) => memory.cost(shape, rtt_ms, rate),
+            None => link_cost(shape, rtt_ms, rate),
+        }
     }
 }
 
-fn single_rate(network: &Network, worker: &WorkerState) -> Option<f64> {
-    let share = worker.throttle.percent / 100.0;
-    Some(network.macs() as f64 / worker.single_compute_ms?.max(1e-3) * share)
+/// The blocks that `worker` computed in a run, as its reports say.
+fn timed_blocks(network: &Network, schedule: &Schedule, run: &CurrentRun, worker: usize) -> Vec<TimedBlock> {
+    let id = WorkerId::at(worker);
+    let of_worker = run.layers.iter().filter(|timed| timed.worker == id);
+    of_worker.filter_map(|timed| timed_block(network, schedule, run, timed)).collect()
+}
+
+fn timed_block(
+    network: &Network,
+    schedule: &Schedule,
+    run: &CurrentRun,
+    timed: &LayersTimed,
+) -> Option<TimedBlock> {
+    let stage = schedule.stages.get(timed.block as usize)?;
+    let strip: &StripPlan = stage.strips.get(timed.worker.index())?;
+    let of_block = run.spans.iter().filter(|span| {
+        span.node == Node::Worker(timed.worker) && span.block == timed.block && span.kind == SpanKind::Compute
+    });
+    let (count, spans_ms) =
+        of_block.fold((0, 0.0), |(count, sum), span| (count + 1, sum + span.end_ms - span.start_ms));
+    let (input, output) = (network.cut(stage.units.0 as usize), network.cut(stage.units.1 as usize));
+    let layers = timed.layers.iter().map(|&(layer, rows, ms)| TimedLayer {
+        layer: layer as usize,
+        rows,
+        ms: f64::from(ms),
+    });
+    let layers = layers.filter(|layer| layer.layer < network.layers.len()).collect();
+    let read = strip.parts.iter().map(|part| input.bytes(part.need.len()));
+    let sent = strip.sends.iter().map(|send| output.bytes(send.rows.len()));
+    Some(TimedBlock {
+        layers,
+        pieces: strip.parts.len() as u32,
+        bytes_in: read.sum(),
+        bytes_out: sent.sum(),
+        spans_ms: (count == strip.parts.len()).then_some(spans_ms),
+    })
 }

@@ -1,11 +1,12 @@
 //! Runs: the one in flight, and the history of latencies.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::push_bounded;
-use crate::event::{Span, Verdict};
+use super::{Prediction, push_bounded};
+use crate::event::{LayersTimed, Span, Verdict};
 use crate::id::{PartitionId, RunId};
 use crate::time::Micros;
 
@@ -38,8 +39,17 @@ pub struct CurrentRun {
     pub input: String,
     /// When it began.
     pub started: Micros,
-    /// What was reported of it so far.
+    /// The CPU share of every worker when it began, 0…1.
+    #[serde(default)]
+    pub shares: Vec<f64>,
+    /// What was predicted before it.
+    #[serde(default)]
+    pub predicted: Option<Arc<Prediction>>,
+    /// The spans reported of it so far.
     pub spans: Vec<Span>,
+    /// The layer times reported of it so far.
+    #[serde(default)]
+    pub layers: Vec<LayersTimed>,
 }
 
 /// Counts and latencies.
@@ -58,9 +68,14 @@ pub struct Runs {
 }
 
 impl Runs {
-    pub(super) fn start(&mut self, run: RunId, partition: PartitionId, input: &str, at: Micros) {
-        let current = CurrentRun { run, partition, input: input.to_owned(), started: at, spans: Vec::new() };
-        push_bounded(&mut self.in_flight, current, IN_FLIGHT);
+    pub(super) fn start(&mut self, run: CurrentRun) {
+        push_bounded(&mut self.in_flight, run, IN_FLIGHT);
+    }
+
+    pub(super) fn take_layers(&mut self, timed: &LayersTimed) -> Option<&CurrentRun> {
+        let current = self.in_flight.iter_mut().find(|current| current.run == timed.run)?;
+        current.layers.push(timed.clone());
+        Some(current)
     }
 
     pub(super) fn take_span(&mut self, span: &Span) {

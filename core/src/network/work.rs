@@ -73,6 +73,8 @@ pub enum Term {
     PoolRows,
     /// Values that a global reduction reads.
     Reduced,
+    /// Values that a global reduction yields.
+    ReducedRows,
     /// Values normalised over neighbouring channels.
     LrnValues,
     /// Values written by a resize.
@@ -99,7 +101,7 @@ pub enum Term {
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 41] = [
+    pub const ALL: [Term; 42] = [
         Term::Call,
         Term::Step,
         Term::DirectMacs,
@@ -130,6 +132,7 @@ impl Term {
         Term::PoolStridedTaps,
         Term::PoolRows,
         Term::Reduced,
+        Term::ReducedRows,
         Term::LrnValues,
         Term::ResizedValues,
         Term::CheapValues,
@@ -176,6 +179,7 @@ impl Term {
             Term::PoolStridedTaps => "pool strided",
             Term::PoolRows => "pool rows",
             Term::Reduced => "reduction",
+            Term::ReducedRows => "reduced",
             Term::LrnValues => "LRN",
             Term::ResizedValues => "resize",
             Term::CheapValues => "elements",

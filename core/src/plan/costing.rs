@@ -10,7 +10,7 @@
 use super::Problem;
 use super::spans::{Span, Spans};
 use crate::id::{Node, WorkerId};
-use crate::predict::LinkCost;
+use crate::predict::{LinkCost, PieceCost};
 use crate::rows::Rows;
 use crate::schedule::{divides_freely, is_thin};
 
@@ -24,6 +24,8 @@ pub struct Costing<'a> {
     pub(crate) spans: Spans<'a>,
     /// By sender, then by receiver; the lab is the last of both.
     links: Vec<Wire>,
+    /// By worker.
+    pieces: Vec<PieceCost>,
     input_row_bytes: u64,
     workers: usize,
     /// Room for what one worker sends.
@@ -173,6 +175,7 @@ impl<'a> Costing<'a> {
             problem,
             spans: Spans::new(problem.network, problem.costs, workers),
             links,
+            pieces: (0..workers).map(|worker| problem.costs.piece(worker)).collect(),
             input_row_bytes: input.cut.row_values() * value_bytes,
             workers,
             sends: Vec::new(),
@@ -258,7 +261,7 @@ impl<'a> Costing<'a> {
         }
         let span = self.spans.known(state.units.0, state.units.1);
         let mut pieces = self.divide(state, span, worker, &[]);
-        self.compute(state, span, worker, &mut pieces)
+        self.compute(state, span, worker, &mut pieces, &[])
     }
 
     /// Whether strips of `rows` rows of a span can be computed in pieces, so that transfers are hidden.
@@ -310,7 +313,10 @@ impl<'a> Costing<'a> {
                 }
             }
             let mut pieces = self.divide(state, span, worker, &sends);
-            let computed = self.compute(state, span, worker, &mut pieces);
+            if next.is_none() {
+                sends.push(Send { ready: 0.0, to: workers, rows });
+            }
+            let computed = self.compute(state, span, worker, &mut pieces, &sends);
             let Some(next) = &mut next else {
                 let link = &self.links[worker * (workers + 1) + workers];
                 let sent = state.sending[worker].max(computed)
@@ -414,10 +420,17 @@ impl<'a> Costing<'a> {
 
     /// Computes every piece as soon as its input allows; when the last is done.
     #[inline]
-    fn compute(&self, state: &State, span: &Span, worker: usize, pieces: &mut Pieces) -> f64 {
+    fn compute(&self, state: &State, span: &Span, worker: usize, pieces: &mut Pieces, sends: &[Send]) -> f64 {
+        let network = self.problem.network;
+        let (row_in, row_out) = (network.cut(state.units.0).bytes(1), network.cut(state.units.1).bytes(1));
+        let takes = |rows: Rows, need: Rows| {
+            let sent: u32 = sends.iter().map(|send| send.rows.intersect(rows).len()).sum();
+            let bytes = (row_in * u64::from(need.len()), row_out * u64::from(sent));
+            self.spans.ms(span, worker, rows) + self.pieces[worker].ms(bytes.0, bytes.1)
+        };
         let mut now = state.computing[worker];
         if pieces.count == 1 {
-            now = now.max(state.complete[worker]) + self.spans.ms(span, worker, pieces.rows[0]);
+            now = now.max(state.complete[worker]) + takes(pieces.rows[0], state.need[worker]);
             pieces.done[0] = now;
             return now;
         }
@@ -433,7 +446,7 @@ impl<'a> Costing<'a> {
             let index = ready.unwrap_or_else(|| {
                 (0..3).fold(0, |best, other| if at[other] < at[best] { other } else { best })
             });
-            now = now.max(at[index]) + self.spans.ms(span, worker, pieces.rows[index]);
+            now = now.max(at[index]) + takes(pieces.rows[index], span.need(pieces.rows[index]));
             pieces.done[index] = now;
             at[index] = f64::INFINITY;
         }

@@ -133,13 +133,14 @@ pub(crate) mod tests {
     use crate::network::Network;
     use crate::network::samples::{ZOO, named, random};
     use crate::plan::Problem;
-    use crate::predict::{Costs, LayerCost, LinkCost};
+    use crate::predict::{Costs, LayerCost, LinkCost, PieceCost};
 
     /// Any costs that are linear in rows, a link for every ordered pair.
     #[derive(Debug)]
     pub(crate) struct AnyCosts {
         layers: Vec<Vec<LayerCost>>,
         links: Vec<LinkCost>,
+        pieces: Vec<PieceCost>,
     }
 
     impl AnyCosts {
@@ -152,13 +153,26 @@ pub(crate) mod tests {
             let link = |rng: &mut _| {
                 LinkCost::new(RngExt::random_range(rng, 1.0..2000.0), RngExt::random_range(rng, 0.0..1.0))
             };
-            Self { layers, links: (0..(workers + 1) * (workers + 1)).map(|_| link(rng)).collect() }
+            let piece = |rng: &mut _| PieceCost {
+                call_ms: RngExt::random_range(rng, 0.0..0.1),
+                in_ms: RngExt::random_range(rng, 0.0..1e-6),
+                out_ms: RngExt::random_range(rng, 0.0..1e-5),
+            };
+            Self {
+                layers,
+                links: (0..(workers + 1) * (workers + 1)).map(|_| link(rng)).collect(),
+                pieces: (0..workers).map(|_| piece(rng)).collect(),
+            }
         }
     }
 
     impl Costs for AnyCosts {
         fn layer(&self, _network: &Network, worker: usize, layer: usize) -> LayerCost {
             self.layers[worker][layer]
+        }
+
+        fn piece(&self, worker: usize) -> PieceCost {
+            self.pieces[worker]
         }
 
         fn link(&self, from: Node, to: Node) -> LinkCost {

@@ -9,13 +9,30 @@
 //! worker, from its measured time for the whole network. Operators without multiply-accumulates are
 //! therefore predicted as free; the screen says so.
 
+mod fleet;
+mod interval;
+mod layer;
 pub mod nnls;
+mod piece;
 mod profile;
+mod scale;
+mod transfer;
+mod worker;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
+pub use fleet::FleetCosts;
+pub use interval::{COVERAGE, Interval};
+pub use layer::LayerMemory;
+pub use piece::{PieceCost, PieceMemory};
 pub use profile::{Coefficient, PROFILE_VERSION, Profile, Sample, fit};
+pub use scale::Scale;
+pub use transfer::LinkMemory;
+pub use worker::{TimedBlock, TimedLayer, WorkerMemory, assumed_shape};
+
+use serde::{Deserialize, Serialize};
 
 use crate::event::{LinkShape, PredictedLayer};
 use crate::id::{Node, WorkerId};
@@ -24,10 +41,10 @@ use crate::partition::Partition;
 use crate::rows::Rows;
 
 /// The sentence that names this model on screens.
-pub const MODEL: &str = "one MAC rate per worker";
+pub const MODEL: &str = "every worker's own layer times";
 
 /// What one layer takes on one worker: `call_ms + rows · row_ms`. Neither is negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerCost {
     /// Once for every piece in which the layer is computed, ms.
     pub call_ms: f64,
@@ -40,6 +57,16 @@ impl LayerCost {
     pub fn ms(&self, rows: u32) -> f64 {
         if rows == 0 { 0.0 } else { self.call_ms + f64::from(rows) * self.row_ms }
     }
+
+    /// Milliseconds for `rows` rows in all, computed in `pieces` pieces.
+    pub fn pieces_ms(&self, pieces: u32, rows: u32) -> f64 {
+        f64::from(pieces) * self.call_ms + f64::from(rows) * self.row_ms
+    }
+
+    /// The same, `factor` times slower.
+    pub fn times(&self, factor: f64) -> Self {
+        Self { call_ms: factor * self.call_ms, row_ms: factor * self.row_ms }
+    }
 }
 
 /// What planners and the simulator ask.
@@ -49,6 +76,11 @@ pub trait Costs: fmt::Debug {
 
     /// What the sender's side of the link `from → to` takes.
     fn link(&self, from: Node, to: Node) -> LinkCost;
+
+    /// What `worker` takes for a piece of a strip beside its layers.
+    fn piece(&self, _worker: usize) -> PieceCost {
+        PieceCost::default()
+    }
 
     /// Milliseconds that `worker` computes for `rows` of the block `units`, recomputed halo included.
     fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
@@ -167,4 +199,12 @@ pub const ASSUMED_MBPS: f64 = 940.0;
 pub fn link_cost(shape: LinkShape, rtt_ms: f64, measured_mbps: Option<f64>) -> LinkCost {
     let rate = shape.rate_mbps.or(measured_mbps).unwrap_or(ASSUMED_MBPS);
     LinkCost::new(rate, (rtt_ms / 2.0).max(shape.delay_ms))
+}
+
+/// Adds to a history and forgets its oldest part.
+fn push_bounded<T>(queue: &mut VecDeque<T>, value: T, limit: usize) {
+    if queue.len() >= limit {
+        queue.pop_front();
+    }
+    queue.push_back(value);
 }

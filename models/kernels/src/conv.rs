@@ -4,6 +4,7 @@ use crate::depthwise::{self, DepthwiseWeights};
 use crate::gather::Window;
 use crate::map::check_planes;
 use crate::product::Dense;
+use crate::tile::PANEL;
 use crate::winograd::{self, Winograd};
 use crate::{Activation, ConvShape, Epilogue, Isa, KernelError, Map, PackedWeights, Scratch};
 use std::ops::Range;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 pub enum Algorithm {
     /// A product of packed weights and gathered pixels. Any shape.
     Dense,
-    /// One dimension, F(4,3), along the width: half the multiply-adds. 3×3, stride 1, dilation 1, one group. Packed
+    /// One dimension, F(4,3), along the width: half the multiply-adds. 3×3, stride 1, dilation 1. Packed
     /// weights are twice as large.
     Winograd,
     /// Each channel by itself. Groups as many as input channels.
@@ -26,7 +27,7 @@ impl Algorithm {
     pub fn choose(shape: &ConvShape) -> Algorithm {
         if shape.is_depthwise() {
             Algorithm::Depthwise
-        } else if winograd::fits(shape) && shape.in_channels >= 16 && shape.out_channels >= 16 {
+        } else if winograd::fits(shape) && shape.in_channels.min(shape.out_channels) >= 16 * shape.groups {
             Algorithm::Winograd
         } else {
             Algorithm::Dense
@@ -128,6 +129,15 @@ impl Conv {
         }
     }
 
+    /// Ranges of output channels that are computed alone begin and end at multiples of this (or at the last channel).
+    pub fn channel_step(&self) -> usize {
+        let per_group = self.shape.out_channels / self.shape.groups;
+        match self.algorithm() {
+            Algorithm::Dense | Algorithm::Winograd if self.shape.groups == 1 => PANEL,
+            _ => per_group,
+        }
+    }
+
     /// Computes `strip.rows` into `output`: out channels × rows × out width.
     ///
     /// # Errors
@@ -160,6 +170,22 @@ impl Conv {
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
+        self.run_channels(strip, 0..self.shape.out_channels, output, scratch)
+    }
+
+    /// As [`Conv::run_planes`], only the output channels `channels`, one slice for each: so that several threads can
+    /// each compute some channels of one output, with the bits of one thread. The residual has all channels.
+    ///
+    /// # Errors
+    /// If a size does not match the layer's, or the range does not begin and end at multiples of
+    /// [`Conv::channel_step`] or at the last channel.
+    pub fn run_channels(
+        &self,
+        strip: &Strip<'_>,
+        channels: Range<usize>,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
         let shape = &*self.shape;
         let Strip { input, top, bottom, ref rows, residual } = *strip;
         let (count, out_width) = (rows.len(), shape.out_width());
@@ -168,11 +194,21 @@ impl Conv {
         if rows.start > rows.end || rows.end > available {
             return Err(KernelError::Rows { first: rows.start, end: rows.end, rows: available });
         }
-        check_planes(output, shape.out_channels, count * out_width)?;
+        let (step, all) = (self.channel_step(), shape.out_channels);
+        let fits = |at: usize| at == all || at < all && at.is_multiple_of(step);
+        if channels.start > channels.end || !fits(channels.start) || !fits(channels.end) {
+            return Err(KernelError::Channels {
+                first: channels.start,
+                end: channels.end,
+                step,
+                channels: all,
+            });
+        }
+        check_planes(output, channels.len(), count * out_width)?;
         if let Some(residual) = residual {
             residual.check("residual", shape.out_channels, count, out_width)?;
         }
-        if count == 0 {
+        if count == 0 || channels.is_empty() {
             return Ok(());
         }
         let window = Window {
@@ -189,11 +225,33 @@ impl Conv {
         let pixels = count * out_width;
         match &self.weights {
             Weights::Dense(weights) => {
-                let groups = shape.groups;
-                self.isa.run(Dense { weights, epilogue, window, residual, output, groups, pixels, buffers });
+                let (groups, out_channels) = (shape.groups, shape.out_channels);
+                self.isa.run(Dense {
+                    weights,
+                    epilogue,
+                    window,
+                    residual,
+                    output,
+                    out_channels,
+                    channels,
+                    groups,
+                    pixels,
+                    buffers,
+                });
             }
             Weights::Winograd(weights) => {
-                self.isa.run(Winograd { weights, epilogue, window, rows: count, residual, output, buffers });
+                self.isa.run(Winograd {
+                    weights,
+                    epilogue,
+                    window,
+                    rows: count,
+                    residual,
+                    output,
+                    out_channels: shape.out_channels,
+                    channels,
+                    groups: shape.groups,
+                    buffers,
+                });
             }
             Weights::Depthwise(weights) => {
                 self.isa.run(depthwise::Depthwise {
@@ -203,6 +261,8 @@ impl Conv {
                     rows: count,
                     residual,
                     output,
+                    channels,
+                    multiple: shape.out_channels / shape.in_channels,
                     buffers,
                 });
             }

@@ -9,11 +9,12 @@
 //! Measured (AVX-512, loaded machine): 3×3 on maps of 56 and 112 18–19 GMAC/s (16 GB/s), 5×5 on 14 and 28 15–17, stride 2
 //! 7–10, maps of 7×7 5 and 8, where copying rows costs as much as computing.
 
+use crate::copies::Copies;
 use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::{Window, copy, outputs_inside, pick};
-use crate::isa::{Kernel, Vector, load, load_few, store, store_few};
+use crate::gather::{Window, copy_before};
+use crate::isa::{Kernel, Vector, load, store};
 use crate::scratch::Buffers;
-use crate::{ConvShape, KernelError, Map};
+use crate::{ConvShape, KernelError, Map, flat};
 use std::ops::Range;
 
 /// Weights of a depthwise layer as they came: out channels × taps.
@@ -25,6 +26,12 @@ pub(crate) struct DepthwiseWeights {
 impl DepthwiseWeights {
     pub(crate) fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<f32>()
+    }
+
+    /// The weights of one output channel.
+    #[inline(always)]
+    pub(crate) fn of(&self, channel: usize, taps: usize) -> &[f32] {
+        &self.values[channel * taps..][..taps]
     }
 }
 
@@ -52,7 +59,12 @@ pub(crate) struct Depthwise<'a, 'b> {
     pub(crate) window: Window<'a>,
     pub(crate) rows: usize,
     pub(crate) residual: Option<Map<'a>>,
+    /// One plane for each of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
+    /// The output channels to compute: all of some input channels.
+    pub(crate) channels: Range<usize>,
+    /// Output channels of an input channel.
+    pub(crate) multiple: usize,
     pub(crate) buffers: &'a mut Buffers,
 }
 
@@ -61,7 +73,14 @@ impl Kernel for Depthwise<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        let Depthwise { weights, epilogue, window, rows, residual, output, buffers } = self;
+        if flat::fits::<3>(&self.window) {
+            return flat::run::<V, 3>(v, self);
+        }
+        if flat::fits::<5>(&self.window) {
+            return flat::run::<V, 5>(v, self);
+        }
+        let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers } =
+            self;
         let Window { kernel, stride, dilation, out_width, .. } = window;
         let width = out_width + (kernel[1] - 1) * dilation[1] / stride[1];
         let extra = (kernel[0] - 1) * dilation[0] / stride[0];
@@ -79,7 +98,6 @@ impl Kernel for Depthwise<'_, '_> {
         let copied = buffers.first.take(copies.phase(phases) + group);
         let sums = buffers.second.take(block * width + group);
         let taps = kernel[0] * kernel[1];
-        let multiple = output.len() / window.map.channels();
         let wide = dilation == [1, 1] && out_width >= V::F32_LANES;
         let form = match (kernel, stride) {
             ([3, 3], [1, 1]) if wide => Form::Wide3,
@@ -92,12 +110,13 @@ impl Kernel for Depthwise<'_, '_> {
             let count = block.min(rows - start);
             // The zeros around the rows stay; only what lies between them changes from channel to channel.
             copied.fill(0.0);
-            for (channel, planes) in output.chunks_exact_mut(multiple).enumerate() {
+            let sources = channels.start / multiple..;
+            for (channel, planes) in sources.zip(output.chunks_exact_mut(multiple)) {
                 copies.fill(v, &window, channel, start, count + extra, copied);
                 for (index, plane) in planes.iter_mut().enumerate() {
                     let out = channel * multiple + index;
                     let span = start * out_width..(start + count) * out_width;
-                    let weights = &weights.values[out * taps..][..taps];
+                    let weights = weights.of(out, taps);
                     let mut plane = Plane {
                         epilogue: epilogue.channel(out),
                         residual: residual_plane(&residual, out).map(|r| &r[span.clone()]),
@@ -145,7 +164,7 @@ impl Plane<'_> {
         if self.residual.is_none() {
             let len = self.values.len() / self.width * stride;
             for at in (0..len).step_by(V::F32_LANES) {
-                let value = self.epilogue.apply(v, load::<V>(&sums[at..]), None);
+                let [value] = self.epilogue.apply(v, [load::<V>(&sums[at..])], None);
                 store::<V>(&mut sums[at..], value);
             }
             let mut start = 0;
@@ -164,34 +183,9 @@ impl Plane<'_> {
     #[inline(always)]
     fn store<V: Vector>(&mut self, v: V, row: usize, column: usize, sums: V::f32s) {
         let at = row * self.width + column;
-        let residual = self.residual.map(|r| load::<V>(&r[at..]));
-        store::<V>(&mut self.values[at..], self.epilogue.apply(v, sums, residual));
-    }
-}
-
-/// Copies `len` values to the start of `to`. What follows them in `to` may be overwritten, so rows go in order.
-#[inline(always)]
-fn copy_before<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize) {
-    let mut at = 0;
-    while at < len {
-        if at + V::F32_LANES <= to.len() {
-            store::<V>(&mut to[at..], load::<V>(&from[at..]));
-        } else {
-            store_few(v, &mut to[at..len], load_few(v, &from[at..len]));
-        }
-        at += V::F32_LANES;
-    }
-}
-
-/// Copies all of `from` to the start of `to`, then zeros to the end of the vector, where the next row will be.
-#[inline(always)]
-fn copy_with_zeros<V: Vector>(v: V, from: &[f32], to: &mut [f32]) {
-    let whole = from.len() / V::F32_LANES * V::F32_LANES;
-    for at in (0..whole).step_by(V::F32_LANES) {
-        store::<V>(&mut to[at..], load::<V>(&from[at..]));
-    }
-    if whole < from.len() {
-        store::<V>(&mut to[whole..], load_few(v, &from[whole..]));
+        let residual = self.residual.map(|r| [load::<V>(&r[at..])]);
+        let [value] = self.epilogue.apply(v, [sums], residual);
+        store::<V>(&mut self.values[at..], value);
     }
 }
 
@@ -244,6 +238,8 @@ fn wide_rows<V: Vector, const K: usize, const S: usize>(
     weights: &[f32],
     plane: &mut Plane<'_>,
 ) {
+    // As constants: dividing by an unknown stride takes longer than a tile.
+    let copies = Copies { stride: [S, S], ..copies };
     let rows = plane.values.len() / plane.width;
     let whole = rows / ROWS * ROWS;
     for row in (0..whole).step_by(ROWS) {
@@ -285,73 +281,5 @@ fn wide_tile<V: Vector, const K: usize, const S: usize, const R: usize>(
             plane.store(v, row + j, at, acc);
         }
         column += V::F32_LANES;
-    }
-}
-
-/// How the copied rows lie: phase of the stride, row, column.
-#[derive(Clone, Copy)]
-struct Copies {
-    width: usize,
-    rows: usize,
-    stride: [usize; 2],
-}
-
-impl Copies {
-    #[inline(always)]
-    fn phase(self, phase: usize) -> usize {
-        phase * self.rows * self.width
-    }
-
-    /// Where a row begins.
-    #[inline(always)]
-    fn row(self, row: usize) -> usize {
-        self.phase(row % self.stride[0] * self.stride[1]) + row / self.stride[0] * self.width
-    }
-
-    /// What a column adds.
-    #[inline(always)]
-    fn column(self, column: usize) -> usize {
-        self.phase(column % self.stride[1]) + column / self.stride[1]
-    }
-
-    /// Copies what output rows from `start` on need: `rows` rows of every phase. Zeros are not written.
-    #[inline(always)]
-    fn fill<V: Vector>(
-        self,
-        v: V,
-        window: &Window<'_>,
-        channel: usize,
-        start: usize,
-        rows: usize,
-        copied: &mut [f32],
-    ) {
-        let [row_stride, stride] = self.stride;
-        let plane = window.map.plane(channel);
-        let map_width = window.map.width();
-        let first = (window.first_row + start) * row_stride;
-        for column in 0..stride {
-            let reach = column as isize - window.left;
-            let inside: Range<usize> = outputs_inside(reach, stride, map_width, self.width);
-            if inside.is_empty() {
-                continue;
-            }
-            let shift = (inside.start * stride).strict_add_signed(reach);
-            let above = window.top.saturating_sub(first);
-            let end = (window.map.rows() + window.top).saturating_sub(first).min(rows * row_stride);
-            for row in above..end {
-                let from = &plane[(first + row - window.top) * map_width..][shift..map_width];
-                let to = &mut copied[self.row(row) + self.phase(column)..];
-                if self.stride == [1, 1] {
-                    copy_with_zeros(v, &from[..inside.len()], &mut to[inside.start..]);
-                    continue;
-                }
-                let to = &mut to[inside.clone()];
-                match stride {
-                    1 => copy(v, from, to, to.len()),
-                    2 => pick::<2>(from, to),
-                    _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(t, f)| *t = *f),
-                }
-            }
-        }
     }
 }

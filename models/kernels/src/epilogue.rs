@@ -31,23 +31,32 @@ impl Activation {
     pub const RELU6: Activation = Activation::Clamp { low: 0.0, high: 6.0 };
 
     #[inline(always)]
-    pub(crate) fn apply<V: Vector>(self, v: V, x: V::f32s) -> V::f32s {
+    fn apply<V: Vector, const N: usize>(self, v: V, mut row: [V::f32s; N]) -> [V::f32s; N] {
         match self {
-            Activation::None => x,
+            Activation::None => {}
             Activation::Clamp { low, high } => {
-                v.min_f32s(v.max_f32s(x, v.splat_f32s(low)), v.splat_f32s(high))
+                let (low, high) = (v.splat_f32s(low), v.splat_f32s(high));
+                for x in &mut row {
+                    *x = v.min_f32s(v.max_f32s(*x, low), high);
+                }
             }
             Activation::Leaky { slope } => {
-                let zero = v.splat_f32s(0.0);
-                let below = v.mul_f32s(v.min_f32s(x, zero), v.splat_f32s(slope));
-                v.add_f32s(v.max_f32s(x, zero), below)
+                let (zero, slope) = (v.splat_f32s(0.0), v.splat_f32s(slope));
+                for x in &mut row {
+                    let below = v.mul_f32s(v.min_f32s(*x, zero), slope);
+                    *x = v.add_f32s(v.max_f32s(*x, zero), below);
+                }
             }
             Activation::HardSwish => {
-                let gate = v.fma(x, v.splat_f32s(1.0 / 6.0), v.splat_f32s(0.5));
-                let gate = v.min_f32s(v.max_f32s(gate, v.splat_f32s(0.0)), v.splat_f32s(1.0));
-                v.mul_f32s(x, gate)
+                let (sixth, half) = (v.splat_f32s(1.0 / 6.0), v.splat_f32s(0.5));
+                let (zero, one) = (v.splat_f32s(0.0), v.splat_f32s(1.0));
+                for x in &mut row {
+                    let gate = v.fma(*x, sixth, half);
+                    *x = v.mul_f32s(*x, v.min_f32s(v.max_f32s(gate, zero), one));
+                }
             }
         }
+        row
     }
 }
 
@@ -112,17 +121,31 @@ pub(crate) struct ChannelEpilogue {
 }
 
 impl ChannelEpilogue {
+    /// Applies to some vectors at once: what the channel lacks is asked once for all of them.
     #[inline(always)]
-    pub(crate) fn apply<V: Vector>(self, v: V, sum: V::f32s, residual: Option<V::f32s>) -> V::f32s {
-        let mut x = sum;
+    pub(crate) fn apply<V: Vector, const N: usize>(
+        self,
+        v: V,
+        sums: [V::f32s; N],
+        residual: Option<[V::f32s; N]>,
+    ) -> [V::f32s; N] {
+        let mut x = sums;
         if let Some(bias) = self.bias {
-            x = v.add_f32s(x, v.splat_f32s(bias));
+            let bias = v.splat_f32s(bias);
+            for x in &mut x {
+                *x = v.add_f32s(*x, bias);
+            }
         }
         if let Some((scale, shift)) = self.scale {
-            x = v.fma(x, v.splat_f32s(scale), v.splat_f32s(shift));
+            let (scale, shift) = (v.splat_f32s(scale), v.splat_f32s(shift));
+            for x in &mut x {
+                *x = v.fma(*x, scale, shift);
+            }
         }
         if let Some(residual) = residual {
-            x = v.add_f32s(x, residual);
+            for (x, residual) in x.iter_mut().zip(residual) {
+                *x = v.add_f32s(*x, residual);
+            }
         }
         self.activation.apply(v, x)
     }
@@ -133,13 +156,15 @@ impl ChannelEpilogue {
         let whole = to.len() / V::F32_LANES * V::F32_LANES;
         for at in (0..whole).step_by(V::F32_LANES) {
             let sum = load::<V>(&sums[at..]);
-            let residual = residual.map(|r| load::<V>(&r[at..]));
-            crate::isa::store::<V>(&mut to[at..], self.apply(v, sum, residual));
+            let residual = residual.map(|r| [load::<V>(&r[at..])]);
+            let [value] = self.apply(v, [sum], residual);
+            crate::isa::store::<V>(&mut to[at..], value);
         }
         if whole < to.len() {
             let sum = load_few(v, &sums[whole..to.len()]);
-            let residual = residual.map(|r| load_few(v, &r[whole..to.len()]));
-            crate::isa::store_few(v, &mut to[whole..], self.apply(v, sum, residual));
+            let residual = residual.map(|r| [load_few(v, &r[whole..to.len()])]);
+            let [value] = self.apply(v, [sum], residual);
+            crate::isa::store_few(v, &mut to[whole..], value);
         }
     }
 }

@@ -38,6 +38,20 @@ pub enum KernelError {
         /// Rows there are.
         rows: usize,
     },
+    /// A range of output channels that cannot be computed alone.
+    #[error(
+        "channels {first}..{end} of {channels} were asked for, but ranges begin and end at multiples of {step} or at the end"
+    )]
+    Channels {
+        /// First channel asked for.
+        first: usize,
+        /// Channel after the last asked for.
+        end: usize,
+        /// What ranges must be multiples of.
+        step: usize,
+        /// Channels there are.
+        channels: usize,
+    },
     /// The algorithm cannot compute a layer of this shape.
     #[error("the algorithm {algorithm} needs {needs}")]
     Algorithm {

@@ -6,7 +6,6 @@
 
 use crate::Map;
 use crate::isa::{Vector, load, load_few, store, store_few};
-use crate::tile::tile_pixels;
 use std::ops::Range;
 
 /// How output pixels lie over input rows.
@@ -33,18 +32,19 @@ impl Window<'_> {
         self.kernel == [1, 1] && self.stride == [1, 1] && unpadded && inside
     }
 
-    /// Fills `panel`: for input channel `first + c` and tap `t`, the values of pixels `pixel..pixel + count` start at
-    /// `(c · taps + t) · tile_pixels`. What follows them up to the next row of the panel is unspecified.
+    /// Fills `panel`: for input channel `first + c` and tap `t`, the values of `pixels` start at
+    /// `(c · taps + t) · stride`. What follows them up to the next row of the panel is unspecified.
     #[inline(always)]
     pub(crate) fn gather<V: Vector>(
         &self,
         v: V,
         first: usize,
         channels: usize,
-        pixel: usize,
-        count: usize,
+        pixels: Range<usize>,
+        stride: usize,
         panel: &mut [f32],
     ) {
+        let (pixel, count) = (pixels.start, pixels.len());
         let [rows, columns] = self.kernel;
         for row in 0..rows {
             for column in 0..columns {
@@ -54,7 +54,7 @@ impl Window<'_> {
                 while at < count {
                     let len = (self.out_width - x).min(count - at);
                     let run = Run { first, channels, tap, row, column, y, x, at, len };
-                    self.gather_run(v, run, panel);
+                    self.gather_run(v, run, stride, panel);
                     at += len;
                     (y, x) = (y + 1, 0);
                 }
@@ -63,8 +63,7 @@ impl Window<'_> {
     }
 
     #[inline(always)]
-    fn gather_run<V: Vector>(&self, v: V, run: Run, panel: &mut [f32]) {
-        let nr = tile_pixels::<V>();
+    fn gather_run<V: Vector>(&self, v: V, run: Run, nr: usize, panel: &mut [f32]) {
         let step = self.kernel[0] * self.kernel[1] * nr;
         let targets = panel.chunks_mut(step).take(run.channels).map(|rows| &mut rows[run.tap * nr..][..nr]);
         let line = run.y * self.stride[0] + run.row * self.dilation[0];
@@ -172,5 +171,19 @@ fn pick_blocks<const STRIDE: usize, const BLOCK: usize>(groups: &[[f32; STRIDE]]
         {
             *to = std::array::from_fn(|i| from[i][0]);
         }
+    }
+}
+
+/// Copies `len` values to the start of `to`. What follows them in `to` may be overwritten, so rows go in order.
+#[inline(always)]
+pub(crate) fn copy_before<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize) {
+    let mut at = 0;
+    while at < len {
+        if at + V::F32_LANES <= to.len() {
+            store::<V>(&mut to[at..], load::<V>(&from[at..]));
+        } else {
+            store_few(v, &mut to[at..len], load_few(v, &from[at..len]));
+        }
+        at += V::F32_LANES;
     }
 }

@@ -6,12 +6,18 @@
 //! number of rows. Weights are packed once and shared ([`PackedWeights`]), working memory is the caller's
 //! ([`Scratch`]).
 //!
-//! What it lacks: graphs, tensors, threads (the caller splits rows or output features), batches larger than one.
+//! Threads are the caller's: [`Conv::shares`] divides a layer by rows or channels, pools and transposed convolutions
+//! compute any range of rows, [`Linear`] any range of features.
+//!
+//! What it lacks: graphs, tensors, batches larger than one.
 
 mod conv;
+mod copies;
 mod depthwise;
+mod direct;
 mod epilogue;
 mod error;
+mod flat;
 mod gather;
 mod isa;
 mod linear;
@@ -21,6 +27,7 @@ mod pool;
 mod product;
 mod scratch;
 mod shape;
+mod share;
 mod tile;
 mod transposed;
 mod weights;
@@ -36,5 +43,6 @@ pub use normalisation::{LocalResponse, apply_epilogue};
 pub use pool::{Pool, PoolKind};
 pub use scratch::Scratch;
 pub use shape::ConvShape;
+pub use share::{Share, divide};
 pub use transposed::{Transposed, TransposedShape, TransposedStrip};
 pub use weights::PackedWeights;

@@ -87,7 +87,7 @@ impl Kernel for Multiply<'_> {
             }
             for (i, (output, &sum)) in output.iter_mut().zip(&sums).enumerate() {
                 let epilogue = layer.epilogue.channel(first + index * ROWS + i);
-                let value = epilogue.apply(v, v.splat_f32s(sum), None);
+                let [value] = epilogue.apply(v, [v.splat_f32s(sum)], None);
                 store_few(v, std::slice::from_mut(output), value);
             }
         }

@@ -1,13 +1,14 @@
 //! Maximum and average pooling.
 //!
-//! An output row first combines its input rows, then the columns of the result: both in ascending order. Bound: loads,
-//! kernel rows + kernel columns for each value rather than their product.
+//! An output row first combines its input rows, then the columns of the result: both in ascending order. The combined
+//! rows of a channel lie one after the other, padding between them, and columns run on across the ends of rows, so that
+//! narrow maps fill whole vectors. Bound: loads, kernel rows + kernel columns for each value rather than their product.
 
-use crate::gather::{outputs_inside, pick};
-use crate::isa::{Kernel, Vector, load, store};
+use crate::gather::{copy_before, pick};
+use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, store_few};
 use crate::map::check_planes;
 use crate::scratch::Buffers;
-use crate::{Isa, KernelError, Map, Scratch, Strip};
+use crate::{Isa, KernelError, Scratch, Strip};
 
 /// What a pool computes of the values under its kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,95 +95,130 @@ struct Pooled<'a, 'b> {
     buffers: &'a mut Buffers,
 }
 
+/// Values of the combined rows computed at once: they stay in the first-level cache.
+const COMBINED: usize = 4096;
+
 impl Kernel for Pooled<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
         let Pooled { pool, strip, output, buffers } = self;
-        let Strip { input, top, bottom, ref rows, .. } = *strip;
+        let Strip { top, bottom, ref rows, .. } = *strip;
         let lanes = V::F32_LANES;
         let [row_stride, stride] = pool.stride;
         let reach = (pool.kernel[1] - 1) * pool.dilation[1];
-        // Columns of one phase of the stride, in whole vectors of outputs.
-        let columns = pool.out_width.next_multiple_of(lanes) + reach / stride;
-        let combined = buffers.first.take(pool.width.next_multiple_of(lanes));
-        let phases = buffers.second.take(stride * columns + lanes);
-        let counts = buffers.third.take(2 * pool.out_width.next_multiple_of(lanes));
-        let (counts, line) = counts.split_at_mut(pool.out_width.next_multiple_of(lanes));
+        let columns =
+            (pool.left + pool.width).max((pool.out_width - 1) * stride + reach + 1).div_ceil(stride);
+        let pitch = columns * stride;
+        let block = (COMBINED / pitch).clamp(1, rows.len().max(1));
+        let size = (block * columns).next_multiple_of(lanes) + reach / stride + 2 * lanes;
+        let combined = buffers.first.take(size * stride);
+        let phases = buffers.second.take(size * stride);
+        let (counts, sums) =
+            buffers.third.take(pool.out_width + lanes + size).split_at_mut(pool.out_width + lanes);
         counts.fill(1.0);
         for (x, count) in counts.iter_mut().enumerate().take(pool.out_width) {
             *count = pool.count(1, x, pool.left, pool.width, pool.right) as f32;
         }
-        phases.fill(pool.neutral());
+        // The padding around the rows stays; only what lies between changes from channel to channel.
+        combined.fill(pool.neutral());
+        let mut inside = [0.0; MAX_LANES];
+        inside[..pool.width % lanes].fill(1.0);
+        let tail = v.less_than_f32s(v.splat_f32s(0.5), load::<V>(&inside));
 
-        for (channel, plane) in output.iter_mut().enumerate() {
-            for (row, to) in rows.clone().zip(plane.chunks_exact_mut(pool.out_width)) {
-                combined.fill(pool.neutral());
-                for tap in 0..pool.kernel[0] {
-                    let line = (row * row_stride + tap * pool.dilation[0]).checked_sub(top);
-                    if let Some(line) = line.filter(|&line| line < input.rows()) {
-                        combine_row(v, pool, input, [channel, line], combined);
-                    }
+        for start in (0..rows.len()).step_by(block) {
+            let count = block.min(rows.len() - start);
+            for (channel, plane) in output.iter_mut().enumerate() {
+                for y in 0..count {
+                    let first = (rows.start + start + y) * row_stride;
+                    combine_rows(
+                        v,
+                        pool,
+                        strip,
+                        [channel, first],
+                        tail,
+                        &mut combined[y * pitch + pool.left..],
+                    );
                 }
-                for (phase, to) in phases.chunks_exact_mut(columns).enumerate().take(stride) {
-                    let reach = phase as isize - pool.left as isize;
-                    let inside = outputs_inside(reach, stride, pool.width, columns);
-                    if !inside.is_empty() {
-                        let from = &combined[(inside.start * stride).strict_add_signed(reach)..pool.width];
-                        let to = &mut to[inside];
+                let len = count * columns;
+                if stride > 1 {
+                    for (phase, to) in phases.chunks_exact_mut(size).enumerate() {
+                        let to = &mut to[..len + reach / stride];
                         match stride {
-                            1 => to.copy_from_slice(from),
-                            2 => pick::<2>(from, to),
-                            _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(t, f)| *t = *f),
+                            2 => pick::<2>(&combined[phase..], to),
+                            _ => to
+                                .iter_mut()
+                                .zip(combined[phase..].iter().step_by(stride))
+                                .for_each(|(t, f)| *t = *f),
                         }
                     }
                 }
-                let rows_counted = pool.count(0, row, top, input.rows(), bottom) as f32;
-                for at in (0..pool.out_width).step_by(lanes) {
-                    let mut value = v.splat_f32s(pool.neutral());
-                    for tap in 0..pool.kernel[1] {
+                let split = if stride > 1 { &*phases } else { &*combined };
+                for at in (0..len).step_by(lanes) {
+                    let mut value = load::<V>(&split[at..]);
+                    for tap in 1..pool.kernel[1] {
                         let x = tap * pool.dilation[1];
-                        let from = &phases[x % stride * columns + x / stride + at..];
-                        value = pool.combine(v, value, load::<V>(from));
+                        value =
+                            pool.combine(v, value, load::<V>(&split[x % stride * size + x / stride + at..]));
                     }
-                    if pool.kind != PoolKind::Max {
-                        let count = v.mul_f32s(load::<V>(&counts[at..]), v.splat_f32s(rows_counted));
-                        value = v.div_f32s(value, count);
-                    }
-                    store::<V>(&mut line[at..], value);
+                    store::<V>(&mut sums[at..], value);
                 }
-                to.copy_from_slice(&line[..pool.out_width]);
+                let plane = &mut plane[start * pool.out_width..][..count * pool.out_width];
+                for y in 0..count {
+                    let from = &sums[y * columns..];
+                    let to = &mut plane[y * pool.out_width..];
+                    if pool.kind == PoolKind::Max {
+                        copy_before(v, from, to, pool.out_width);
+                        continue;
+                    }
+                    let counted =
+                        pool.count(0, rows.start + start + y, top, strip.input.rows(), bottom) as f32;
+                    divide(v, from, counts, counted, &mut to[..pool.out_width]);
+                }
             }
         }
     }
 }
 
-/// Combines one input row into `combined`.
+/// Combines the input rows under the output row that begins in row `first`, padding counted. Whole vectors are written:
+/// behind the row they hold padding.
 #[inline(always)]
-fn combine_row<V: Vector>(
+fn combine_rows<V: Vector>(
     v: V,
     pool: &Pool,
-    input: Map<'_>,
-    [channel, line]: [usize; 2],
-    combined: &mut [f32],
+    strip: &Strip<'_>,
+    [channel, first]: [usize; 2],
+    tail: V::m32s,
+    to: &mut [f32],
 ) {
-    let row = input.row(channel, line);
-    let whole = row.len() / V::F32_LANES * V::F32_LANES;
-    for at in (0..whole).step_by(V::F32_LANES) {
-        let value = pool.combine(v, load::<V>(&combined[at..]), load::<V>(&row[at..]));
-        store::<V>(&mut combined[at..], value);
+    let (lanes, width, step) = (V::F32_LANES, pool.width, pool.dilation[0]);
+    let neutral = v.splat_f32s(pool.neutral());
+    let before = strip.top.saturating_sub(first).div_ceil(step).min(pool.kernel[0]);
+    let end =
+        (strip.top + strip.input.rows()).saturating_sub(first).div_ceil(step).clamp(before, pool.kernel[0]);
+    let plane = strip.input.beyond(channel);
+    let line = |tap: usize| &plane[(first + tap * step - strip.top) * width..];
+    for at in (0..width).step_by(lanes) {
+        let mut value = neutral;
+        for tap in before..end {
+            let from = &line(tap)[at..];
+            let x = if from.len() >= lanes { load::<V>(from) } else { load_few(v, from) };
+            value = if tap == before { x } else { pool.combine(v, value, x) };
+        }
+        if at + lanes > width {
+            value = v.select_f32s(tail, value, neutral);
+        }
+        store::<V>(&mut to[at..], value);
     }
-    for (to, &from) in combined[whole..].iter_mut().zip(&row[whole..]) {
-        *to = match pool.kind {
-            PoolKind::Max => {
-                if from > *to {
-                    from
-                } else {
-                    *to
-                }
-            }
-            _ => *to + from,
-        };
+}
+
+/// Divides sums by how many values they are made of.
+#[inline(always)]
+fn divide<V: Vector>(v: V, sums: &[f32], counts: &[f32], rows: f32, to: &mut [f32]) {
+    for (at, to) in (0..).step_by(V::F32_LANES).zip(to.chunks_mut(V::F32_LANES)) {
+        let count = v.mul_f32s(load::<V>(&counts[at..]), v.splat_f32s(rows));
+        let mean = v.div_f32s(load::<V>(&sums[at..]), count);
+        if to.len() == V::F32_LANES { store::<V>(to, mean) } else { store_few(v, to, mean) }
     }
 }

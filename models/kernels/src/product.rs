@@ -9,19 +9,22 @@
 //! 46–50, 1×1 read in place 52–54, 1×1 gathered 44–49, maps of 7×7 43–46 (weights from the third-level cache), 7×7 on 3
 //! channels 38, 1×1 from 16 channels 33 (stores). AVX2: 41–46.
 
-use crate::Map;
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
 use crate::gather::Window;
-use crate::isa::{Kernel, Vector, load, load_few, store, store_few};
+use crate::isa::{Kernel, Vector};
 use crate::scratch::Buffers;
-use crate::tile::{PANEL, Product, Target, compute, tile_pixels};
+use crate::tile::{PANEL, Product, Target, compute, load_row, store_row, tile_pixels};
 use crate::weights::PackedWeights;
+use crate::{Map, direct};
+use std::ops::Range;
 
-/// Products of one block of `k`: a panel of pixels and a panel of weights of this depth stay near the processor.
-const DEPTH: usize = 384;
+/// Products of one block of `k`: a panel of pixels of this depth stays in the first-level cache while the weights of
+/// all channels pass by.
+const DEPTH: usize = 256;
 
-/// Values of the gathered panels of one block.
-const GATHERED: usize = 96 * 1024;
+/// Tiles of pixels gathered together: stretches long enough to be fetched ahead, a block that stays in the second-level
+/// cache.
+const TILES: usize = 6;
 
 /// Up to this many output channels a plain 1×1 kernel reads the map where it lies: gathering would not pay.
 const IN_PLACE_CHANNELS: usize = 64;
@@ -32,7 +35,12 @@ pub(crate) struct Dense<'a, 'b> {
     pub(crate) epilogue: &'a Epilogue,
     pub(crate) window: Window<'a>,
     pub(crate) residual: Option<Map<'a>>,
+    /// One plane for each of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
+    /// Of the whole layer.
+    pub(crate) out_channels: usize,
+    /// Those to compute: from the start of a panel to the end of one, or of a group.
+    pub(crate) channels: Range<usize>,
     pub(crate) groups: usize,
     pub(crate) pixels: usize,
     pub(crate) buffers: &'a mut Buffers,
@@ -43,58 +51,78 @@ impl Kernel for Dense<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        let Dense { weights, epilogue, window, residual, output, groups, pixels, buffers } = self;
+        if direct::fits::<V>(&self.window, self.groups) {
+            return direct::run(v, self);
+        }
+        let Dense {
+            weights,
+            epilogue,
+            window,
+            residual,
+            output,
+            out_channels,
+            channels,
+            groups,
+            pixels,
+            buffers,
+        } = self;
         let nr = tile_pixels::<V>();
+        let most = nr + V::F32_LANES;
         let taps = window.kernel[0] * window.kernel[1];
         let in_channels = window.map.channels() / groups;
-        let out_channels = output.len() / groups;
+        let group_channels = out_channels / groups;
         let step = in_channels.div_ceil(in_channels.div_ceil((DEPTH / taps).max(1)));
         let depth = step * taps;
-        let block = (GATHERED / (depth * nr)).max(1).min(pixels.div_ceil(nr));
-        let in_place = window.is_plain(pixels) && out_channels <= IN_PLACE_CHANNELS;
+        let in_place = window.is_plain(pixels) && group_channels <= IN_PLACE_CHANNELS;
+        let block = (TILES * nr).min(pixels.next_multiple_of(V::F32_LANES));
+        let stride = odd_lines(block);
 
         buffers.taps.clear();
-        buffers.taps.extend((0..depth).map(|k| k * nr));
+        buffers.taps.extend((0..depth).map(|k| k * stride));
         buffers.taps.extend((0..depth).map(|k| k * window.map.stride()));
         let (packed_taps, map_taps) = buffers.taps.split_at(depth);
-        let gathered = buffers.first.take(block * depth * nr);
+        let gathered = buffers.first.take(depth * stride);
 
-        for group in 0..groups {
-            let planes = &mut output[group * out_channels..][..out_channels];
-            for start in (0..pixels).step_by(block * nr) {
-                let end = (start + block * nr).min(pixels);
+        for group in channels.start / group_channels..channels.end.div_ceil(group_channels) {
+            let own =
+                channels.start.max(group * group_channels)..channels.end.min((group + 1) * group_channels);
+            let planes = &mut output[own.start - channels.start..own.end - channels.start];
+            let panel = (own.start - group * group_channels) / PANEL;
+            for start in (0..pixels).step_by(block) {
+                let end = (start + block).min(pixels);
                 for first in (0..in_channels).step_by(step) {
-                    let channels = step.min(in_channels - first);
+                    let step = step.min(in_channels - first);
                     let input_channel = group * in_channels + first;
-                    for (pixel, panel) in (start..end).step_by(nr).zip(gathered.chunks_mut(depth * nr)) {
-                        let count = nr.min(end - pixel);
-                        if !in_place || count < nr {
-                            window.gather(v, input_channel, channels, pixel, count, panel);
-                        }
-                    }
-                    let map = window.map.beyond(input_channel);
+                    // Whole vectors are read, so the last pixels of a map may have to be copied.
                     let row = window.first_row * window.map.width();
+                    let reach = row + end.next_multiple_of(V::F32_LANES);
+                    let in_place = in_place && reach <= window.map.beyond(input_channel + step - 1).len();
+                    let (input, taps_at) = if in_place {
+                        (&window.map.beyond(input_channel)[row + start..], map_taps)
+                    } else {
+                        window.gather(v, input_channel, step, start..end, stride, gathered);
+                        (&*gathered, packed_taps)
+                    };
                     for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
-                        let lines = &weights.panel(group, index)[first * taps..][..channels * taps];
-                        let channel = group * out_channels + index * PANEL;
-                        for (pixel, panel) in (start..end).step_by(nr).zip(gathered.chunks(depth * nr)) {
-                            let count = nr.min(end - pixel);
-                            let product = if in_place && count == nr {
-                                Product { weights: lines, taps: map_taps, input: &map[row + pixel..] }
-                            } else {
-                                Product { weights: lines, taps: packed_taps, input: panel }
-                            };
-                            let count_channels = planes.len();
-                            let mut target = Planes {
-                                planes,
-                                channel,
-                                pixel,
-                                starts: first == 0,
-                                ends: first + channels == in_channels,
-                                epilogue,
-                                residual,
-                            };
+                        let weights = &weights.panel(group, panel + index)[first * taps..][..step * taps];
+                        let count_channels = planes.len();
+                        let mut target = Planes {
+                            planes,
+                            channel: own.start + index * PANEL,
+                            pixel: start,
+                            starts: first == 0,
+                            ends: first + step == in_channels,
+                            epilogue,
+                            residual,
+                        };
+                        while target.pixel < end {
+                            let product =
+                                Product { weights, taps: taps_at, input: &input[target.pixel - start..] };
+                            // What is left after whole tiles goes with the last of them.
+                            let rest = end - target.pixel;
+                            let count = if rest <= most { rest } else { nr };
                             compute(v, product, count_channels, count, &mut target);
+                            target.pixel += count;
                         }
                     }
                 }
@@ -103,17 +131,23 @@ impl Kernel for Dense<'_, '_> {
     }
 }
 
+/// At least `len` values, in an odd number of cache lines, so that what lies so far apart spreads over the whole cache.
+fn odd_lines(len: usize) -> usize {
+    const LINE: usize = 16;
+    (len.div_ceil(LINE) | 1) * LINE
+}
+
 /// The output planes of a panel's channels, which also keep the sums between blocks of `k`.
-struct Planes<'a, 'b> {
-    planes: &'a mut [&'b mut [f32]],
-    channel: usize,
-    pixel: usize,
+pub(crate) struct Planes<'a, 'b> {
+    pub(crate) planes: &'a mut [&'b mut [f32]],
+    pub(crate) channel: usize,
+    pub(crate) pixel: usize,
     /// Sums start from zero.
-    starts: bool,
+    pub(crate) starts: bool,
     /// Sums are complete: the epilogue applies.
-    ends: bool,
-    epilogue: &'a Epilogue,
-    residual: Option<Map<'a>>,
+    pub(crate) ends: bool,
+    pub(crate) epilogue: &'a Epilogue,
+    pub(crate) residual: Option<Map<'a>>,
 }
 
 impl<'a> Planes<'a, '_> {
@@ -133,34 +167,31 @@ impl Target for Planes<'_, '_> {
     }
 
     #[inline(always)]
-    fn load<V: Vector>(&self, _v: V, channel: usize, pixel: usize) -> V::f32s {
-        load::<V>(&self.planes[channel][self.pixel + pixel..])
+    fn load<V: Vector, const N: usize>(
+        &self,
+        v: V,
+        channel: usize,
+        pixel: usize,
+        pixels: usize,
+    ) -> [V::f32s; N] {
+        load_row(v, &self.planes[channel][self.pixel + pixel..][..pixels])
     }
 
     #[inline(always)]
-    fn load_few<V: Vector>(&self, v: V, channel: usize, pixel: usize, count: usize) -> V::f32s {
-        load_few(v, &self.planes[channel][self.pixel + pixel..][..count])
-    }
-
-    #[inline(always)]
-    fn store<V: Vector>(&mut self, v: V, channel: usize, pixel: usize, sums: V::f32s) {
+    fn store<V: Vector, const N: usize>(
+        &mut self,
+        v: V,
+        channel: usize,
+        pixel: usize,
+        pixels: usize,
+        sums: [V::f32s; N],
+    ) {
         let at = self.pixel + pixel;
-        let mut value = sums;
+        let mut values = sums;
         if self.ends {
             let (epilogue, residual) = self.epilogue(channel);
-            value = epilogue.apply(v, sums, residual.map(|r| load::<V>(&r[at..])));
+            values = epilogue.apply(v, sums, residual.map(|r| load_row(v, &r[at..at + pixels])));
         }
-        store::<V>(&mut self.planes[channel][at..], value);
-    }
-
-    #[inline(always)]
-    fn store_few<V: Vector>(&mut self, v: V, channel: usize, pixel: usize, count: usize, sums: V::f32s) {
-        let at = self.pixel + pixel;
-        let mut value = sums;
-        if self.ends {
-            let (epilogue, residual) = self.epilogue(channel);
-            value = epilogue.apply(v, sums, residual.map(|r| load_few(v, &r[at..at + count])));
-        }
-        store_few(v, &mut self.planes[channel][at..at + count], value);
+        store_row(v, &mut self.planes[channel][at..at + pixels], values);
     }
 }

@@ -25,14 +25,23 @@ pub(crate) const fn tile_pixels<V: Vector>() -> usize {
 pub(crate) trait Target {
     /// Whether the sums start from zero; if so they are not loaded.
     fn starts(&self) -> bool;
-    /// The sums so far.
-    fn load<V: Vector>(&self, v: V, channel: usize, pixel: usize) -> V::f32s;
-    /// The sums so far of the first `count` lanes.
-    fn load_few<V: Vector>(&self, v: V, channel: usize, pixel: usize, count: usize) -> V::f32s;
+    /// The sums so far of `pixels` pixels: `N` whole vectors, or the first lanes of one.
+    fn load<V: Vector, const N: usize>(
+        &self,
+        v: V,
+        channel: usize,
+        pixel: usize,
+        pixels: usize,
+    ) -> [V::f32s; N];
     /// Takes the new sums.
-    fn store<V: Vector>(&mut self, v: V, channel: usize, pixel: usize, sums: V::f32s);
-    /// Takes the new sums of the first `count` lanes.
-    fn store_few<V: Vector>(&mut self, v: V, channel: usize, pixel: usize, count: usize, sums: V::f32s);
+    fn store<V: Vector, const N: usize>(
+        &mut self,
+        v: V,
+        channel: usize,
+        pixel: usize,
+        pixels: usize,
+        sums: [V::f32s; N],
+    );
 }
 
 /// One panel of weights over one stretch of `k`, and the input rows it multiplies.
@@ -46,7 +55,7 @@ pub(crate) struct Product<'a> {
     pub(crate) input: &'a [f32],
 }
 
-/// Computes `channels ≤ PANEL` channels of `pixels ≤ tile_pixels` pixels.
+/// Computes `channels ≤ PANEL` channels of `pixels` pixels: at most `tile_pixels` and one more vector.
 #[inline(always)]
 pub(crate) fn compute<V: Vector, T: Target>(
     v: V,
@@ -57,6 +66,10 @@ pub(crate) fn compute<V: Vector, T: Target>(
 ) {
     let vectors = pixels / V::F32_LANES;
     match vectors {
+        4 => {
+            channel_tiles::<V, T, 3>(v, product, channels, 0, 3 * V::F32_LANES, target);
+            channel_tiles::<V, T, 1>(v, product, channels, 3 * V::F32_LANES, V::F32_LANES, target);
+        }
         3 => channel_tiles::<V, T, 3>(v, product, channels, 0, 3 * V::F32_LANES, target),
         2 => channel_tiles::<V, T, 2>(v, product, channels, 0, 2 * V::F32_LANES, target),
         1 => channel_tiles::<V, T, 1>(v, product, channels, 0, V::F32_LANES, target),
@@ -110,24 +123,12 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
     pixels: usize,
     target: &mut T,
 ) {
-    let whole = pixels == NV * V::F32_LANES;
     let mut sums = [[v.splat_f32s(0.0); NV]; MC];
     if !target.starts() {
-        let mut start = sums;
-        for (i, row) in start.iter_mut().enumerate().take(count) {
-            for (j, sum) in row.iter_mut().enumerate() {
-                let at = pixel + j * V::F32_LANES;
-                *sum = if whole {
-                    target.load(v, first + i, at)
-                } else {
-                    target.load_few(v, first + i, at, pixels)
-                };
-            }
-        }
-        // A copy that only constants index, or the compiler would keep the sums in memory during the loop.
-        for i in 0..MC {
-            for j in 0..NV {
-                sums[i][j] = start[i][j];
+        // Constants only index the sums (no `take`), or the compiler would keep them in memory.
+        for (i, sums) in sums.iter_mut().enumerate() {
+            if i < count {
+                *sums = target.load(v, first + i, pixel, pixels);
             }
         }
     }
@@ -146,21 +147,9 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
             }
         }
     }
-    // Again a copy, for the same reason.
-    let mut end = [[v.splat_f32s(0.0); NV]; MC];
-    for i in 0..MC {
-        for j in 0..NV {
-            end[i][j] = sums[i][j];
-        }
-    }
-    for (i, row) in end.iter().enumerate().take(count) {
-        for (j, &sum) in row.iter().enumerate() {
-            let at = pixel + j * V::F32_LANES;
-            if whole {
-                target.store(v, first + i, at, sum);
-            } else {
-                target.store_few(v, first + i, at, pixels, sum);
-            }
+    for (i, sums) in sums.into_iter().enumerate() {
+        if i < count {
+            target.store(v, first + i, pixel, pixels, sums);
         }
     }
 }
@@ -197,7 +186,8 @@ fn by_pixels_of<V: Vector, T: Target, const NP: usize, const NW: usize>(
     if !target.starts() {
         for channel in 0..channels {
             let mut row = [0.0; MAX_LANES];
-            store::<V>(&mut row, target.load_few(v, channel, pixel, pixels));
+            let [sums] = target.load(v, channel, pixel, pixels);
+            store::<V>(&mut row, sums);
             for (turned, &sum) in turned.iter_mut().zip(&row).take(pixels) {
                 turned[channel] = sum;
             }
@@ -231,7 +221,7 @@ fn by_pixels_of<V: Vector, T: Target, const NP: usize, const NW: usize>(
         for (value, turned) in row.iter_mut().zip(&turned).take(pixels) {
             *value = turned[channel];
         }
-        target.store_few(v, channel, pixel, pixels, load_few(v, &row[..pixels]));
+        target.store(v, channel, pixel, pixels, [load_few(v, &row[..pixels])]);
     }
 }
 
@@ -248,22 +238,53 @@ impl Target for Sums<'_> {
     }
 
     #[inline(always)]
-    fn load<V: Vector>(&self, v: V, _channel: usize, _pixel: usize) -> V::f32s {
-        v.splat_f32s(0.0)
+    fn load<V: Vector, const N: usize>(
+        &self,
+        v: V,
+        _channel: usize,
+        _pixel: usize,
+        _pixels: usize,
+    ) -> [V::f32s; N] {
+        [v.splat_f32s(0.0); N]
     }
 
     #[inline(always)]
-    fn load_few<V: Vector>(&self, v: V, _channel: usize, _pixel: usize, _count: usize) -> V::f32s {
-        v.splat_f32s(0.0)
+    fn store<V: Vector, const N: usize>(
+        &mut self,
+        v: V,
+        channel: usize,
+        pixel: usize,
+        pixels: usize,
+        sums: [V::f32s; N],
+    ) {
+        store_row(v, &mut self.values[channel * self.stride + pixel..][..pixels], sums);
     }
+}
 
-    #[inline(always)]
-    fn store<V: Vector>(&mut self, _v: V, channel: usize, pixel: usize, sums: V::f32s) {
-        store::<V>(&mut self.values[channel * self.stride + pixel..], sums);
+/// The values of `from`: `N` whole vectors, or the first lanes of one.
+#[inline(always)]
+pub(crate) fn load_row<V: Vector, const N: usize>(v: V, from: &[f32]) -> [V::f32s; N] {
+    let mut row = [v.splat_f32s(0.0); N];
+    if N > 1 || from.len() == V::F32_LANES {
+        let from = &from[..N * V::F32_LANES];
+        for (j, value) in row.iter_mut().enumerate() {
+            *value = load::<V>(&from[j * V::F32_LANES..]);
+        }
+    } else {
+        row[0] = load_few(v, from);
     }
+    row
+}
 
-    #[inline(always)]
-    fn store_few<V: Vector>(&mut self, v: V, channel: usize, pixel: usize, count: usize, sums: V::f32s) {
-        store_few(v, &mut self.values[channel * self.stride + pixel..][..count], sums);
+/// Writes all of `to`: `N` whole vectors, or the first lanes of one.
+#[inline(always)]
+pub(crate) fn store_row<V: Vector, const N: usize>(v: V, to: &mut [f32], row: [V::f32s; N]) {
+    if N > 1 || to.len() == V::F32_LANES {
+        let to = &mut to[..N * V::F32_LANES];
+        for (j, value) in row.into_iter().enumerate() {
+            store::<V>(&mut to[j * V::F32_LANES..], value);
+        }
+    } else {
+        store_few(v, to, row[0]);
     }
 }

@@ -222,6 +222,8 @@ impl Kernel for Transpose<'_, '_> {
                 window,
                 residual: None,
                 output: &mut part_planes,
+                out_channels: count,
+                channels: 0..count,
                 groups: shape.groups,
                 pixels: plane,
                 buffers,

@@ -16,6 +16,7 @@ use crate::scratch::Buffers;
 use crate::tile::{PANEL, Product, Sums, compute, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{ConvShape, KernelError, Map};
+use std::ops::Range;
 
 /// Products for every group of columns.
 const POINTS: usize = 6;
@@ -38,7 +39,7 @@ const PANELS: usize = 4;
 
 /// Whether the algorithm can compute a layer.
 pub(crate) fn fits(shape: &ConvShape) -> bool {
-    shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1
+    shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1]
 }
 
 /// Transforms each row of each kernel: three values become six.
@@ -46,12 +47,14 @@ pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, 
     if !fits(shape) {
         return Err(KernelError::Algorithm {
             algorithm: "Winograd",
-            needs: "a 3×3 kernel, stride 1, dilation 1 and one group",
+            needs: "a 3×3 kernel, stride 1 and dilation 1",
         });
     }
-    let depth = shape.in_channels * 3;
-    Ok(PackedWeights::pack(POINTS, shape.out_channels, depth, |point, channel, k| {
-        let row = &weights[(channel * depth + k) * 3..][..3];
+    let depth = shape.in_channels / shape.groups * 3;
+    let channels = shape.out_channels / shape.groups;
+    Ok(PackedWeights::pack(shape.groups * POINTS, channels, depth, |set, channel, k| {
+        let (group, point) = (set / POINTS, set % POINTS);
+        let row = &weights[((group * channels + channel) * depth + k) * 3..][..3];
         let [a, b, c] = [row[0], row[1], row[2]].map(f64::from);
         let value = match point {
             0 => a / 4.0,
@@ -72,7 +75,13 @@ pub(crate) struct Winograd<'a, 'b> {
     pub(crate) window: Window<'a>,
     pub(crate) rows: usize,
     pub(crate) residual: Option<Map<'a>>,
+    /// One plane for each of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
+    /// Of the whole layer.
+    pub(crate) out_channels: usize,
+    /// Those to compute: from the start of a panel to the end of one, or whole groups.
+    pub(crate) channels: Range<usize>,
+    pub(crate) groups: usize,
     pub(crate) buffers: &'a mut Buffers,
 }
 
@@ -81,9 +90,21 @@ impl Kernel for Winograd<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        let Winograd { weights, epilogue, window, rows, residual, output, buffers } = self;
+        let Winograd {
+            weights,
+            epilogue,
+            window,
+            rows,
+            residual,
+            output,
+            out_channels,
+            channels,
+            groups: sets,
+            buffers,
+        } = self;
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
-        let in_channels = window.map.channels();
+        let in_channels = window.map.channels() / sets;
+        let group_channels = out_channels / sets;
         let groups = window.out_width.div_ceil(COLUMNS);
         let row = POINTS * in_channels * groups;
         let fits = |values: usize| (values / row).saturating_sub(2).max(1);
@@ -100,38 +121,48 @@ impl Kernel for Winograd<'_, '_> {
         let split = (band.channel() + MAX_SLACK).max(stride);
         let work = buffers.third.take(split * (POINTS + COLUMNS));
 
-        for start in (0..rows).step_by(band_rows) {
-            let count = band_rows.min(rows - start);
-            transform_input(v, &window, start, count + 2, band, work, transformed);
-            let pixels = count * groups;
-            for (chunk, planes) in output.chunks_mut(PANELS * PANEL).enumerate() {
-                for point in 0..POINTS {
-                    let input = &transformed[point * band.point(in_channels)..][..band.point(in_channels)];
-                    let values = &mut sums[point * PANELS * PANEL * stride..][..PANELS * PANEL * stride];
-                    for (index, values) in values.chunks_mut(PANEL * stride).enumerate() {
-                        let Some(channels) = planes.len().checked_sub(index * PANEL).filter(|&rest| rest > 0)
-                        else {
-                            break;
-                        };
-                        let weights = weights.panel(point, chunk * PANELS + index);
-                        for pixel in (0..pixels).step_by(nr) {
-                            let product = Product { weights, taps: &buffers.taps, input: &input[pixel..] };
-                            let mut target = Sums { values: &mut values[pixel..], stride };
-                            compute(v, product, channels.min(PANEL), nr.min(pixels - pixel), &mut target);
+        for set in channels.start / group_channels..channels.end.div_ceil(group_channels) {
+            let own = channels.start.max(set * group_channels)..channels.end.min((set + 1) * group_channels);
+            let output = &mut output[own.start - channels.start..own.end - channels.start];
+            let first_panel = (own.start - set * group_channels) / PANEL;
+            let from = set * in_channels..(set + 1) * in_channels;
+            for start in (0..rows).step_by(band_rows) {
+                let count = band_rows.min(rows - start);
+                let lines = start..start + count + 2;
+                transform_input(v, &window, from.clone(), lines, band, work, transformed);
+                let pixels = count * groups;
+                for (chunk, planes) in output.chunks_mut(PANELS * PANEL).enumerate() {
+                    for point in 0..POINTS {
+                        let input =
+                            &transformed[point * band.point(in_channels)..][..band.point(in_channels)];
+                        let values = &mut sums[point * PANELS * PANEL * stride..][..PANELS * PANEL * stride];
+                        for (index, values) in values.chunks_mut(PANEL * stride).enumerate() {
+                            let Some(rest) = planes.len().checked_sub(index * PANEL).filter(|&rest| rest > 0)
+                            else {
+                                break;
+                            };
+                            let panel = first_panel + chunk * PANELS + index;
+                            let weights = weights.panel(set * POINTS + point, panel);
+                            for pixel in (0..pixels).step_by(nr) {
+                                let product =
+                                    Product { weights, taps: &buffers.taps, input: &input[pixel..] };
+                                let mut target = Sums { values: &mut values[pixel..], stride };
+                                compute(v, product, rest.min(PANEL), nr.min(pixels - pixel), &mut target);
+                            }
                         }
                     }
-                }
-                for (channel, plane) in planes.iter_mut().enumerate() {
-                    let absolute = chunk * PANELS * PANEL + channel;
-                    let rows = start * window.out_width..(start + count) * window.out_width;
-                    let columns = transform_output(v, sums, channel, stride, pixels, work);
-                    let epilogue = epilogue.channel(absolute);
-                    let residual = residual_plane(&residual, absolute).map(|r| &r[rows.clone()]);
-                    let plane = &mut plane[rows];
-                    for (y, to) in plane.chunks_exact_mut(window.out_width).enumerate() {
-                        let from = &columns[y * groups * COLUMNS..];
-                        let residual = residual.map(|r| &r[y * window.out_width..][..window.out_width]);
-                        epilogue.apply_row(v, from, residual, to);
+                    for (channel, plane) in planes.iter_mut().enumerate() {
+                        let absolute = own.start + chunk * PANELS * PANEL + channel;
+                        let rows = start * window.out_width..(start + count) * window.out_width;
+                        let columns = transform_output(v, sums, channel, stride, pixels, work);
+                        let epilogue = epilogue.channel(absolute);
+                        let residual = residual_plane(&residual, absolute).map(|r| &r[rows.clone()]);
+                        let plane = &mut plane[rows];
+                        for (y, to) in plane.chunks_exact_mut(window.out_width).enumerate() {
+                            let from = &columns[y * groups * COLUMNS..];
+                            let residual = residual.map(|r| &r[y * window.out_width..][..window.out_width]);
+                            epilogue.apply_row(v, from, residual, to);
+                        }
                     }
                 }
             }
@@ -162,28 +193,28 @@ impl Band {
     }
 }
 
-/// Transforms `rows` input rows, the first being the top tap of output row `start`.
+/// Transforms the input rows `lines` of the channels `from`; line 0 is the top tap of output row 0.
 #[inline(always)]
 fn transform_input<V: Vector>(
     v: V,
     window: &Window<'_>,
-    start: usize,
-    rows: usize,
+    from: Range<usize>,
+    lines: Range<usize>,
     band: Band,
     work: &mut [f32],
     transformed: &mut [f32],
 ) {
-    let channels = window.map.channels();
+    let (channels, rows) = (from.len(), lines.len());
     let count = rows * band.groups;
     let stride = band.channel() + MAX_SLACK;
-    for channel in 0..channels {
+    for (channel, source) in from.enumerate() {
         for row in 0..rows {
-            let line = (window.first_row + start + row).checked_sub(window.top);
+            let line = (window.first_row + lines.start + row).checked_sub(window.top);
             let line = line.filter(|&line| line < window.map.rows());
             for (shift, columns) in work.chunks_exact_mut(stride).enumerate().take(POINTS) {
                 let to = &mut columns[row * band.groups..][..band.groups];
                 match line {
-                    Some(line) => spread(window, channel, line, shift, to),
+                    Some(line) => spread(window, source, line, shift, to),
                     None => to.fill(0.0),
                 }
             }

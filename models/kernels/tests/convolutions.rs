@@ -5,7 +5,7 @@
 mod common;
 
 use collab_kernels::{
-    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, KernelError, Map, Scratch, Strip,
+    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, KernelError, Map, Scratch, Strip, divide,
 };
 use common::{bits, convolve, largest_error, largest_error_of_all, values};
 use proptest::prelude::*;
@@ -125,7 +125,7 @@ fn shapes(algorithm: Algorithm) -> BoxedStrategy<ConvShape> {
             prop_oneof![1..9usize, 9..70usize],
         )
             .boxed(),
-        Algorithm::Winograd => (Just(1), 1..40usize, 1..40usize).boxed(),
+        Algorithm::Winograd => (prop_oneof![Just(1usize), Just(3)], 1..40usize, 1..40usize).boxed(),
         Algorithm::Depthwise => (1..20usize, Just(1), 1..3usize).boxed(),
     };
     (geometry, channels)
@@ -286,6 +286,53 @@ fn rows_split_between_threads_have_the_bits_of_one_thread() {
                 scope.spawn(|| conv.run_planes(&strip(5..rows), &mut lower, &mut Scratch::new()).unwrap());
             });
             assert_eq!(bits(&whole), bits(&output), "{algorithm:?} {isa:?}");
+        }
+    }
+}
+
+#[test]
+fn channels_split_between_threads_have_the_bits_of_one_thread() {
+    for (algorithm, groups) in [
+        (Algorithm::Dense, 1),
+        (Algorithm::Dense, 2),
+        (Algorithm::Winograd, 1),
+        (Algorithm::Winograd, 2),
+        (Algorithm::Depthwise, 24),
+    ] {
+        let mut case = example(algorithm);
+        (case.shape.groups, case.shape.out_channels, case.residual) = (groups, 72, true);
+        let (input, residual) = (case.input(), case.residual());
+        let plane = case.shape.out_width() * case.out_rows();
+        for isa in Isa::available() {
+            let whole = case.whole(isa, &mut Scratch::new());
+            let conv = case.conv(isa);
+            let mut output = vec![f32::NAN; whole.len()];
+            let shares = conv.shares(case.out_rows(), 3);
+            let middle = (36 / conv.channel_step()).max(1) * conv.channel_step();
+            assert!(shares.len() == 3 && middle < 72, "{shares:?} {middle}");
+            let strip = Strip {
+                input: case.map(&input),
+                top: 1,
+                bottom: 1,
+                rows: 0..case.out_rows(),
+                residual: case.residual_map(&residual),
+            };
+            let mut planes: Vec<&mut [f32]> = output.chunks_exact_mut(plane).collect();
+            let (first, second) = planes.split_at_mut(middle);
+            let run = |channels, planes: &mut [&mut [f32]]| {
+                conv.run_channels(&strip, channels, planes, &mut Scratch::new()).unwrap();
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| run(0..middle, first));
+                run(middle..72, second);
+            });
+            assert_eq!(bits(&whole), bits(&output), "{algorithm:?} {isa:?}");
+            let mut output = vec![f32::NAN; whole.len()];
+            let parts = divide(&mut output, 72, case.out_rows(), case.shape.out_width(), &shares);
+            for (share, mut planes) in shares.iter().zip(parts) {
+                conv.run_share(&strip, share, &mut planes, &mut Scratch::new()).unwrap();
+            }
+            assert_eq!(bits(&whole), bits(&output), "{algorithm:?} {isa:?} {shares:?}");
         }
     }
 }

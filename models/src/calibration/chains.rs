@@ -2,460 +2,151 @@
 
 use tract_onnx::pb::ModelProto;
 
-use crate::recipe::graph::{Conv as Window, Graph, Map, Pool};
+use crate::recipe::graph::{Conv, Graph, Map, Pool};
 use crate::recipe::weights::Weights;
 
-/// One link of a chain.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Link {
-    /// Output channels, kernel, stride; a bias, padding that keeps the size.
-    Conv(usize, usize, usize),
-    /// Output channels, kernel, stride, groups.
-    Grouped(usize, usize, usize, usize),
-    /// Kernel, stride.
-    Depthwise(usize, usize),
-    /// A convolution with this kernel that keeps the channels, and the addition of what it reads.
-    Residual(usize),
-    /// So many channels by 1×1 and as many by 3×3, joined.
-    Fire(usize),
-    /// What is read and a 3×3 of it with so many channels, joined.
-    Grown(usize),
-    /// Batch normalisation that nothing before it can take in.
-    Norm,
-    /// An activation by its ONNX name.
-    Act(&'static str),
-    /// `x · sigmoid(x)`.
-    Swish,
-    /// `x · clip(x + 3, 0, 6) / 6` is what ONNX calls HardSwish; this one multiplies by a HardSigmoid.
-    HardGate,
-    /// Clips to 0…6.
-    Relu6,
-    /// A slope for negative values: one, or one a channel.
-    Leaky,
-    Prelu,
-    /// Kernel, stride.
-    Max(usize, usize),
-    Average(usize, usize),
-    /// Local response normalisation.
-    Lrn,
-    /// Squeeze and excite, by so many channels.
-    Excite(usize),
-    /// Channels of so many groups in turn.
-    Shuffle(usize),
-    /// Half of the channels.
-    Half,
-    /// Twice the size.
-    Nearest,
-    Linear,
-    /// Output channels, kernel, stride.
-    Transposed(usize, usize, usize),
-    Pad,
-    /// Global average pool and flattening.
-    Global,
-    Flatten,
-    Dense(usize),
-    Softmax,
-}
+/// Channels of the input, its height and width, and what follows, link by link: a word of [`append`] or an ONNX
+/// activation, and numbers.
+pub(super) type Chain = (usize, usize, &'static str);
 
-/// Input channels, height, width, and what follows.
-pub(super) type Chain = (usize, usize, usize, &'static [Link]);
-
-use Link::*;
-
-/// The networks. The first four have every kind of operation.
+/// The networks. The first three have every kind of operation.
+#[rustfmt::skip]
 pub(super) const CHAINS: &[Chain] = &[
-    (
-        32,
-        40,
-        40,
-        &[
-            Conv(48, 3, 1),
-            Act("Relu"),
-            Conv(64, 1, 1),
-            Act("Relu"),
-            Max(2, 2),
-            Depthwise(3, 1),
-            Relu6,
-            Conv(96, 3, 2),
-            Act("HardSwish"),
-            Residual(3),
-            Fire(32),
-            Lrn,
-            Average(2, 2),
-            Global,
-            Dense(256),
-            Act("Relu"),
-            Dense(100),
-            Softmax,
-        ],
-    ),
-    (
-        24,
-        32,
-        32,
-        &[
-            Nearest,
-            Grouped(48, 3, 1, 2),
-            Leaky,
-            Transposed(32, 4, 2),
-            Prelu,
-            Depthwise(3, 2),
-            Swish,
-            Conv(64, 1, 2),
-            Norm,
-            Excite(16),
-            Shuffle(4),
-            Conv(48, 5, 1),
-            Act("Sigmoid"),
-            Half,
-            Linear,
-            Pad,
-            Conv(16, 1, 1),
-        ],
-    ),
-    (
-        16,
-        48,
-        48,
-        &[
-            Norm,
-            Act("Relu"),
-            Conv(96, 1, 1),
-            HardGate,
-            Depthwise(5, 1),
-            Act("HardSwish"),
-            Conv(24, 1, 1),
-            Residual(1),
-            Max(3, 2),
-            Grown(32),
-            Act("Tanh"),
-            Lrn,
-            Conv(64, 3, 1),
-            Average(3, 1),
-            Shuffle(2),
-            Grouped(64, 1, 1, 4),
-            Act("Elu"),
-            Flatten,
-            Dense(64),
-        ],
-    ),
-    (
-        64,
-        56,
-        56,
-        &[
-            Conv(64, 3, 1),
-            Act("Relu"),
-            Residual(3),
-            Conv(128, 1, 2),
-            Conv(32, 1, 1),
-            Act("Relu"),
-            Conv(128, 1, 1),
-            Max(3, 2),
-            Conv(256, 3, 1),
-            Residual(1),
-        ],
-    ),
-    (
-        3,
-        112,
-        112,
-        &[
-            Conv(24, 3, 2),
-            Relu6,
-            Depthwise(3, 1),
-            Relu6,
-            Conv(16, 1, 1),
-            Conv(96, 1, 1),
-            Relu6,
-            Depthwise(3, 2),
-            Relu6,
-            Conv(24, 1, 1),
-            Residual(1),
-            Conv(144, 1, 1),
-            Relu6,
-            Depthwise(5, 2),
-            Relu6,
-            Conv(40, 1, 1),
-        ],
-    ),
-    (
-        192,
-        14,
-        14,
-        &[
-            Conv(256, 3, 1),
-            Act("Relu"),
-            Conv(384, 1, 1),
-            Relu6,
-            Depthwise(3, 1),
-            Relu6,
-            Conv(64, 1, 1),
-            Conv(512, 3, 2),
-            Act("Relu"),
-            Conv(512, 1, 1),
-            Depthwise(3, 1),
-            Conv(320, 1, 1),
-            Norm,
-            Global,
-            Dense(1000),
-        ],
-    ),
-    (
-        3,
-        128,
-        128,
-        &[
-            Conv(32, 7, 2),
-            Act("Relu"),
-            Lrn,
-            Max(3, 2),
-            Conv(64, 5, 1),
-            Act("Relu"),
-            Lrn,
-            Max(3, 2),
-            Grouped(96, 3, 1, 2),
-            Act("Relu"),
-            Fire(48),
-            Flatten,
-            Dense(512),
-        ],
-    ),
-    (
-        16,
-        96,
-        96,
-        &[
-            Conv(32, 3, 1),
-            Leaky,
-            Conv(32, 3, 1),
-            Leaky,
-            Conv(48, 3, 1),
-            Leaky,
-            Transposed(3, 4, 2),
-            Max(2, 2),
-            Conv(8, 3, 1),
-            Leaky,
-        ],
-    ),
-    (
-        96,
-        28,
-        28,
-        &[
-            Grown(32),
-            Norm,
-            Act("Relu"),
-            Conv(128, 1, 1),
-            Act("Relu"),
-            Conv(32, 3, 1),
-            Norm,
-            Act("Relu"),
-            Conv(64, 1, 1),
-            Average(2, 2),
-            Grown(48),
-            Average(3, 1),
-            Grouped(112, 3, 1, 8),
-            Fire(64),
-        ],
-    ),
-    (
-        120,
-        28,
-        28,
-        &[
-            Depthwise(5, 1),
-            Act("HardSwish"),
-            Excite(32),
-            Conv(40, 1, 1),
-            Conv(240, 1, 1),
-            Act("HardSwish"),
-            Depthwise(3, 2),
-            Act("HardSwish"),
-            Conv(80, 1, 1),
-            Residual(1),
-            Conv(200, 1, 1),
-            Swish,
-            Depthwise(3, 1),
-            Swish,
-            Excite(50),
-            Conv(80, 1, 1),
-        ],
-    ),
-    (
-        240,
-        28,
-        28,
-        &[
-            Grouped(60, 1, 1, 3),
-            Act("Relu"),
-            Shuffle(3),
-            Depthwise(3, 2),
-            Norm,
-            Grouped(240, 1, 1, 3),
-            Act("Relu"),
-            Average(3, 2),
-            Shuffle(4),
-            Half,
-            Depthwise(3, 1),
-            Conv(116, 1, 1),
-            Act("Relu"),
-        ],
-    ),
-    (
-        512,
-        7,
-        7,
-        &[
-            Conv(512, 3, 1),
-            Act("Relu"),
-            Conv(128, 1, 1),
-            Act("Relu"),
-            Conv(512, 1, 1),
-            Depthwise(3, 1),
-            Relu6,
-            Depthwise(5, 1),
-            Conv(256, 1, 1),
-            Average(3, 1),
-            Max(3, 1),
-            Flatten,
-            Dense(1024),
-            Act("Relu"),
-            Dense(1024),
-            Dense(10),
-        ],
-    ),
-    (
-        64,
-        20,
-        20,
-        &[
-            Nearest,
-            Conv(32, 3, 1),
-            Leaky,
-            Linear,
-            Conv(16, 3, 1),
-            Leaky,
-            Transposed(24, 2, 2),
-            Act("Sigmoid"),
-            Max(4, 4),
-            Pad,
-            Conv(12, 1, 1),
-            Norm,
-            Linear,
-            Act("Tanh"),
-        ],
-    ),
-    (
-        128,
-        40,
-        40,
-        &[
-            Conv(64, 1, 1),
-            Leaky,
-            Conv(128, 3, 1),
-            Leaky,
-            Max(2, 2),
-            Conv(256, 3, 1),
-            Leaky,
-            Conv(128, 1, 1),
-            Leaky,
-            Conv(256, 3, 2),
-            Max(2, 1),
-            Fire(128),
-        ],
-    ),
-    (
-        8,
-        160,
-        160,
-        &[
-            Depthwise(3, 1),
-            Act("Relu"),
-            Norm,
-            Act("HardSwish"),
-            Max(3, 2),
-            Conv(16, 1, 1),
-            Conv(32, 3, 2),
-            Depthwise(3, 1),
-            Lrn,
-            Average(2, 2),
-            Excite(8),
-        ],
-    ),
+    (32, 40, "conv 48 3 1 | Relu | conv 64 1 1 | Relu | max 2 2 | depthwise 3 1 | relu6 | conv 96 3 2 | \
+      HardSwish | residual 3 | fire 32 | lrn | average 2 2 | global | dense 256 | Relu | dense 100 \
+      | softmax"),
+    (24, 32, "nearest | grouped 48 3 1 2 | leaky | transposed 32 4 2 | prelu | depthwise 3 2 | swish | \
+      conv 64 1 1 | norm | excite 16 | shuffle 4 | conv 48 5 1 | Sigmoid | half | linear | pad | \
+      conv 16 1 1"),
+    (16, 48, "norm | Relu | conv 96 1 1 | hardgate | depthwise 5 1 | HardSwish | \
+      depthwise 3 2 | relu6 | conv 24 1 1 | residual 1 \
+      | max 3 2 | grown 32 | Tanh | lrn | conv 64 3 1 | average 3 1 | shuffle 2 | grouped 64 1 1 4 \
+      | Elu | flatten | dense 64"),
+    (64, 56, "conv 64 3 1 | Relu | residual 3 | conv 128 1 2 | conv 32 1 1 | Relu | conv 128 1 1 | max 3 2 \
+      | depthwise 3 1 | conv 256 3 1 | residual 1"),
+    (3, 112, "conv 24 3 2 | relu6 | depthwise 3 1 | relu6 | conv 16 1 1 | conv 96 1 1 | relu6 | \
+      depthwise 3 2 | relu6 | conv 24 1 1 | residual 1 | conv 144 1 1 | relu6 | depthwise 5 2 | \
+      relu6 | conv 40 1 1"),
+    (192, 14, "conv 256 3 1 | Relu | conv 384 1 1 | relu6 | depthwise 3 1 | relu6 | conv 64 1 1 | \
+      conv 512 3 2 | Relu | conv 512 1 1 | depthwise 3 1 | conv 320 1 1 | norm | global | \
+      dense 1000"),
+    (3, 128, "conv 32 7 2 | Relu | lrn | max 3 2 | conv 64 5 1 | Relu | lrn | max 3 2 | grouped 96 3 1 2 | \
+      Relu | fire 48 | flatten | dense 512"),
+    (16, 96, "conv 32 3 1 | leaky | conv 32 3 1 | leaky | conv 48 3 1 | leaky | transposed 3 4 2 | max 2 2 \
+      | conv 8 3 1 | leaky"),
+    (96, 28, "grown 32 | norm | Relu | conv 128 1 1 | Relu | conv 32 3 1 | norm | Relu | conv 64 1 1 | \
+      average 2 2 | grown 48 | average 3 1 | grouped 112 3 1 8 | fire 64"),
+    (120, 28, "depthwise 5 1 | HardSwish | excite 32 | conv 40 1 1 | conv 240 1 1 | HardSwish | \
+      depthwise 3 2 | HardSwish | conv 80 1 1 | residual 1 | conv 200 1 1 | swish | depthwise 3 1 \
+      | swish | excite 50 | conv 80 1 1"),
+    (240, 28, "grouped 60 1 1 3 | Relu | shuffle 3 | depthwise 3 2 | norm | grouped 240 1 1 3 | Relu | \
+      average 3 2 | shuffle 4 | half | depthwise 3 1 | conv 116 1 1 | Relu"),
+    (512, 7, "conv 512 3 1 | Relu | conv 128 1 1 | Relu | conv 512 1 1 | depthwise 3 1 | relu6 | \
+      depthwise 5 1 | conv 256 1 1 | average 3 1 | max 3 1 | flatten | dense 1024 | Relu | \
+      dense 1024 | dense 10"),
+    (64, 20, "nearest | conv 32 3 1 | leaky | linear | conv 16 3 1 | leaky | transposed 24 2 2 | Sigmoid | \
+      max 4 4 | pad | conv 12 1 1 | norm | linear | Tanh"),
+    (128, 40, "conv 64 1 1 | leaky | conv 128 3 1 | leaky | max 2 2 | conv 256 3 1 | leaky | conv 128 1 1 | \
+      leaky | conv 256 3 2 | max 2 1 | fire 128"),
+    (8, 160, "depthwise 3 1 | Relu | norm | HardSwish | max 3 2 | conv 16 1 1 | conv 32 3 2 | \
+      depthwise 3 1 | lrn | average 2 2 | excite 8"),
+    (64, 112, "conv 64 3 1 | Relu | max 2 2 | conv 128 3 1 | Relu | norm | conv 128 1 1 | Relu | max 3 1 | \
+      lrn | average 3 2"),
+    (256, 28, "conv 256 3 1 | Relu | conv 64 1 1 | Relu | residual 1 | grown 64 | norm | Relu | \
+      conv 512 3 2 | Relu | conv 512 3 1 | Relu"),
+    (256, 56, "norm | Relu | residual 3 | grown 32 | norm | Relu | conv 256 1 1 | residual 1 | norm | \
+      conv 512 1 2 | average 2 2"),
+    (1024, 14, "conv 256 1 1 | Relu | conv 256 3 1 | Relu | conv 1024 1 1 | conv 2048 1 2 | Relu | global | \
+      dense 1000"),
 ];
 
 /// Builds the chain.
-pub(super) fn build(&(channels, height, width, links): &Chain, name: &str, weights: Weights) -> ModelProto {
-    let (mut graph, mut map) = Graph::reading(name, weights, vec![channels, height, width]);
-    for (index, link) in links.iter().enumerate() {
-        map = append(&mut graph, &format!("l{index}"), &map, *link);
+pub(super) fn build(&(channels, size, links): &Chain, name: &str, weights: Weights) -> ModelProto {
+    let (mut graph, mut map) = Graph::reading(name, weights, vec![channels, size, size]);
+    for (index, link) in links.split('|').enumerate() {
+        let mut words = link.split_whitespace();
+        let word = words.next().unwrap_or_default();
+        let numbers: Vec<usize> = words.filter_map(|word| word.parse().ok()).collect();
+        map = append(&mut graph, &format!("l{index}"), &map, word, &numbers);
     }
     graph.finish(&map)
 }
 
-fn append(graph: &mut Graph, name: &str, map: &Map, link: Link) -> Map {
+fn append(graph: &mut Graph, name: &str, map: &Map, word: &str, numbers: &[usize]) -> Map {
     let part = |part: &str| format!("{name}.{part}");
-    match link {
-        Conv(out, kernel, stride) => graph.conv(name, map, Window::same(out, kernel).stride(stride)),
-        Grouped(out, kernel, stride, groups) => {
-            graph.conv(name, map, Window::same(out, kernel).stride(stride).groups(groups))
+    match (word, numbers) {
+        // Output channels, kernel, stride; the padding keeps the size.
+        ("conv", &[out, kernel, stride]) => graph.conv(name, map, Conv::same(out, kernel).stride(stride)),
+        // As above, and groups.
+        ("grouped", &[out, kernel, stride, groups]) => {
+            graph.conv(name, map, Conv::same(out, kernel).stride(stride).groups(groups))
         }
-        Depthwise(kernel, stride) => {
+        // Kernel, stride.
+        ("depthwise", &[kernel, stride]) => {
             let channels = map.channels();
-            graph.conv(name, map, Window::same(channels, kernel).stride(stride).groups(channels))
+            graph.conv(name, map, Conv::same(channels, kernel).stride(stride).groups(channels))
         }
-        Residual(kernel) => {
-            let branch = graph.conv(&part("conv"), map, Window::same(map.channels(), kernel));
+        // Half of the channels by 1×1, a convolution with this kernel back to all, and the addition of what is
+        // read: by then that has left the nearest caches, as in a real network.
+        ("residual", &[kernel]) => {
+            let few = (map.channels() / 2).max(8);
+            let branch = graph.conv(&part("few"), map, Conv::same(few, 1));
+            let branch = graph.relu(&part("relu"), &branch);
+            let branch = graph.conv(&part("conv"), &branch, Conv::same(map.channels(), kernel));
             graph.add(name, map, &branch)
         }
-        Fire(out) => {
-            let small = graph.conv(&part("1x1"), map, Window::same(out, 1));
-            let large = graph.conv(&part("3x3"), map, Window::same(out, 3));
+        // So many channels by 1×1 and as many by 3×3, joined.
+        ("fire", &[out]) => {
+            let small = graph.conv(&part("1x1"), map, Conv::same(out, 1));
+            let large = graph.conv(&part("3x3"), map, Conv::same(out, 3));
             graph.concat(name, &[&small, &large])
         }
-        Grown(out) => {
-            let more = graph.conv(&part("conv"), map, Window::same(out, 3));
+        // What is read, and a 3×3 with so many channels of a 1×1 of it, joined.
+        ("grown", &[out]) => {
+            let more = graph.conv(&part("few"), map, Conv::same(2 * out, 1));
+            let more = graph.relu(&part("relu"), &more);
+            let more = graph.conv(&part("conv"), &more, Conv::same(out, 3));
             graph.concat(name, &[map, &more])
         }
-        // A pool in front keeps the normalisation from being folded into a convolution.
-        Norm => graph.batch_norm(name, map, 1.0),
-        Act(op) => graph.unary(op, name, map, 2.0),
-        Swish => {
+        ("norm", _) => graph.batch_norm(name, map, 1.0),
+        ("swish", _) => {
             let gate = graph.unary("Sigmoid", &part("gate"), map, 2.0);
             graph.mul(name, map, &gate)
         }
-        HardGate => {
+        ("hardgate", _) => {
             let gate = graph.unary("HardSigmoid", &part("gate"), map, 2.0);
             graph.mul(name, map, &gate)
         }
-        Relu6 => graph.relu6(name, map),
-        Leaky => graph.leaky_relu(name, map, 0.1),
-        Prelu => graph.prelu(name, map),
-        Max(kernel, stride) => graph.max_pool(name, map, pool(kernel, stride)),
-        Average(kernel, stride) => graph.average_pool(name, map, pool(kernel, stride)),
-        Lrn => graph.local_norm(name, map),
-        Excite(channels) => {
+        ("relu6", _) => graph.relu6(name, map),
+        ("leaky", _) => graph.leaky_relu(name, map, 0.1),
+        ("prelu", _) => graph.prelu(name, map),
+        // Kernel, stride.
+        ("max", &[kernel, stride]) => graph.max_pool(name, map, pool(kernel, stride)),
+        ("average", &[kernel, stride]) => graph.average_pool(name, map, pool(kernel, stride)),
+        ("lrn", _) => graph.local_norm(name, map),
+        // Squeeze and excite, by so many channels.
+        ("excite", &[channels]) => {
             let squeezed = graph.global_average(&part("squeeze"), map);
-            let few = graph.conv(&part("few"), &squeezed, Window::same(channels, 1));
+            let few = graph.conv(&part("few"), &squeezed, Conv::same(channels, 1));
             let few = graph.relu(&part("relu"), &few);
-            let gate = graph.conv(&part("many"), &few, Window::same(map.channels(), 1));
+            let gate = graph.conv(&part("many"), &few, Conv::same(map.channels(), 1));
             let gate = graph.unary("Sigmoid", &part("gate"), &gate, 2.0);
             graph.mul(name, map, &gate)
         }
-        Shuffle(groups) => graph.shuffle(name, map, groups),
-        Half => graph.slice(name, map, 0, map.channels() / 2),
-        Nearest => graph.double(name, map, "nearest"),
-        Linear => graph.double(name, map, "linear"),
-        Transposed(out, kernel, stride) => graph.transposed(name, map, out, kernel, stride),
-        Pad => graph.pad(name, map),
-        Global => {
+        ("shuffle", &[groups]) => graph.shuffle(name, map, groups),
+        ("half", _) => graph.slice(name, map, 0, map.channels() / 2),
+        ("nearest" | "linear", _) => graph.double(name, map, word),
+        // Output channels, kernel, stride.
+        ("transposed", &[out, kernel, stride]) => graph.transposed(name, map, out, kernel, stride),
+        ("pad", _) => graph.pad(name, map),
+        ("global", _) => {
             let pooled = graph.global_average(&part("pool"), map);
             graph.flatten(name, &pooled)
         }
-        Flatten => graph.flatten(name, map),
-        Dense(out) => graph.dense(name, map, out, 1.0),
-        Softmax => graph.softmax(name, map),
+        ("flatten", _) => graph.flatten(name, map),
+        ("dense", &[out]) => graph.dense(name, map, out, 1.0),
+        ("softmax", _) => graph.softmax(name, map),
+        (activation, _) => graph.unary(activation, name, map, 2.0),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::load::{LoadError, LoadOptions, Model};
 use crate::recipe::weights::Weights;
 
 /// The version of the networks and of what is timed of them. It must change whenever either does.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 5;
 
 /// How many networks there are.
 pub fn count() -> usize {
@@ -77,7 +77,38 @@ pub fn engine() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use collab_core::network::Term;
+
     use super::*;
+
+    /// How often the timed strips exercise each term of work.
+    fn exercised(indices: std::ops::Range<usize>) -> BTreeMap<Term, u32> {
+        let mut counts = BTreeMap::new();
+        for index in indices {
+            let model = network(index).unwrap().unwrap();
+            let network = model.network();
+            for (units, rows) in strips(network) {
+                let demand = network.demand(&units, rows);
+                let layers = network.layers_of(&units).zip(&demand.layers);
+                for (layer, _) in layers.filter(|(_, rows)| !rows.is_empty()) {
+                    network.work(layer).iter().for_each(|work| *counts.entry(work.term).or_default() += 1);
+                }
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn every_term_is_timed_often_enough_and_the_first_four_networks_have_all() {
+        let all = exercised(0..count());
+        let rare: Vec<_> = all.iter().filter(|(_, count)| **count < 4).collect();
+        assert!(rare.is_empty(), "{rare:?}");
+        let first = exercised(0..4);
+        let late: Vec<_> = all.keys().filter(|term| !first.contains_key(term)).collect();
+        assert!(late.is_empty(), "{late:?}");
+    }
 
     #[test]
     fn every_synthetic_network_is_cut_into_units_and_every_strip_of_it_can_be_prepared() {

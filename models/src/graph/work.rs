@@ -220,6 +220,7 @@ fn of_the_engine(steps: &[Step], step: &Step, amounts: &mut Amounts) {
             .all_rows(Term::PoolStridedTaps, written * spec.kernel_shape.iter().product::<usize>() as f64);
     }
     if op.is::<Reduce>() {
+        amounts.all_rows(Term::ReducedRows, written);
         return amounts.all_rows(Term::Reduced, read);
     }
     if op.is::<Softmax>() {
@@ -235,7 +236,11 @@ fn of_the_engine(steps: &[Step], step: &Step, amounts: &mut Amounts) {
     if let Some(unary) = op.downcast_ref::<ElementWiseOp>() {
         return amounts.all_rows(unary_term(&unary.0.name()), written);
     }
-    if op.is::<TypedConcat>() || op.is::<Slice>() || op.is::<Pad>() || op.is::<AxisOp>() {
+    if op.is::<Pad>() {
+        // It fills the map first and then copies into it.
+        return amounts.all_rows(Term::BytesMoved, 4.0 * (written + read));
+    }
+    if op.is::<TypedConcat>() || op.is::<Slice>() || op.is::<AxisOp>() {
         return amounts.all_rows(Term::BytesMoved, 4.0 * written);
     }
     amounts.all_rows(Term::OtherMacs, step.macs as f64);
@@ -269,4 +274,73 @@ fn read(steps: &[Step], step: &Step) -> f64 {
 
 fn volume(shape: &[usize]) -> f64 {
     shape.iter().product::<usize>() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration;
+
+    fn amount(work: &[Work], term: Term, rows: u32) -> f64 {
+        work.iter().filter(|work| work.term == term).map(|work| work.amount(rows)).sum()
+    }
+
+    /// The work of the first layer named `name` of a synthetic network.
+    fn of_layer(network: usize, name: &str) -> (Vec<Work>, u32, u64) {
+        let model = calibration::network(network).unwrap().unwrap();
+        let network = model.network();
+        let index = network.layers.iter().position(|layer| layer.name == name).unwrap();
+        let layer = &network.layers[index];
+        (network.work(index), layer.output.rows, layer.row_macs * u64::from(layer.output.rows))
+    }
+
+    #[test]
+    fn a_3x3_is_counted_in_winograds_domain() {
+        // 32 channels of 40×40 to 48: ten groups of four columns, six products for each of three rows of a kernel.
+        let (work, rows, macs) = of_layer(0, "l0");
+        let products = amount(&work, Term::WinogradMacs, rows);
+        assert_eq!(products, (6 * 32 * 3 * 10 * 40 * 48) as f64);
+        assert_eq!(2.0 * products, macs as f64, "half as many as by definition");
+        assert_eq!(amount(&work, Term::OutputValues, rows), (48 * 40 * 40) as f64);
+        assert_eq!(amount(&work, Term::DirectMacs, rows), 0.0);
+    }
+
+    #[test]
+    fn a_1x1_is_counted_in_tiles_and_its_weights_pass_by_for_every_block_of_pixels() {
+        // 48 channels to 64 over 40×40, read in place.
+        let (work, rows, macs) = of_layer(0, "l2");
+        assert_eq!(amount(&work, Term::PointwiseMacs, rows), macs as f64);
+        assert_eq!(amount(&work, Term::PanelReads, rows), (4 * 48 * 40 * 40) as f64);
+        assert_eq!(amount(&work, Term::Packed, rows), 0.0);
+        let few = amount(&work, Term::WeightBytes, 1);
+        assert!(few >= 0.5 * (4 * 48 * 64) as f64, "{few}");
+    }
+
+    #[test]
+    fn a_residual_counts_with_the_convolution_that_adds_it() {
+        let (work, rows, _) = of_layer(0, "l9");
+        assert_eq!(amount(&work, Term::ResidualValues, rows), amount(&work, Term::OutputValues, rows));
+    }
+
+    #[test]
+    fn a_dense_layer_reads_the_weights_of_its_features() {
+        let (work, rows, macs) = of_layer(0, "l14");
+        assert_eq!(amount(&work, Term::DenseBytes, rows), 4.0 * macs as f64);
+        assert_eq!(amount(&work, Term::DenseBytes, rows / 2), 2.0 * macs as f64);
+    }
+
+    #[test]
+    fn no_amount_is_negative_and_more_rows_are_never_less_work() {
+        for index in 0..calibration::count() {
+            let model = calibration::network(index).unwrap().unwrap();
+            for layer in 0..model.network().layers.len() {
+                let work = model.network().work(layer);
+                assert!(
+                    work.iter().all(|work| work.call >= 0.0 && work.row >= 0.0),
+                    "{index} {layer}: {work:?}"
+                );
+                assert_eq!(amount(&work, Term::Call, 3), 1.0);
+            }
+        }
+    }
 }

@@ -24,6 +24,7 @@ use crate::graph::Graph;
 use crate::operators::Workspaces;
 use crate::packs::Packs;
 use crate::source::{self, Source};
+use crate::team::Team;
 
 /// What a file does not say about its network.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +77,16 @@ impl Model {
         let network = graph.network(id, options, shape);
         let (network, graph) = (Arc::new(network), Arc::new(graph));
         Ok(Self { network, graph, packs: Arc::default(), workspaces: Arc::default() })
+    }
+
+    /// The same network, computed by `team`.
+    pub fn with_team(self, team: Arc<Team>) -> Self {
+        Self { workspaces: Arc::new(Workspaces::of(team)), ..self }
+    }
+
+    /// [`Team::awaited`] of its team.
+    pub fn awaited(&self) -> std::time::Duration {
+        self.workspaces.team().awaited()
     }
 
     /// What a planner, a schedule and a screen must know of it.

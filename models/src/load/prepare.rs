@@ -25,12 +25,15 @@ pub(super) fn prepare(proto: ModelProto, shape: &[usize]) -> Result<TypedModel, 
     if let Some(graph) = &proto.graph {
         proto::check_operators(graph, |node| onnx.op_register.0.contains_key(&node.op_type))?;
     }
-    typed(&onnx, &proto, shape).map_err(|error| LoadError::engine(&error))
+    typed(&onnx, proto, shape).map_err(|error| LoadError::engine(&error))
 }
 
-fn typed(onnx: &Onnx, proto: &ModelProto, shape: &[usize]) -> TractResult<TypedModel> {
+fn typed(onnx: &Onnx, proto: ModelProto, shape: &[usize]) -> TractResult<TypedModel> {
     let fact = f32::fact(shape).into();
-    let mut model = onnx.model_for_proto_model(proto)?.with_input_fact(0, fact)?.into_typed()?;
+    let model = onnx.model_for_proto_model(&proto)?;
+    // The weights are in the graph now: one copy of them is enough.
+    drop(proto);
+    let mut model = model.with_input_fact(0, fact)?.into_typed()?;
     join_outputs(&mut model)?;
     simplify(&mut model)?;
     for rewrite in REWRITES {

@@ -74,10 +74,9 @@ impl Operator for Channelwise {
         &self.shape
     }
 
-    fn weights(&self) -> (u64, u64) {
+    fn weights(&self) -> u64 {
         let Epilogue { bias, scale, shift, .. } = &*self.epilogue;
-        let values = (bias.len() + scale.len() + shift.len()) as u64;
-        (values, 4 * values)
+        (bias.len() + scale.len() + shift.len()) as u64
     }
 
     fn run(
@@ -92,7 +91,9 @@ impl Operator for Channelwise {
             true => Some(Map::new(inputs[1], channels, rows, width)?),
             false => None,
         };
-        workspace.planes(output, channels, |planes, _| {
+        workspace.by_rows(output, [channels, rows], 0, |part, planes, _| {
+            let input = input.rows_between(part.start, part.end);
+            let residual = residual.map(|map| map.rows_between(part.start, part.end));
             apply_epilogue(self.isa, &self.epilogue, input, residual, planes)
         })
     }

@@ -273,9 +273,13 @@ impl Operator for Convolution {
         (self.conv.shape().macs_per_row() * self.rows.len()) as u64
     }
 
-    fn weights(&self) -> (u64, u64) {
+    fn weights(&self) -> u64 {
         let shape = self.conv.shape();
-        ((shape.weights() + shape.out_channels) as u64, self.conv.weight_bytes() as u64)
+        (shape.weights() + shape.out_channels) as u64
+    }
+
+    fn kept(&self) -> (u64, u64) {
+        (0, self.conv.weight_bytes() as u64)
     }
 
     fn run(
@@ -290,15 +294,12 @@ impl Operator for Convolution {
             true => Some(Map::new(inputs[1], shape.out_channels, count, shape.out_width())?),
             false => None,
         };
-        let strip = Strip {
-            input: Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?,
-            top: self.pads[0],
-            bottom: self.pads[1],
-            rows: self.rows.clone(),
-            residual,
-        };
-        workspace.planes(output, shape.out_channels, |planes, scratch| {
-            self.conv.run_planes(&strip, planes, scratch)
+        let input = Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?;
+        let [top, bottom] = self.pads;
+        workspace.by_rows(output, [shape.out_channels, count], self.macs(), |part, planes, scratch| {
+            let residual = residual.map(|map| map.rows_between(part.start, part.end));
+            let rows = self.rows.start + part.start..self.rows.start + part.end;
+            self.conv.run_planes(&Strip { input, top, bottom, rows, residual }, planes, scratch)
         })
     }
 

@@ -106,17 +106,28 @@ impl Operator for Dense {
         (self.layer.inputs * self.features.len()) as u64
     }
 
-    fn weights(&self) -> (u64, u64) {
-        let values = (self.layer.inputs + 1) * self.layer.outputs;
-        (values as u64, 0)
+    fn weights(&self) -> u64 {
+        ((self.layer.inputs + 1) * self.layer.outputs) as u64
     }
 
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+    fn kept(&self) -> (u64, u64) {
+        (4 * self.weights(), 0)
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        output: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError> {
         let weights = self.weights.try_as_plain_ram().and_then(|view| view.as_slice::<f32>());
         let weights =
             weights.map_err(|_| KernelError::Shape("weights of a dense layer are floats in memory"))?;
-        let rows = self.features.start * self.layer.inputs..self.features.end * self.layer.inputs;
-        self.layer.run(&weights[rows], inputs[0], self.features.clone(), output)
+        workspace.by_rows(output, [1, self.features.len()], self.macs(), |part, planes, _| {
+            let features = self.features.start + part.start..self.features.start + part.end;
+            let rows = features.start * self.layer.inputs..features.end * self.layer.inputs;
+            self.layer.run(&weights[rows], inputs[0], features, planes[0])
+        })
     }
 
     fn split(&self, node: &Node) -> Option<Split> {

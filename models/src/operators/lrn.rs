@@ -56,7 +56,9 @@ impl Operator for Normalisation {
     ) -> Result<(), KernelError> {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let input = Map::new(inputs[0], channels, rows, width)?;
-        workspace.planes(output, channels, |planes, _| self.layer.run(self.isa, input, planes))
+        workspace.by_rows(output, [channels, rows], 0, |part, planes, _| {
+            self.layer.run(self.isa, input.rows_between(part.start, part.end), planes)
+        })
     }
 
     fn split(&self, node: &Node) -> Option<Split> {

@@ -50,9 +50,14 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
         0
     }
 
-    /// Values of its weights, and bytes of them as the kernels read them.
-    fn weights(&self) -> (u64, u64) {
-        (0, 0)
+    /// Values of its weights.
+    fn weights(&self) -> u64 {
+        0
+    }
+
+    /// Bytes of weights that it keeps for all its strips: as they were loaded, and packed for the kernels.
+    fn kept(&self) -> (u64, u64) {
+        (0, 4 * self.weights())
     }
 
     /// Computes `output`, every value of which it writes, from `inputs`: each contiguous, of the shape it was
@@ -136,10 +141,7 @@ impl TypedOp for Own {
 
     fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
         let kind = f32::datum_type();
-        Ok(tvec!(
-            (Cost::FMA(kind), self.0.macs().to_dim()),
-            (Cost::Params(kind), self.0.weights().0.to_dim())
-        ))
+        Ok(tvec!((Cost::FMA(kind), self.0.macs().to_dim()), (Cost::Params(kind), self.0.weights().to_dim())))
     }
 
     as_op!();

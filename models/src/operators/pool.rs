@@ -117,15 +117,15 @@ impl Operator for Pool {
         workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
         let rows = self.shape[self.shape.len() - 2];
-        let strip = Strip {
-            input: Map::new(inputs[0], self.channels, self.input_rows, self.kernel.width)?,
-            top: self.pads[0],
-            bottom: self.pads[1],
-            rows: 0..rows,
-            residual: None,
-        };
-        workspace.planes(output, self.channels, |planes, scratch| {
-            self.kernel.run_planes(self.isa, &strip, planes, scratch)
+        let input = Map::new(inputs[0], self.channels, self.input_rows, self.kernel.width)?;
+        let [top, bottom] = self.pads;
+        workspace.by_rows(output, [self.channels, rows], 0, |rows, planes, scratch| {
+            self.kernel.run_planes(
+                self.isa,
+                &Strip { input, top, bottom, rows, residual: None },
+                planes,
+                scratch,
+            )
         })
     }
 

@@ -126,11 +126,15 @@ impl Operator for Transposed {
         pixels * (shape.in_channels * shape.out_channels / shape.groups) as u64 * taps
     }
 
-    fn weights(&self) -> (u64, u64) {
+    fn weights(&self) -> u64 {
         let shape = self.kernel.shape();
         let values =
             shape.in_channels * shape.out_channels / shape.groups * shape.kernel[0] * shape.kernel[1];
-        ((values + shape.out_channels) as u64, self.kernel.weight_bytes() as u64)
+        (values + shape.out_channels) as u64
+    }
+
+    fn kept(&self) -> (u64, u64) {
+        (0, self.kernel.weight_bytes() as u64)
     }
 
     fn run(
@@ -144,13 +148,12 @@ impl Operator for Transposed {
             true => Some(Map::new(inputs[1], shape.out_channels, self.rows.len(), shape.out_width)?),
             false => None,
         };
-        let strip = TransposedStrip {
-            input: Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?,
-            rows: self.rows.clone(),
-            residual,
-        };
-        workspace.planes(output, shape.out_channels, |planes, scratch| {
-            self.kernel.run_planes(&strip, planes, scratch)
+        let input = Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?;
+        let size = [shape.out_channels, self.rows.len()];
+        workspace.by_rows(output, size, self.macs(), |part, planes, scratch| {
+            let residual = residual.map(|map| map.rows_between(part.start, part.end));
+            let rows = self.rows.start + part.start..self.rows.start + part.end;
+            self.kernel.run_planes(&TransposedStrip { input, rows, residual }, planes, scratch)
         })
     }
 

@@ -1,51 +1,109 @@
-//! Memory that operators work in, kept from layer to layer and from run to run.
+//! Memory that operators work in, kept from layer to layer and from run to run, and the threads they work on.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::mem::take;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use collab_kernels::{KernelError, PlaneList, Scratch};
 use tract_onnx::tract_core::internal::*;
 
+use crate::team::Team;
+
 /// The workspaces of a network's strips: as many as strips ever ran at once.
 #[derive(Debug, Default)]
-pub(crate) struct Workspaces(Mutex<Vec<Workspace>>);
+pub(crate) struct Workspaces {
+    team: Arc<Team>,
+    unused: Mutex<Vec<Workspace>>,
+}
 
 impl Workspaces {
+    /// None yet, for this team.
+    pub(crate) fn of(team: Arc<Team>) -> Self {
+        Self { team, unused: Mutex::default() }
+    }
+
+    /// Who computes.
+    pub(crate) fn team(&self) -> &Team {
+        &self.team
+    }
+
     /// One that nobody uses.
     pub(crate) fn take(&self) -> Workspace {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        unused.unwrap_or_else(|| Workspace { team: self.team.clone(), ..Workspace::default() })
     }
 
     /// Takes it back.
     pub(crate) fn keep(&self, workspace: Workspace) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
     }
 }
 
-/// Scratch of the kernels, and maps that nobody reads any more.
+/// Scratch of the kernels for each thread, and maps that nobody reads any more.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    scratch: Scratch,
-    planes: PlaneList,
+    team: Arc<Team>,
+    hands: Vec<Hand>,
     /// The oldest first.
     spare: VecDeque<Tensor>,
+}
+
+/// What one thread works with.
+#[derive(Debug, Default)]
+struct Hand {
+    scratch: Scratch,
+    planes: PlaneList,
 }
 
 /// Maps kept for reuse: a network of few branches needs no more.
 const SPARE: usize = 8;
 
+/// Multiply-accumulates, or values times eight, for which waking a helper takes as long as computing them.
+const WORTH_A_THREAD: u64 = 400_000;
+
 impl Workspace {
-    /// Runs `kernel` on `output`, cut into one slice a channel.
-    pub(super) fn planes(
+    /// Runs `kernel` for all `rows` of an output of `channels`, some rows on each thread. It is given the rows and
+    /// one slice a channel for them; `work` is the multiply-accumulates of all.
+    pub(super) fn by_rows(
         &mut self,
         output: &mut [f32],
-        channels: usize,
-        kernel: impl FnOnce(&mut [&mut [f32]], &mut Scratch) -> Result<(), KernelError>,
+        [channels, rows]: [usize; 2],
+        work: u64,
+        kernel: impl Fn(Range<usize>, &mut [&mut [f32]], &mut Scratch) -> Result<(), KernelError> + Sync,
     ) -> Result<(), KernelError> {
-        let mut planes = self.planes.split(output, channels);
-        let result = kernel(&mut planes, &mut self.scratch);
-        self.planes.keep(planes);
-        result
+        let work = work.max(8 * output.len() as u64);
+        let worthwhile = (work / WORTH_A_THREAD).clamp(1, self.team.threads() as u64) as usize;
+        let parts = worthwhile.min(rows.max(1));
+        while self.hands.len() < parts {
+            self.hands.push(Hand::default());
+        }
+        if let ([hand, ..], 1) = (&mut self.hands[..], parts) {
+            let mut planes = hand.planes.split(output, channels);
+            let result = kernel(0..rows, &mut planes, &mut hand.scratch);
+            hand.planes.keep(planes);
+            return result;
+        }
+        let width = output.len() / (channels * rows).max(1);
+        let bounds = |part: usize| rows * part / parts..rows * (part + 1) / parts;
+        let mut tasks: Vec<_> = self.hands[..parts]
+            .iter_mut()
+            .enumerate()
+            .map(|(part, hand)| (bounds(part), hand.planes.split(&mut [], 1), hand))
+            .collect();
+        for mut plane in output.chunks_exact_mut((rows * width).max(1)) {
+            for (rows, planes, _) in &mut tasks {
+                let (part, rest) = take(&mut plane).split_at_mut(rows.len() * width);
+                planes.push(part);
+                plane = rest;
+            }
+        }
+        let results = self.team.run(tasks, |(rows, mut planes, hand)| {
+            let result = kernel(rows, &mut planes, &mut hand.scratch);
+            hand.planes.keep(planes);
+            result
+        });
+        results.into_iter().collect()
     }
 
     /// A tensor of 32-bit floats of unspecified value.

@@ -13,6 +13,11 @@ use collab_core::network::{Cut, Demand, Network, Split};
 use collab_core::rows::Rows;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::knobs::KnobScope;
+use tract_onnx::tract_core::ops::array::{Slice, TypedConcat};
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_core::ops::konst::Const;
+use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
+use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_onnx::tract_core::optim::Optimizer;
 use tract_onnx::tract_core::plan;
 
@@ -23,7 +28,7 @@ use crate::graph::{Graph, Source, cut};
 use crate::load::Model;
 use crate::map::Map;
 use crate::operators::{Own, Workspaces};
-use crate::packs::SharePacks;
+use crate::packs::{Packs, SharePacks};
 use crate::rows::{Along, Part};
 use crate::run::LayerTimes;
 use crate::summation;
@@ -135,17 +140,37 @@ impl Model {
         input: Form,
         output: Form,
     ) -> TractResult<Strip> {
-        summation::settle();
-        let mut passes = Optimizer::codegen();
-        let packed = passes.passes.iter().position(|pass| format!("{pass:?}") == "codegen");
-        passes.add_pass(packed.map_or(0, |at| at + 1), Box::new(SharePacks(self.packs.clone())));
-        // One way to convolve, whatever the size: wide maps would otherwise take another, and a slower one.
-        let knobs = KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "true")])?;
-        knobs.enter(|| passes.optimize(&mut model))?;
+        if !model.nodes().iter().all(|node| runs_as_it_is(node.op.as_ref())) {
+            generate(&self.packs, &mut model)?;
+        }
         let layers = model.nodes().iter().map(|node| layer_of(&node.name)).collect();
         let state = TypedSimplePlan::new(model)?.spawn()?;
         Ok(Strip { units, input, output, state, layers, workspaces: self.workspaces.clone() })
     }
+}
+
+/// Whether the engine's code generation would leave an operator as it is, or make it no faster.
+fn runs_as_it_is(op: &dyn TypedOp) -> bool {
+    op.is::<Own>()
+        || op.is::<Const>()
+        || op.is::<TypedSource>()
+        || op.is::<AxisOp>()
+        || op.is::<Slice>()
+        || op.is::<TypedConcat>()
+        || op.is::<ElementWiseOp>()
+        || op.is::<Reduce>()
+        || op.is::<Softmax>()
+}
+
+/// The engine's code generation, with packed weights shared.
+fn generate(packs: &Arc<Packs>, model: &mut TypedModel) -> TractResult<()> {
+    summation::settle();
+    let mut passes = Optimizer::codegen();
+    let packed = passes.passes.iter().position(|pass| format!("{pass:?}") == "codegen");
+    passes.add_pass(packed.map_or(0, |at| at + 1), Box::new(SharePacks(packs.clone())));
+    // One way to convolve, whatever the size: wide maps would otherwise take another, and a slower one.
+    let knobs = KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "true")])?;
+    knobs.enter(|| passes.optimize(model))
 }
 
 fn check(network: &Network, units: &Range<usize>, rows: Rows) -> Result<(), StripError> {
@@ -183,7 +208,7 @@ type Held = Option<(OutletId, Rows)>;
 /// Wires the layers `layers` for what `demand` asks of each.
 fn wire(
     graph: &Graph,
-    packs: &crate::packs::Packs,
+    packs: &Packs,
     layers: Range<usize>,
     demand: &Demand,
     input: &Form,
@@ -257,7 +282,7 @@ fn within(graph: &Graph, members: &[usize], rows: Rows) -> Vec<Rows> {
 }
 
 /// Every step as it was loaded.
-fn uncut(graph: &Graph, packs: &crate::packs::Packs) -> TractResult<(TypedModel, Form)> {
+fn uncut(graph: &Graph, packs: &Packs) -> TractResult<(TypedModel, Form)> {
     let mut wiring = Wiring::new(packs);
     let source = wiring.source(&graph.input)?;
     let mut wires = vec![source; graph.steps.len()];

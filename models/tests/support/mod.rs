@@ -153,9 +153,13 @@ impl Builder {
     }
 
     pub fn model(self, outputs: &[&str]) -> Model {
-        let proto = self.proto(outputs);
-        Model::from_proto(proto, Digest([0; 32]), &LoadOptions::default()).expect("the test network loads")
+        loaded(self.proto(outputs))
     }
+}
+
+/// The network of a finished description.
+pub fn loaded(proto: ModelProto) -> Model {
+    Model::from_proto(proto, Digest([0; 32]), &LoadOptions::default()).expect("the test network loads")
 }
 
 fn untyped() -> ValueInfoProto {

@@ -4,14 +4,14 @@ mod lines;
 mod tables;
 mod trace;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use collab_core::event::{Event, PredictedSpan, Proposal, Span, What};
+use collab_core::event::{Event, PredictedSpan, Span, What};
 use collab_core::id::{PartitionId, RunId};
-use collab_core::network::Network;
+use collab_core::lab::{Lab, Prediction};
 use collab_core::time::Micros;
 use thiserror::Error;
 
@@ -44,10 +44,11 @@ pub enum ExportError {
 const LATE_RUNS: usize = 64;
 
 /// What an export remembers from earlier events to put beside later ones.
+///
+/// Predictions are those made before each run, which the lab's fold alone knows.
 #[derive(Default)]
 struct Facts {
-    network: Option<Arc<Network>>,
-    proposals: HashMap<PartitionId, Proposal>,
+    lab: Lab,
     runs: BTreeMap<RunId, RunFacts>,
 }
 
@@ -56,6 +57,7 @@ struct RunFacts {
     partition: PartitionId,
     started: Micros,
     input: String,
+    predicted: Option<Arc<Prediction>>,
     /// How many spans of a kind were met, by what the predicted ones are matched by.
     met: Vec<(SpanKey, usize)>,
 }
@@ -65,30 +67,26 @@ type SpanKey = (collab_core::id::Node, collab_core::event::SpanKind, u32, Option
 
 impl Facts {
     fn take(&mut self, event: &Event) {
-        match &event.what {
-            What::NetworkLoaded { network } => self.network = Some(network.clone()),
-            What::PartitionProposed(proposal) => {
-                self.proposals.insert(proposal.partition, proposal.clone());
+        self.lab.apply(event);
+        if let What::RunStarted { run, partition, input } = &event.what {
+            let begun = self.lab.runs.in_flight.iter().find(|begun| begun.run == *run);
+            let facts = RunFacts {
+                partition: *partition,
+                started: event.at,
+                input: input.clone(),
+                predicted: begun.and_then(|begun| begun.predicted.clone()),
+                met: Vec::new(),
+            };
+            self.runs.insert(*run, facts);
+            if self.runs.len() > LATE_RUNS {
+                self.runs.pop_first();
             }
-            What::RunStarted { run, partition, input } => {
-                let facts = RunFacts {
-                    partition: *partition,
-                    started: event.at,
-                    input: input.clone(),
-                    met: Vec::new(),
-                };
-                self.runs.insert(*run, facts);
-                if self.runs.len() > LATE_RUNS {
-                    self.runs.pop_first();
-                }
-            }
-            _ => {}
         }
     }
 
-    /// The latest proposal of the partition that a run runs.
-    fn proposal(&self, run: RunId) -> Option<&Proposal> {
-        self.proposals.get(&self.runs.get(&run)?.partition)
+    /// What was predicted of a run before it.
+    fn predicted(&self, run: RunId) -> Option<&Prediction> {
+        self.runs.get(&run)?.predicted.as_deref()
     }
 
     /// The predicted span beside a measured one: the one of the same node, kind, block and peer; where a run
@@ -106,8 +104,8 @@ impl Facts {
                 0
             }
         };
-        let proposal = self.proposals.get(&facts.partition)?;
+        let predicted = facts.predicted.as_deref()?;
         let of_key = |at: &&PredictedSpan| (at.node, at.kind, at.block, at.peer) == key;
-        proposal.spans.iter().filter(of_key).nth(nth).copied()
+        predicted.spans.iter().filter(of_key).nth(nth).copied()
     }
 }

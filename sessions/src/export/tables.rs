@@ -202,7 +202,7 @@ impl Tables {
 
     fn run(&mut self, at: Micros, run: RunId, ms: Option<f64>, verdict: Verdict) -> Result<(), ExportError> {
         let partition = self.facts.runs.get(&run).map(|facts| facts.partition.0.to_string());
-        let predicted_ms = self.facts.proposal(run).and_then(|proposal| proposal.predicted_ms);
+        let predicted_ms = self.facts.predicted(run).map(|predicted| predicted.ms);
         self.open[RUNS].row(&[
             seconds(at),
             run.to_string(),
@@ -214,13 +214,11 @@ impl Tables {
     }
 
     fn layers(&mut self, at: Micros, timed: &LayersTimed) -> Result<(), ExportError> {
-        let proposal = self.facts.proposal(timed.run);
+        let predicted = self.facts.predicted(timed.run);
         for &(layer, rows, ms) in &timed.layers {
-            let known = self.facts.network.as_ref().and_then(|network| network.layers.get(layer as usize));
-            let predicted = proposal.and_then(|proposal| {
-                let key = (timed.worker, timed.block, layer);
-                proposal.layers.iter().find(|at| (at.worker, at.block, at.layer) == key)
-            });
+            let known =
+                self.facts.lab.network.as_ref().and_then(|network| network.layers.get(layer as usize));
+            let expected = predicted.and_then(|run| run.layer_ms(timed.worker, timed.block, layer));
             self.open[LAYERS].row(&[
                 seconds(at),
                 timed.run.to_string(),
@@ -229,7 +227,7 @@ impl Tables {
                 known.map_or_else(|| layer.to_string(), |layer| layer.name.clone()),
                 known.map_or_else(String::new, |layer| layer.op.clone()),
                 rows.to_string(),
-                optional(predicted.map(|predicted| predicted.ms)),
+                optional(expected),
                 number(f64::from(ms)),
             ])?;
         }

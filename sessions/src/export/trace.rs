@@ -161,7 +161,7 @@ impl<W: Write> Trace<W> {
                 let args = json!({
                     "partition": facts.map(|facts| facts.partition),
                     "input": facts.map(|facts| &facts.input),
-                    "predicted_ms": self.facts.proposal(*run).and_then(|proposal| proposal.predicted_ms),
+                    "predicted_ms": self.facts.predicted(*run).map(|predicted| predicted.ms),
                     "verdict": verdict.name(),
                 });
                 self.slice((Node::Lab, Track::Runs), &format!("run {run}"), (start, ms * 1e3), args)

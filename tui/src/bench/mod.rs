@@ -1,6 +1,7 @@
 //! `collab-tui bench`: what is measured, a file for each.
 
 mod adapt;
+mod engine;
 mod link;
 mod plan;
 mod predict;
@@ -17,6 +18,8 @@ use crate::stage::{Shown, Stage};
 pub fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Run(args) => run::run(args),
+        Bench::Engine(args) => engine::run(args),
+        Bench::Contestant(args) => engine::compete(args),
         Bench::Predict(args) => predict::run(args),
         Bench::Plan(args) => plan::run(args),
         Bench::Adapt(args) => adapt::run(args),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::engine::{BenchEngineArgs, ContestantArgs};
 use super::{LinkPreset, parse_device};
 
 /// `collab-tui bench`.
@@ -19,6 +20,11 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Collaborative runs against the best single device, interleaved.
     Run(BenchRunArgs),
+    /// Our engine, tract as it comes, and onnxruntime, interleaved: times, layers, memory.
+    Engine(BenchEngineArgs),
+    /// One engine, told by `bench engine` when to run.
+    #[command(hide = true)]
+    Contestant(ContestantArgs),
     /// How well predictions of layers, blocks, transfers and runs hold.
     Predict(BenchPredictArgs),
     /// Every planner on made-up fleets, against the best known plan or the optimum.

@@ -1,6 +1,7 @@
 //! The command line: what users type, and nothing of what it does.
 
 mod bench;
+mod engine;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use collab_core::event::LinkShape;
 use collab_worker::emulation;
 
 pub use self::bench::{Bench, BenchAdaptArgs, BenchArgs, BenchPlanArgs, BenchPredictArgs, BenchRunArgs};
+pub use self::engine::{BenchEngineArgs, ContestantArgs, EngineName};
 
 /// An interactive lab for collaborative DNN inference on unlike devices.
 ///

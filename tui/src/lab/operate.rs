@@ -195,7 +195,7 @@ fn predicted(lab: &Lab, verb: &Verb) -> Option<f64> {
     let plan = match verb {
         Verb::Throttle { worker, percent } => {
             let before = lab.worker(*worker)?.throttle.percent;
-            *costs.macs_per_ms.get_mut(worker.index())? *= percent / before;
+            costs.slow(worker.index(), before / percent);
             lab.running()?.plan.clone()
         }
         Verb::Accept => lab.offered()?.plan.clone(),

@@ -31,8 +31,11 @@ fn worker(lab: Fingerprint) -> (SocketAddr, Fingerprint, tempfile::TempDir) {
         authorized,
         networks: folder.path().join("networks"),
     };
-    let server =
-        Server::start(config, &Identity::generate().unwrap(), std::sync::Arc::new(crate::engine::Tract));
+    let server = Server::start(
+        config,
+        &Identity::generate().unwrap(),
+        std::sync::Arc::new(crate::engine::Tract::default()),
+    );
     let server = server.unwrap();
     let (address, fingerprint) = (server.address().unwrap(), server.fingerprint());
     tokio::spawn(server.run(std::future::pending()));

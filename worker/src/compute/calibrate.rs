@@ -13,7 +13,7 @@ use crate::client::Calibrated;
 use crate::engine::Engine;
 
 /// Rounds of each strip after the first one, which warms up; the median counts.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// Times the engine's synthetic networks here and now, as a worker on this machine does that emulates a device of
 /// this slowdown, or none.

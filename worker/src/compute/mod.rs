@@ -67,12 +67,23 @@ pub(crate) struct Compute {
 }
 
 impl Compute {
-    pub(crate) fn start(slowdown: Option<f64>, clock: Clock, outlet: impl Outlet) -> Self {
+    pub(crate) fn start(
+        slowdown: Option<f64>,
+        clock: Clock,
+        outlet: impl Outlet,
+        engine: Arc<dyn Engine>,
+    ) -> Self {
         let (work, inbox) = channel();
         let throttle = Arc::new(Throttle::default());
         let busy_us = Arc::new(AtomicU64::new(0));
-        let mut thread =
-            thread::Thread::new(slowdown, throttle.clone(), clock, Box::new(outlet), busy_us.clone());
+        let processor = stretch::Processor::new(engine);
+        let mut thread = thread::Thread::new(
+            (slowdown, throttle.clone()),
+            processor,
+            clock,
+            Box::new(outlet),
+            busy_us.clone(),
+        );
         std::thread::spawn(move || thread.work(&inbox));
         Self { work, throttle, busy_us }
     }

@@ -3,10 +3,13 @@
 //! A slower processor is uniformly slower, so every span is stretched from the CPU time it took, rather than
 //! some spans being stopped by a quota.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
+
+use crate::engine::Engine;
 
 /// The CPU share that the operator gives, shared between threads.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl Throttle {
 pub(super) enum Pace {
     /// The device as it is: wall time.
     Real,
-    /// CPU time of this thread times this, the rest slept.
+    /// CPU time ([`Processor`]) times this, the rest slept.
     Slowed(f64),
 }
 
@@ -55,13 +58,34 @@ impl Pace {
         }
     }
 
-    /// The clock for times within a computation.
-    pub(super) fn clock(self) -> impl FnMut() -> Duration {
+    /// The clock for times within a computation; `awaited` is what the computing thread waited for helpers.
+    pub(super) fn clock(self, awaited: impl Fn() -> Duration) -> impl FnMut() -> Duration {
         let start = Instant::now();
         move || match self {
             Pace::Real => start.elapsed(),
-            Pace::Slowed(_) => thread_time(),
+            Pace::Slowed(_) => thread_time() + awaited(),
         }
+    }
+}
+
+/// The time that computing takes where every thread has a core for itself, whatever else this machine does: the
+/// computing thread's CPU time, and that of its slowest helper in every layer beyond it.
+#[derive(Clone)]
+pub(super) struct Processor(Arc<dyn Engine>);
+
+impl Processor {
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self(engine)
+    }
+
+    /// The helpers' part of it, since the beginning.
+    pub(super) fn awaited(&self) -> Duration {
+        self.0.awaited()
+    }
+
+    /// Since some beginning; for the computing thread to ask.
+    fn time(&self) -> Duration {
+        thread_time() + self.awaited()
     }
 }
 
@@ -76,14 +100,14 @@ pub(super) struct Timed {
 }
 
 impl Timed {
-    pub(super) fn start() -> Self {
-        Self { wall: Instant::now(), cpu: thread_time() }
+    pub(super) fn start(processor: &Processor) -> Self {
+        Self { wall: Instant::now(), cpu: processor.time() }
     }
 
     /// Sleeps until it has taken as long as on the slower device.
-    pub(super) fn stretch(self, pace: Pace, debt: &mut Debt) {
+    pub(super) fn stretch(self, pace: Pace, processor: &Processor, debt: &mut Debt) {
         let Pace::Slowed(factor) = pace else { return };
-        let cpu = thread_time().saturating_sub(self.cpu);
+        let cpu = processor.time().saturating_sub(self.cpu);
         let rest = debt.sleep_for(cpu.mul_f64(factor), self.wall.elapsed());
         if !rest.is_zero() {
             std::thread::sleep(rest);

@@ -12,7 +12,7 @@ use collab_core::id::RunId;
 use collab_core::wire::{Reply, Telemetry, WorkerSpan};
 
 use super::run::{Outgoing, Run};
-use super::stretch::{Debt, Pace, Throttle, Timed};
+use super::stretch::{Debt, Pace, Processor, Throttle, Timed};
 use super::{Arrival, Outlet, Work, calibrate};
 use crate::client::Calibrated;
 use crate::clock::Clock;
@@ -28,6 +28,7 @@ const REMEMBERED: usize = 1024;
 pub(super) struct Thread {
     slowdown: Option<f64>,
     throttle: Arc<Throttle>,
+    processor: Processor,
     clock: Clock,
     outlet: Box<dyn Outlet>,
     busy_us: Arc<AtomicU64>,
@@ -41,8 +42,8 @@ pub(super) struct Thread {
 
 impl Thread {
     pub(super) fn new(
-        slowdown: Option<f64>,
-        throttle: Arc<Throttle>,
+        (slowdown, throttle): (Option<f64>, Arc<Throttle>),
+        processor: Processor,
         clock: Clock,
         outlet: Box<dyn Outlet>,
         busy_us: Arc<AtomicU64>,
@@ -50,6 +51,7 @@ impl Thread {
         Self {
             slowdown,
             throttle,
+            processor,
             clock,
             outlet,
             busy_us,
@@ -171,11 +173,11 @@ impl Thread {
                 run.note(span);
             }
         }
-        let timed = Timed::start();
+        let timed = Timed::start(&self.processor);
         self.times.clear();
         self.times.resize(run.partition.layers, Duration::ZERO);
-        let computed = compute(run, part, pace, &mut self.times);
-        timed.stretch(pace, &mut self.debt);
+        let computed = compute(run, part, pace.clock(|| self.processor.awaited()), &mut self.times);
+        timed.stretch(pace, &self.processor, &mut self.debt);
         let end_us = self.clock.now();
         self.busy_us.fetch_add(end_us - start_us, Ordering::Relaxed);
         self.idle_us = end_us;
@@ -209,12 +211,16 @@ impl Thread {
 }
 
 /// Input, strip, and the bytes of what goes out. An engine that panics makes the run fail, not the worker.
-fn compute(run: &mut Run, part: usize, pace: Pace, times: &mut [Duration]) -> Result<Vec<Outgoing>, String> {
+fn compute(
+    run: &mut Run,
+    part: usize,
+    mut clock: impl FnMut() -> Duration,
+    times: &mut [Duration],
+) -> Result<Vec<Outgoing>, String> {
     let input = run.input(part)?;
     let block = run.block() as usize;
     let strip = run.partition.parts[block][part].strip.clone();
     let mut strip = strip.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut clock = pace.clock();
     let computed = catch_unwind(AssertUnwindSafe(|| strip.run(input, &mut clock, times)));
     let output = computed.unwrap_or_else(|_| Err("the engine panicked".to_owned()))?;
     drop(strip);

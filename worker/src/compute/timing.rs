@@ -56,7 +56,7 @@ pub(super) fn run(
     let network = model.network().clone();
     let prepared = strips.iter().map(|(units, rows)| Ready::new(model, &network, units.clone(), *rows));
     let mut prepared = prepared.collect::<Result<Vec<_>, String>>()?;
-    let mut clock = pace.clock();
+    let mut clock = pace.clock(|| model.awaited());
     let mut times = vec![Duration::ZERO; network.layers.len()];
     for round in 0..=rounds {
         for ready in &mut prepared {

@@ -18,6 +18,11 @@ pub use tract::Tract;
 
 /// Loads networks.
 pub trait Engine: Send + Sync + 'static {
+    /// CPU time that the computing thread waited for helpers to compute beyond its own, since the beginning.
+    fn awaited(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Reads a network. An error is a sentence.
     fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String>;
 
@@ -36,6 +41,11 @@ pub type Synthetic = (Box<dyn Model>, Vec<(Range<usize>, Rows)>);
 pub trait Model: Send + 'static {
     /// Its geometry.
     fn network(&self) -> &Arc<Network>;
+
+    /// As [`Engine::awaited`], by this network's own team.
+    fn awaited(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Prepares rows `rows` of the output of the block `units`. An error is a sentence.
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String>;

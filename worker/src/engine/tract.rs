@@ -7,12 +7,13 @@ use std::time::Duration;
 use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
-use collab_models::{LayerTimes, LoadOptions, Map, Memory, calibration};
+use collab_models::{LayerTimes, LoadOptions, Map, Memory, Team, calibration};
 
 use super::{Engine, Model, Strip, Synthetic};
 
-/// Runs networks through tract.
-pub struct Tract;
+/// Runs networks through tract, layers computed by a team of threads.
+#[derive(Clone, Debug, Default)]
+pub struct Tract(pub Arc<Team>);
 
 /// A strip with the times of its last run.
 struct Timed {
@@ -21,18 +22,22 @@ struct Timed {
 }
 
 impl Engine for Tract {
+    fn awaited(&self) -> Duration {
+        self.0.awaited()
+    }
+
     fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String> {
         let NetworkOptions { name, pixels, input_shape } = options.clone();
         let options = LoadOptions { name, pixels, input_shape };
         let model = collab_models::Model::load(bytes, &options).map_err(|error| error.to_string())?;
-        Ok(Box::new(model))
+        Ok(Box::new(model.with_team(self.0.clone())))
     }
 
     fn synthetic(&self, index: usize) -> Option<Result<Synthetic, String>> {
         let model = calibration::network(index)?;
         Some(model.map_err(|error| error.to_string()).map(|model| {
             let strips = calibration::strips(model.network());
-            (Box::new(model) as Box<dyn Model>, strips)
+            (Box::new(model.with_team(self.0.clone())) as Box<dyn Model>, strips)
         }))
     }
 
@@ -44,6 +49,10 @@ impl Engine for Tract {
 impl Model for collab_models::Model {
     fn network(&self) -> &Arc<Network> {
         self.network()
+    }
+
+    fn awaited(&self) -> Duration {
+        self.awaited()
     }
 
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String> {

@@ -71,7 +71,7 @@ impl Node {
         let outlet = Way { routes: routes.clone(), egress: egress.clone(), reports: reports.clone(), clock };
         let slowdown = config.emulation.as_ref().map(|emulation| emulation.slowdown);
         Arc::new(Self {
-            compute: Compute::start(slowdown, clock, outlet),
+            compute: Compute::start(slowdown, clock, outlet, engine.clone()),
             budget: Budget::new(config.memory_limit.map_or(BUFFER, |limit| limit / 4)),
             config,
             fingerprint,

@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use self::export::{Pairs, Samples};
 use self::measure::Dice;
-use self::models::{Calibrated, FlopsLinear, Predictor, RatePerKind, Seen, SumOfLayers};
+use self::models::{Block, Calibrated, FlopsLinear, Predictor, RatePerKind, Seen, SumOfLayers};
 use self::ours::Ours;
 use self::score::{Pair, Score, score};
 use crate::cli::BenchPredictArgs;
@@ -43,6 +43,7 @@ const PREDICTED: usize = 5;
 /// Shorter ones are the clock's and the caches' doing more than the model's, ms.
 const LEAST_BLOCK: f64 = 1.0;
 const LEAST_LAYER: f64 = 0.1;
+const LEAST_TRANSFER: f64 = 1.0;
 
 /// A line of the table.
 #[derive(Serialize)]
@@ -113,7 +114,7 @@ struct Known {
 
 impl Known {
     fn calibrate(slowdown: Option<f64>) -> anyhow::Result<Self> {
-        let calibrated = collab_worker::calibrate(&Tract, slowdown, Duration::from_secs(60));
+        let calibrated = collab_worker::calibrate(&Tract::default(), slowdown, Duration::from_secs(60));
         let calibrated = calibrated.map_err(anyhow::Error::msg)?;
         let networks = (0..calibrated.networks).map(|index| {
             let model =
@@ -151,7 +152,7 @@ impl Known {
     fn predictors(&self, network: &Network) -> Vec<(&'static str, Box<dyn Predictor>)> {
         let seen = self.seen();
         vec![
-            ("collab", Box::new(Ours::cold(self.profile.clone(), network))),
+            ("collab", Box::new(Ours::cold(&self.profile, network))),
             ("flops-linear", Box::new(FlopsLinear::fit(&seen))),
             ("rate-per-kind", Box::new(RatePerKind::fit(&seen))),
             ("sum-of-layers", Box::new(SumOfLayers::fit(&seen))),
@@ -186,11 +187,12 @@ fn cases(
     let pass = measure::time(model, &[measure::whole(network)], slowdown, ROUNDS)?;
     let strips = measure::random_strips(network, args.strips, &mut dice);
     let timed = measure::time(model, &strips, slowdown, ROUNDS)?;
-    export(&seen(&timed, None))?;
+    let layers: Vec<Seen> = run_of(&timed, None).into_iter().flat_map(|block| block.layers).collect();
+    export(&layers)?;
     let mut predictors = known.predictors(network);
     compare("cold", network, &predictors, &timed, 0, &mut cases);
     for (_, predictor) in &mut predictors {
-        predictor.learn(network, &seen(&pass, None));
+        predictor.learn(network, &run_of(&pass, None));
     }
     compare("profiled", network, &predictors, &timed, 0, &mut cases);
     for _ in 0..args.partitions {
@@ -198,9 +200,9 @@ fn cases(
         let timed = measure::time(model, &parts, slowdown, LEARNED + PREDICTED)?;
         let mut predictors = known.predictors(network);
         for (_, predictor) in &mut predictors {
-            predictor.learn(network, &seen(&pass, None));
+            predictor.learn(network, &run_of(&pass, None));
             for round in 0..LEARNED {
-                predictor.learn(network, &seen(&timed, Some(round)));
+                predictor.learn(network, &run_of(&timed, Some(round)));
             }
         }
         compare("live", network, &predictors, &timed, LEARNED, &mut cases);
@@ -208,23 +210,26 @@ fn cases(
     Ok(cases)
 }
 
-/// What a round of these strips showed of each layer, or the median of all rounds.
-fn seen(strips: &[TimedStrip], round: Option<usize>) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    for strip in strips {
-        for (at, &(layer, rows)) in strip.layers.iter().enumerate().filter(|(_, (_, rows))| *rows > 0) {
-            let ms = match round {
-                Some(round) => strip.rounds[round].layers[at],
-                None => {
-                    let mut times: Vec<f32> = strip.rounds.iter().map(|round| round.layers[at]).collect();
-                    times.sort_by(f32::total_cmp);
-                    times.get(times.len() / 2).copied().unwrap_or_default()
-                }
-            };
-            seen.push(Seen { layer: layer as usize, rows, ms: f64::from(ms) });
-        }
-    }
-    seen
+/// What a round of these strips took, or the median of all rounds.
+fn run_of(strips: &[TimedStrip], round: Option<usize>) -> Vec<Block> {
+    let block = |strip: &TimedStrip| {
+        let took = |of: &dyn Fn(&collab_worker::Round) -> f64| match round {
+            Some(round) => of(&strip.rounds[round]),
+            None => median(strip.rounds.iter().map(of).collect()),
+        };
+        let computed = strip.layers.iter().enumerate().filter(|(_, (_, rows))| *rows > 0);
+        let layers = computed.map(|(at, &(layer, rows))| {
+            let ms = took(&|round| f64::from(round.layers[at]));
+            Seen { layer: layer as usize, rows, ms }
+        });
+        Block { layers: layers.collect(), ms: took(&|round| round.ms) }
+    };
+    strips.iter().map(block).collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Compares every round from `first` on with what each predictor says.
@@ -237,16 +242,22 @@ fn compare(
     cases: &mut Vec<Case>,
 ) {
     for (model, predictor) in predictors {
+        // Before anything ran there is nothing that an interval could be based on.
+        let halves = predictor.intervals().filter(|_| state == "live");
+        let pair = |predicted: f64, half: Option<f64>, measured: f64| {
+            let interval = half.map(|half| (predicted * (1.0 - half), predicted * (1.0 + half)));
+            Pair { predicted, interval, measured }
+        };
         for strip in timed {
             let block = predictor.strip(network, &strip.units, strip.rows);
             let (units, rows) = (&strip.units, strip.rows);
             for round in &strip.rounds[first..] {
                 let what = format!("{}-{}:{}-{}", units.start, units.end - 1, rows.start, rows.end);
-                let pair = Pair { predicted: block, interval: None, measured: round.ms };
-                cases.push(Case { state, kind: "block", model, what, pair });
+                let pair_of_block = pair(block, halves.map(|halves| halves.0), round.ms);
+                cases.push(Case { state, kind: "block", model, what, pair: pair_of_block });
                 for (&(layer, rows), &ms) in strip.layers.iter().zip(&round.layers) {
                     let predicted = predictor.layer(network, layer as usize, rows);
-                    let pair = Pair { predicted, interval: None, measured: f64::from(ms) };
+                    let pair = pair(predicted, halves.map(|halves| halves.1), f64::from(ms));
                     let what = format!("{}:{rows}", network.layers[layer as usize].name);
                     cases.push(Case { state, kind: "layer", model, what, pair });
                 }
@@ -268,6 +279,8 @@ fn report(device: &str, network: &str, cases: &[Case], json: bool) -> anyhow::Re
             let least = match kind {
                 "block" => LEAST_BLOCK,
                 "layer" => LEAST_LAYER,
+                // What the transport takes at once says nothing about a link.
+                "transfer" => LEAST_TRANSFER,
                 _ => 0.0,
             };
             for model in ["collab", "flops-linear", "rate-per-kind", "sum-of-layers"] {

@@ -18,13 +18,33 @@ pub struct Seen {
     pub ms: f64,
 }
 
+/// A strip with what it took.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its layers that computed rows.
+    pub layers: Vec<Seen>,
+    /// What all of it took, ms.
+    pub ms: f64,
+}
+
+/// The layers of these blocks.
+fn layers(blocks: &[Block]) -> impl Iterator<Item = &Seen> {
+    blocks.iter().flat_map(|block| &block.layers)
+}
+
 /// A predictor for one network on one device.
 pub trait Predictor {
     /// What `rows` rows of a layer take, ms.
     fn layer(&self, network: &Network, layer: usize, rows: u32) -> f64;
 
     /// Takes a run of some strips of the network into account.
-    fn learn(&mut self, network: &Network, seen: &[Seen]);
+    fn learn(&mut self, network: &Network, run: &[Block]);
+
+    /// The half-width of the interval that should hold four of five blocks, and of that for layers, as shares of the
+    /// prediction.
+    fn intervals(&self) -> Option<(f64, f64)> {
+        None
+    }
 
     /// What a strip of a block takes, ms: what its layers take, recomputed halo included.
     fn strip(&self, network: &Network, units: &Range<usize>, rows: Rows) -> f64 {
@@ -79,9 +99,9 @@ impl Predictor for FlopsLinear {
         }
     }
 
-    fn learn(&mut self, network: &Network, seen: &[Seen]) {
-        let predicted: f64 = seen.iter().map(|seen| self.layer(network, seen.layer, seen.rows)).sum();
-        let measured: f64 = seen.iter().map(|seen| seen.ms).sum();
+    fn learn(&mut self, network: &Network, run: &[Block]) {
+        let predicted: f64 = layers(run).map(|seen| self.layer(network, seen.layer, seen.rows)).sum();
+        let measured: f64 = layers(run).map(|seen| seen.ms).sum();
         if predicted > 0.0 {
             self.factor *= measured / predicted;
         }
@@ -122,9 +142,9 @@ impl Predictor for RatePerKind {
         factor * (a * amount(layer, rows) + b)
     }
 
-    fn learn(&mut self, network: &Network, seen: &[Seen]) {
+    fn learn(&mut self, network: &Network, run: &[Block]) {
         let mut sums: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
-        for seen in seen {
+        for seen in layers(run) {
             let sums = sums.entry(network.layers[seen.layer].kind).or_default();
             sums.0 += seen.ms;
             sums.1 += self.layer(network, seen.layer, seen.rows);
@@ -172,9 +192,9 @@ impl Predictor for SumOfLayers {
         features(layer, rows).iter().zip(fitted).map(|(amount, cost)| amount * cost).sum()
     }
 
-    fn learn(&mut self, _network: &Network, seen: &[Seen]) {
+    fn learn(&mut self, _network: &Network, run: &[Block]) {
         let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
-        for seen in seen {
+        for seen in layers(run) {
             let sums = sums.entry(seen.layer).or_default();
             sums.0 += seen.ms;
             sums.1 += f64::from(seen.rows);
@@ -233,7 +253,7 @@ mod tests {
         ];
         for predictor in &mut predictors {
             let run = (0..3).map(|layer| Seen { layer, rows: 16, ms: 5.0 }).collect::<Vec<_>>();
-            predictor.learn(&network, &run);
+            predictor.learn(&network, &[Block { layers: run, ms: 15.0 }]);
             let strip = predictor.strip(&network, &(0..3), Rows::all(16));
             assert!((strip - 15.0).abs() < 1e-6, "{strip}");
         }

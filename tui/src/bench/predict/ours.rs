@@ -1,38 +1,72 @@
-//! Our own model as the bench asks it: a fitted profile, and a factor for each layer once the network ran.
+//! Our own model as the bench asks it: what the lab keeps of a worker.
+
+use std::ops::Range;
 
 use collab_core::network::Network;
-use collab_core::predict::Profile;
+use collab_core::predict::{
+    Interval, LayerCost, Profile, TimedBlock, TimedLayer, WorkerMemory, assumed_shape,
+};
+use collab_core::rows::Rows;
 
-use super::models::{Predictor, Seen};
+use super::models::{Block, Predictor};
 
-/// How far a layer may be from its profile.
-const LIMITS: (f64, f64) = (0.5, 2.0);
-
-/// A profile with factors.
-#[derive(Clone)]
+/// What is known of a device and one network.
 pub struct Ours {
-    profile: Profile,
-    factors: Vec<f64>,
+    memory: WorkerMemory,
+    shape: Vec<LayerCost>,
+    costs: Vec<LayerCost>,
+    blocks: Interval,
+    layers: Interval,
 }
 
 impl Ours {
     /// Nothing but the profile is known.
-    pub fn cold(profile: Profile, network: &Network) -> Self {
-        Self { profile, factors: vec![1.0; network.layers.len()] }
+    pub fn cold(profile: &Profile, network: &Network) -> Self {
+        let (memory, shape) = (WorkerMemory::new(network, Some(profile)), assumed_shape(network));
+        let costs = memory.costs(network, &shape);
+        Self { memory, shape, costs, blocks: Interval::default(), layers: Interval::default() }
+    }
+
+    fn block_ms(&self, block: &Block) -> f64 {
+        let layers = block.layers.iter().map(|seen| self.costs[seen.layer].ms(seen.rows));
+        layers.sum::<f64>() + self.memory.piece().ms(0, 0)
     }
 }
 
 impl Predictor for Ours {
-    fn layer(&self, network: &Network, layer: usize, rows: u32) -> f64 {
-        self.factors[layer] * self.profile.cost(&network.work(layer)).ms(rows)
+    fn layer(&self, _network: &Network, layer: usize, rows: u32) -> f64 {
+        self.costs[layer].ms(rows)
     }
 
-    fn learn(&mut self, network: &Network, seen: &[Seen]) {
-        for seen in seen {
-            let predicted = self.profile.cost(&network.work(seen.layer)).ms(seen.rows);
-            if predicted > 0.0 {
-                self.factors[seen.layer] = (seen.ms / predicted).clamp(LIMITS.0, LIMITS.1);
+    fn learn(&mut self, network: &Network, run: &[Block]) {
+        for block in run {
+            self.blocks.learn(block.ms / self.block_ms(block) - 1.0);
+            for seen in &block.layers {
+                self.layers.learn(seen.ms / self.costs[seen.layer].ms(seen.rows) - 1.0);
             }
         }
+        let timed = |block: &Block| TimedBlock {
+            layers: block
+                .layers
+                .iter()
+                .map(|seen| TimedLayer { layer: seen.layer, rows: seen.rows, ms: seen.ms })
+                .collect(),
+            pieces: 1,
+            spans_ms: Some(block.ms),
+            ..TimedBlock::default()
+        };
+        self.memory.learn(network, &run.iter().map(timed).collect::<Vec<_>>(), 1.0, &self.shape);
+        self.costs = self.memory.costs(network, &self.shape);
+    }
+
+    fn strip(&self, network: &Network, units: &Range<usize>, rows: Rows) -> f64 {
+        let demand = network.demand(units, rows);
+        let layers = network.layers_of(units).zip(&demand.layers);
+        layers.map(|(layer, rows)| self.costs[layer].ms(rows.len())).sum::<f64>()
+            + self.memory.piece().ms(0, 0)
+    }
+
+    fn intervals(&self) -> Option<(f64, f64)> {
+        Some((self.blocks.half(), self.layers.half()))
     }
 }

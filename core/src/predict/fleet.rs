@@ -1,0 +1,62 @@
+//! The costs of a whole fleet, as planners and the simulator ask for them.
+
+use super::{Costs, LayerCost, LinkCost, PieceCost};
+use crate::id::Node;
+use crate::network::Network;
+
+/// Every layer of every worker on its own, every directed link on its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetCosts {
+    /// By worker, then by layer of the network it was made for.
+    layers: Vec<Vec<LayerCost>>,
+    /// By worker.
+    pieces: Vec<PieceCost>,
+    /// By sender, then by receiver; the lab is the last of both.
+    links: Vec<LinkCost>,
+}
+
+impl FleetCosts {
+    /// From what every worker takes, and what every directed link does.
+    pub fn new(
+        layers: Vec<Vec<LayerCost>>,
+        pieces: Vec<PieceCost>,
+        link: impl Fn(Node, Node) -> LinkCost,
+    ) -> Self {
+        let nodes = layers.len() + 1;
+        let node = |at: usize| match at + 1 == nodes {
+            true => Node::Lab,
+            false => Node::Worker(crate::id::WorkerId::at(at)),
+        };
+        let links = (0..nodes * nodes).map(|at| link(node(at / nodes), node(at % nodes))).collect();
+        Self { layers, pieces, links }
+    }
+
+    /// Makes a worker compute `factor` times slower.
+    pub fn slow(&mut self, worker: usize, factor: f64) {
+        if let Some(layers) = self.layers.get_mut(worker) {
+            layers.iter_mut().for_each(|cost| *cost = cost.times(factor));
+            self.pieces[worker] = self.pieces[worker].times(factor);
+        }
+    }
+
+    fn place(&self, node: Node) -> usize {
+        match node {
+            Node::Lab => self.layers.len(),
+            Node::Worker(worker) => worker.index(),
+        }
+    }
+}
+
+impl Costs for FleetCosts {
+    fn layer(&self, _network: &Network, worker: usize, layer: usize) -> LayerCost {
+        self.layers[worker][layer]
+    }
+
+    fn link(&self, from: Node, to: Node) -> LinkCost {
+        self.links[self.place(from) * (self.layers.len() + 1) + self.place(to)]
+    }
+
+    fn piece(&self, worker: usize) -> PieceCost {
+        self.pieces[worker]
+    }
+}

@@ -1,0 +1,127 @@
+//! How much slower a worker is than when it was measured: heat, load, another frequency.
+//!
+//! A throttle that the operator commanded is known and not part of it.
+
+use serde::{Deserialize, Serialize};
+
+/// What one run moves the scale at least, of how far it is off.
+const RATE: f64 = 0.25;
+/// Runs in a row that must be far off, and on the same side, before the scale jumps…
+const JUMP_AFTER: usize = 2;
+/// …by at least this, as a logarithm…
+const FAR: f64 = 0.08;
+/// …and this many times what runs differ by anyway.
+const FAR_SPREADS: f64 = 4.0;
+/// A single run is taken for no further off than this many spreads.
+const BELIEVED_SPREADS: f64 = 3.0;
+/// Runs differ by at least this, as a logarithm.
+const LEAST_SPREAD: f64 = 0.01;
+
+/// A worker's scale, as a logarithm: 0 is as fast as when it was measured, ln 2 half as fast.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    log: f64,
+    /// Late runs against the scale of then, latest last, while they are far off.
+    far: Vec<f64>,
+    /// What runs differ by from the scale, smoothed.
+    spread: f64,
+    /// Runs since the beginning or the last jump.
+    runs: u32,
+}
+
+impl Scale {
+    /// Times take this much longer than at first.
+    pub fn factor(&self) -> f64 {
+        self.log.exp()
+    }
+
+    /// What runs differ by from the scale: the mean of |measured / predicted − 1|, nearly.
+    pub fn spread(&self) -> f64 {
+        self.spread.max(LEAST_SPREAD)
+    }
+
+    /// Takes in a run's measured time over the time predicted with the scale of now. A change point gives
+    /// the factor by which the worker became slower.
+    pub fn learn(&mut self, ratio: f64) -> Option<f64> {
+        if !(ratio.is_finite() && ratio > 0.0) {
+            return None;
+        }
+        let off = ratio.ln();
+        let spread = self.spread();
+        self.runs = self.runs.saturating_add(1);
+        if off.abs() > FAR.max(FAR_SPREADS * spread) {
+            if self.far.last().is_some_and(|last| last.signum() != off.signum()) {
+                self.far.clear();
+            }
+            self.far.push(off);
+            if self.far.len() < JUMP_AFTER {
+                return None;
+            }
+            let jump = self.far.iter().sum::<f64>() / self.far.len() as f64;
+            self.far.clear();
+            self.log += jump;
+            self.runs = 0;
+            return Some(jump.exp());
+        }
+        self.far.clear();
+        let believed = off.clamp(-BELIEVED_SPREADS * spread, BELIEVED_SPREADS * spread);
+        self.log += believed * RATE.max(1.0 / f64::from(self.runs + 1));
+        self.spread += (off.abs() - self.spread) * 0.1;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Runs of a worker that is `truth` times slower; the last prediction's error and the changes told.
+    fn follow(scale: &mut Scale, rng: &mut ChaCha8Rng, truth: f64, runs: usize) -> (f64, Vec<f64>) {
+        let mut changes = Vec::new();
+        for _ in 0..runs {
+            let noise = 1.0 + 0.03 * rng.random_range(-1.0..1.0);
+            changes.extend(scale.learn(truth * noise / scale.factor()));
+        }
+        (scale.factor() / truth - 1.0, changes)
+    }
+
+    #[test]
+    fn a_slower_worker_is_followed_within_five_runs_and_told_once() {
+        for seed in 0..50 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut scale = Scale::default();
+            follow(&mut scale, &mut rng, 1.0, 20);
+            for truth in [1.7, 1.0, 0.6] {
+                let (error, changes) = follow(&mut scale, &mut rng, truth, 5);
+                assert!(error.abs() < 0.05, "seed {seed}, {truth}: {error}");
+                assert_eq!(changes.len(), 1, "seed {seed}, {truth}: {changes:?}");
+                follow(&mut scale, &mut rng, truth, 10);
+            }
+        }
+    }
+
+    #[test]
+    fn slow_drift_is_followed_without_being_called_a_change() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut scale = Scale::default();
+        for step in 0..100 {
+            let truth = 1.0 + 0.004 * f64::from(step);
+            let (error, changes) = follow(&mut scale, &mut rng, truth, 1);
+            assert!(changes.is_empty() && error.abs() < 0.05, "{step}: {error} {changes:?}");
+        }
+    }
+
+    #[test]
+    fn one_wild_run_does_not_move_it() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut scale = Scale::default();
+        follow(&mut scale, &mut rng, 1.0, 20);
+        let before = scale.factor();
+        assert_eq!(scale.learn(3.0), None);
+        assert_eq!(scale.factor(), before);
+        assert!(follow(&mut scale, &mut rng, 1.0, 1).0.abs() < 0.03);
+    }
+}

@@ -1,0 +1,294 @@
+//! What is known of a worker's speed: its profile, its layers as measured, its scale, its pieces.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, Scale};
+use crate::network::{Kind, Network};
+
+/// A layer of a block as a worker computed it in one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimedLayer {
+    /// Which, as an index into the network's layers.
+    pub layer: usize,
+    /// Rows of all pieces together.
+    pub rows: u32,
+    /// Milliseconds, on the worker as it is throttled.
+    pub ms: f64,
+}
+
+/// A block as a worker computed it in one run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimedBlock {
+    /// Its layers.
+    pub layers: Vec<TimedLayer>,
+    /// In how many pieces.
+    pub pieces: u32,
+    /// Bytes that these read.
+    pub bytes_in: u64,
+    /// Bytes sent of what they yielded.
+    pub bytes_out: u64,
+    /// Its spans together, ms; `None` if they are not known.
+    pub spans_ms: Option<f64>,
+}
+
+/// Everything learnt of a worker and one network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkerMemory {
+    /// By layer of the network: what the profile says; empty without one.
+    prior: Vec<LayerCost>,
+    /// By layer of the network.
+    layers: Vec<LayerMemory>,
+    /// The whole network alone, ms, where that is all there is.
+    single_ms: Option<f64>,
+    piece: PieceMemory,
+    scale: Scale,
+}
+
+impl WorkerMemory {
+    /// Of a worker with this profile, if it is calibrated, before it ran anything of `network`.
+    pub fn new(network: &Network, profile: Option<&Profile>) -> Self {
+        let layers = vec![LayerMemory::default(); network.layers.len()];
+        let mut memory = Self { layers, ..Self::default() };
+        if let Some(profile) = profile {
+            memory.calibrate(network, profile);
+        }
+        memory
+    }
+
+    /// Takes a profile for what was expected before; what was measured since stays.
+    pub fn calibrate(&mut self, network: &Network, profile: &Profile) {
+        if profile.coefficients.is_empty() {
+            return;
+        }
+        let layers = 0..network.layers.len();
+        self.prior = layers.map(|layer| profile.cost(&network.work(layer))).collect();
+    }
+
+    /// Takes the time it computed the whole network alone, at full share; layers measured count before it.
+    pub fn take_single(&mut self, compute_ms: f64) {
+        self.single_ms = Some(compute_ms);
+    }
+
+    /// Whether anything is known of it.
+    pub fn is_known(&self) -> bool {
+        !self.prior.is_empty()
+            || self.single_ms.is_some()
+            || self.layers.iter().any(|layer| !layer.is_empty())
+    }
+
+    /// A layer as it was measured.
+    pub fn layer(&self, layer: usize) -> Option<&LayerMemory> {
+        self.layers.get(layer)
+    }
+
+    /// Its scale.
+    pub fn scale(&self) -> &Scale {
+        &self.scale
+    }
+
+    /// What it takes for pieces beside layers, at full share.
+    pub fn piece(&self) -> PieceCost {
+        self.piece.cost().times(self.scale.factor())
+    }
+
+    /// What every layer takes, at full share. `shape` stands in for a profile: only the proportions between
+    /// calls and rows, and between layers never measured, are taken from it.
+    pub fn costs(&self, network: &Network, shape: &[LayerCost]) -> Vec<LayerCost> {
+        let trusted = !self.prior.is_empty();
+        let prior = if trusted { &self.prior } else { shape };
+        let pairs = || self.layers.iter().zip(prior);
+        let mut factors: Vec<f64> = pairs().filter_map(|(layer, prior)| layer.factor(*prior)).collect();
+        factors.sort_by(f64::total_cmp);
+        let alone = || -> f64 {
+            prior.iter().zip(&network.layers).map(|(cost, layer)| cost.ms(layer.output.rows)).sum()
+        };
+        let single = || Some(self.single_ms? / alone().max(1e-9));
+        let usual = factors.get(factors.len() / 2).copied().or_else(single).unwrap_or(1.0);
+        let cost = |layer: &LayerMemory, prior: LayerCost| match layer.is_empty() {
+            true => prior.times(usual),
+            false => layer.cost(prior, trusted),
+        };
+        pairs().map(|(layer, prior)| cost(layer, *prior).times(self.scale.factor())).collect()
+    }
+
+    /// Takes in a run at `share` (0…1) of the CPU. A change point gives the factor by which the worker became
+    /// slower.
+    pub fn learn(
+        &mut self,
+        network: &Network,
+        blocks: &[TimedBlock],
+        share: f64,
+        shape: &[LayerCost],
+    ) -> Option<f64> {
+        let costs = self.costs(network, shape);
+        let known =
+            |layer: &TimedLayer| self.layers.get(layer.layer).is_some_and(|memory| !memory.is_empty());
+        let mut ratios: Vec<(f64, f64)> = Vec::new();
+        for block in blocks {
+            for layer in block.layers.iter().filter(|layer| known(layer)) {
+                let predicted = costs[layer.layer].pieces_ms(block.pieces, layer.rows);
+                if predicted > 0.0 && layer.ms > 0.0 {
+                    ratios.push((layer.ms * share / predicted, predicted));
+                }
+            }
+        }
+        // The whole run's pace by its middle layer, so that one held up does not count.
+        let pace = weighted_median(ratios).unwrap_or(1.0);
+        let before = self.scale.factor();
+        let change = self.scale.learn(pace);
+        let normal = share / (before * pace);
+        for block in blocks {
+            let mut layers_ms = 0.0;
+            for layer in &block.layers {
+                layers_ms += layer.ms;
+                if let Some(memory) = self.layers.get_mut(layer.layer).filter(|_| layer.rows > 0) {
+                    memory.learn(block.pieces, layer.rows, layer.ms * normal);
+                }
+            }
+            if let Some(spans_ms) = block.spans_ms {
+                let rest = (spans_ms - layers_ms) * normal;
+                self.piece.learn(block.pieces, block.bytes_in, block.bytes_out, rest);
+            }
+        }
+        self.piece.fit();
+        change
+    }
+}
+
+/// Proportions of a network's layers for a worker without a profile: 10 GMAC/s and 10 GB/s.
+pub fn assumed_shape(network: &Network) -> Vec<LayerCost> {
+    let layer = |layer: &crate::network::Layer| {
+        let macs = layer.row_macs as f64 * if layer.kind == Kind::Depthwise { 4.0 } else { 1.0 };
+        LayerCost { call_ms: 2e-3, row_ms: 1e-7 * (macs + 8.0 * layer.output.row_values() as f64) }
+    };
+    network.layers.iter().map(layer).collect()
+}
+
+/// The value in the middle of `(value, weight)`.
+fn weighted_median(mut values: Vec<(f64, f64)>) -> Option<f64> {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    values.into_iter().find_map(|(value, weight)| {
+        sum += weight;
+        (sum >= half).then_some(value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::network::samples::named;
+
+    /// A device with a hidden law, measured with noise.
+    struct Device {
+        network: Network,
+        law: Vec<LayerCost>,
+        rng: ChaCha8Rng,
+        slower: f64,
+        share: f64,
+    }
+
+    impl Device {
+        fn new(seed: u64) -> Self {
+            let network = named("squeezenet").unwrap_or_else(|| named("vgg16").unwrap());
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let law = assumed_shape(&network);
+            let law = law
+                .iter()
+                .map(|cost| LayerCost { call_ms: 0.02, row_ms: cost.row_ms * rng.random_range(0.6..1.6) });
+            let law = law.collect();
+            Self { network, law, rng, slower: 1.0, share: 1.0 }
+        }
+
+        fn run(&mut self, part: f64) -> TimedBlock {
+            let mut block = TimedBlock { pieces: 1, ..TimedBlock::default() };
+            for (layer, law) in self.law.iter().enumerate() {
+                let rows = (f64::from(self.network.layers[layer].output.rows) * part).ceil() as u32;
+                let noise = 1.0 + 0.02 * self.rng.random_range(-1.0..1.0);
+                let ms = law.pieces_ms(1, rows) * noise * self.slower / self.share;
+                block.layers.push(TimedLayer { layer, rows, ms });
+            }
+            block
+        }
+
+        /// The relative error of the block's total for a part of the rows.
+        fn error(&self, memory: &WorkerMemory, part: f64) -> f64 {
+            let costs = memory.costs(&self.network, &assumed_shape(&self.network));
+            let total = |costs: &[LayerCost]| -> f64 {
+                let rows = |layer: usize| (f64::from(self.network.layers[layer].output.rows) * part).ceil();
+                costs.iter().enumerate().map(|(layer, cost)| cost.pieces_ms(1, rows(layer) as u32)).sum()
+            };
+            total(&costs) / total(&self.law) / self.slower - 1.0
+        }
+    }
+
+    #[test]
+    fn one_run_alone_predicts_strips_and_live_runs_predict_them_better() {
+        for seed in 0..10 {
+            let mut device = Device::new(seed);
+            let shape = assumed_shape(&device.network);
+            let mut memory = WorkerMemory::new(&device.network, None);
+            assert!(!memory.is_known());
+            let blocks = [device.run(1.0)];
+            memory.learn(&device.network, &blocks, 1.0, &shape);
+            let alone = device.error(&memory, 0.3);
+            assert!(alone.abs() < 0.1, "seed {seed}: {alone}");
+            for _ in 0..10 {
+                let blocks = [device.run(0.3)];
+                memory.learn(&device.network, &blocks, 1.0, &shape);
+            }
+            let live = device.error(&memory, 0.3);
+            assert!(live.abs() < 0.02, "seed {seed}: {live}");
+        }
+    }
+
+    #[test]
+    fn a_commanded_share_changes_nothing_and_an_uncommanded_slowdown_only_the_scale() {
+        let mut device = Device::new(1);
+        let shape = assumed_shape(&device.network);
+        let mut memory = WorkerMemory::new(&device.network, None);
+        for _ in 0..10 {
+            let blocks = [device.run(0.4)];
+            memory.learn(&device.network, &blocks, 1.0, &shape);
+        }
+        device.share = 0.6;
+        for _ in 0..5 {
+            let blocks = [device.run(0.4)];
+            assert_eq!(memory.learn(&device.network, &blocks, 0.6, &shape), None);
+        }
+        assert!((memory.scale().factor() - 1.0).abs() < 0.03);
+        device.slower = 1.7;
+        let changes: Vec<f64> = (0..5)
+            .filter_map(|_| {
+                let blocks = [device.run(0.4)];
+                memory.learn(&device.network, &blocks, 0.6, &shape)
+            })
+            .collect();
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        assert!((changes[0] / 1.7 - 1.0).abs() < 0.05);
+        assert!(device.error(&memory, 0.4).abs() < 0.03);
+        assert!(device.error(&memory, 0.8).abs() < 0.12, "rows it was not computed for are slower as well");
+    }
+
+    #[test]
+    fn a_profile_prices_a_network_that_never_ran() {
+        let device = Device::new(2);
+        let profile = crate::predict::fit(
+            &(1..40)
+                .map(|rows| {
+                    let work = device.network.work(0);
+                    let ms = 0.01 + device.law[0].row_ms * f64::from(rows);
+                    crate::predict::Sample::new(&work, rows, ms)
+                })
+                .collect::<Vec<_>>(),
+        );
+        let memory = WorkerMemory::new(&device.network, Some(&profile));
+        assert!(memory.is_known());
+        let cost = memory.costs(&device.network, &[])[0];
+        assert!((cost.ms(20) / (0.01 + 20.0 * device.law[0].row_ms) - 1.0).abs() < 0.02);
+    }
+}

@@ -1,0 +1,111 @@
+//! How one layer is divided between threads: by rows of its output, or by output channels where rows are few and the
+//! weights are many.
+//!
+//! Either way every output value has the bits of one thread. The caller owns the threads, and a
+//! [`Scratch`](crate::Scratch) for each:
+//! ```
+//! # use collab_kernels::*;
+//! # fn run(conv: &Conv, strip: &Strip<'_>, output: &mut [f32], scratches: &mut [Scratch]) -> Result<(), KernelError> {
+//! let (shape, rows) = (conv.shape(), strip.rows.len());
+//! let shares = conv.shares(rows, scratches.len());
+//! let parts = divide(output, shape.out_channels, rows, shape.out_width(), &shares);
+//! std::thread::scope(|scope| {
+//!     for ((share, mut planes), scratch) in shares.iter().zip(parts).zip(scratches) {
+//!         scope.spawn(move || conv.run_share(strip, share, &mut planes, scratch));
+//!     }
+//! });
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::{Conv, KernelError, Scratch, Strip};
+use std::ops::Range;
+
+/// A part of a layer's output: some rows of some channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Rows, counted from the first that is computed.
+    pub rows: Range<usize>,
+    /// Output channels.
+    pub channels: Range<usize>,
+}
+
+impl Conv {
+    /// Divides `rows` output rows into at most `count` shares of about the same work.
+    pub fn shares(&self, rows: usize, count: usize) -> Vec<Share> {
+        let shape = self.shape();
+        let map = shape.in_channels * shape.width * rows * shape.stride[0];
+        let (channels, step) = (shape.out_channels, self.channel_step());
+        // Each share reads all weights if it has rows, the whole input if it has channels: the smaller of both.
+        let by_channels = shape.weights() > map || rows < count;
+        if by_channels && channels.div_ceil(step) >= count {
+            divided(channels.div_ceil(step), count)
+                .map(|part| Share {
+                    rows: 0..rows,
+                    channels: part.start * step..(part.end * step).min(channels),
+                })
+                .collect()
+        } else {
+            divided(rows, count).map(|rows| Share { rows, channels: 0..channels }).collect()
+        }
+    }
+
+    /// Computes one share of what `strip` asks for; `output` has one slice for each of the share's channels.
+    ///
+    /// # Errors
+    /// As [`Conv::run_channels`].
+    pub fn run_share(
+        &self,
+        strip: &Strip<'_>,
+        share: &Share,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        let Range { start, end } = share.rows;
+        if start > end || end > strip.rows.len() {
+            return Err(KernelError::Rows { first: start, end, rows: strip.rows.len() });
+        }
+        let rows = strip.rows.start + start..strip.rows.start + end;
+        let residual = match strip.residual {
+            // One of too few rows is refused below, as it is.
+            Some(map) if map.rows() >= end => Some(map.rows_between(start, end)),
+            residual => residual,
+        };
+        let strip = Strip { rows, residual, ..strip.clone() };
+        self.run_channels(&strip, share.channels.clone(), output, scratch)
+    }
+}
+
+/// `0..len` in at most `count` ranges, none empty, as even as can be.
+fn divided(len: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = count.min(len).max(1);
+    (0..count).map(move |i| i * len / count..(i + 1) * len / count)
+}
+
+/// Cuts `output`, `channels` × `rows` × `width` values, into the slices of each share: one a channel. Shares must be
+/// disjoint and in order, as [`Conv::shares`] gives them.
+///
+/// # Panics
+/// If they are not, or lie outside the output.
+pub fn divide<'a>(
+    output: &'a mut [f32],
+    channels: usize,
+    rows: usize,
+    width: usize,
+    shares: &[Share],
+) -> Vec<Vec<&'a mut [f32]>> {
+    assert_eq!(output.len(), channels * rows * width, "the output has {channels} × {rows} × {width} values");
+    let mut parts: Vec<Vec<&'a mut [f32]>> = shares.iter().map(|_| Vec::new()).collect();
+    for (channel, mut plane) in output.chunks_exact_mut((rows * width).max(1)).enumerate() {
+        let mut at = 0;
+        for (share, part) in shares.iter().zip(&mut parts) {
+            if share.channels.contains(&channel) {
+                let (_, rest) = plane.split_at_mut(share.rows.start * width - at);
+                let (own, rest) = rest.split_at_mut(share.rows.len() * width);
+                part.push(own);
+                (plane, at) = (rest, share.rows.end * width);
+            }
+        }
+    }
+    parts
+}

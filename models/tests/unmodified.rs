@@ -1,0 +1,131 @@
+//! Our operators compute what the engine's own compute, within 1e-5 of the output's range.
+
+mod support;
+
+use collab_models::{Map, Unmodified};
+use proptest::prelude::*;
+use rand::RngExt;
+use support::*;
+
+/// Adds `count` operators of arithmetic that may follow a product, drawn at random; `residual` is a map like `x`.
+fn arithmetic(b: &mut Builder, mut x: String, residual: &str, channels: i64, count: usize) -> String {
+    for _ in 0..count {
+        let kind = b.random().random_range(0..10);
+        let by_channel = b.weights(&[channels, 1, 1], 1);
+        let value = b.random().random_range(0.25f32..1.0);
+        x = match kind {
+            0 => b.node("Add", &[&x, &by_channel], vec![]),
+            1 => b.node("Sub", &[&x, &by_channel], vec![]),
+            2 => b.node("Sub", &[&by_channel, &x], vec![]),
+            3 => b.node("Mul", &[&by_channel, &x], vec![]),
+            4 => {
+                let name = format!("divisor{value}");
+                let divisor = b.floats(&name, &[], &[value]);
+                b.node("Div", &[&x, &divisor], vec![])
+            }
+            5 => b.node("Add", &[residual, &x], vec![]),
+            6 => b.relu(&x),
+            7 => {
+                let (low, high) = (format!("low{value}"), format!("high{value}"));
+                let low = b.floats(&low, &[], &[-value]);
+                let high = b.floats(&high, &[], &[2.0 * value]);
+                b.node("Clip", &[&x, &low, &high], vec![])
+            }
+            8 => b.node("LeakyRelu", &[&x], vec![float("alpha", value)]),
+            _ => b.node("HardSwish", &[&x], vec![]),
+        };
+    }
+    x
+}
+
+/// Computes the network by both and compares.
+fn agree(builder: Builder, output: &str, seed: u64) -> Result<(), TestCaseError> {
+    let proto = builder.opset(14).proto(&[output]);
+    let theirs = Unmodified::load(&prost::Message::encode_to_vec(&proto)).expect("tract knows the network");
+    let model = loaded(proto);
+    let input = noise(&model, seed);
+    let expected = theirs.run(input.values()).expect("tract runs the network");
+    let found: Map = answer(&model, &input);
+    prop_assert_eq!(found.values().len(), expected.len());
+    let range = expected.iter().fold(1e-3, |most: f32, value| most.max(value.abs()));
+    for (found, expected) in found.values().iter().zip(&expected) {
+        prop_assert!((found - expected).abs() <= 1e-5 * range, "{} is not {} of {}", found, expected, range);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn convolutions_and_what_follows_them(
+        seed: u64, kernel in [1i64..6, 1i64..6], strides in [1i64..4, 1i64..4], dilations in [1i64..3, 1i64..3],
+        pads in [0i64..4, 0i64..4, 0i64..4, 0i64..4], group in prop::sample::select(vec![1i64, 2, 4, 16]),
+        height in 12i64..24, width in 12i64..24, multiple in 1i64..3, count in 0usize..6,
+    ) {
+        let reach = |axis: usize| (kernel[axis] - 1) * dilations[axis];
+        let pads = [pads[0].min(reach(0)), pads[1].min(reach(1)), pads[2].min(reach(0)), pads[3].min(reach(1))];
+        let mut b = Builder::new(seed, &[1, 16, height, width]);
+        let channels = 16 * multiple;
+        let conv = |b: &mut Builder| {
+            b.conv_full("input", (16, channels), kernel, strides, dilations, pads, group)
+        };
+        let residual = conv(&mut b);
+        let x = conv(&mut b);
+        let x = arithmetic(&mut b, x, &residual, channels, count);
+        agree(b, &x, seed)?;
+    }
+
+    #[test]
+    fn transposed_convolutions_and_what_follows_them(
+        seed: u64, kernel in [1i64..6, 1i64..6], strides in [1i64..4, 1i64..4], crop in [0i64..3, 0i64..3, 0i64..3, 0i64..3],
+        group in prop::sample::select(vec![1i64, 2, 4]), height in 4i64..12, count in 0usize..5,
+    ) {
+        let pads: Vec<i64> = crop.iter().enumerate().map(|(at, &crop)| crop.min(kernel[at % 2] - 1)).collect();
+        let mut b = Builder::new(seed, &[1, 8, height, 7]);
+        let conv = |b: &mut Builder| {
+            let w = b.weights(&[8, 12 / group, kernel[0], kernel[1]], 8 * kernel[0] * kernel[1]);
+            let attributes = vec![
+                ints("kernel_shape", &kernel), ints("strides", &strides), ints("pads", &pads), int("group", group),
+            ];
+            b.node("ConvTranspose", &["input", &w], attributes)
+        };
+        let residual = conv(&mut b);
+        let x = conv(&mut b);
+        let x = arithmetic(&mut b, x, &residual, 12, count);
+        agree(b, &x, seed)?;
+    }
+
+    #[test]
+    fn pools_normalisations_shuffles_and_dense_layers(
+        seed: u64, max: bool, kernel in 1i64..5, stride in 1i64..4, pads in [0i64..4, 0i64..4, 0i64..4, 0i64..4],
+        ceil: bool, count_padding: bool, height in 8i64..20, count in 0usize..5,
+    ) {
+        let mut b = Builder::new(seed, &[1, 12, height, 11]);
+        let pads = pads.map(|pad| pad.min(kernel - 1));
+        let mut attributes = vec![
+            ints("kernel_shape", &[kernel, kernel]), ints("strides", &[stride, stride]), ints("pads", &pads),
+            int("ceil_mode", i64::from(ceil)),
+        ];
+        if !max {
+            attributes.push(int("count_include_pad", i64::from(count_padding)));
+        }
+        let x = b.conv_full("input", (12, 12), [1, 1], [1, 1], [1, 1], [0; 4], 3);
+        let x = b.relu(&x);
+        let (apart, together) = (b.integers(&[1, 3, 4, height, 11]), b.integers(&[1, 12, height, 11]));
+        let x = b.node("Reshape", &[&x, &apart], vec![]);
+        let x = b.node("Transpose", &[&x], vec![ints("perm", &[0, 2, 1, 3, 4])]);
+        let shuffled = b.node("Reshape", &[&x, &together], vec![]);
+        let x = b.node(if max { "MaxPool" } else { "AveragePool" }, &[&shuffled], attributes);
+        let lrn = vec![int("size", 5), float("alpha", 1e-2), float("beta", 0.75), float("bias", 1.5)];
+        let x = b.node("LRN", &[&x], lrn);
+        let x = arithmetic(&mut b, x.clone(), &x, 12, count);
+        let pooled = b.node("GlobalAveragePool", &[&x], vec![]);
+        let flat = b.node("Flatten", &[&pooled], vec![]);
+        let x = b.gemm(&flat, 12, 12);
+        let x = b.node("Add", &[&x, &flat], vec![]);
+        let x = b.relu(&x);
+        let x = b.gemm(&x, 12, 20);
+        agree(b, &x, seed)?;
+    }
+}
