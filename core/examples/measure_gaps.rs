@@ -5,13 +5,13 @@
 //! ```
 //!
 //! The best known plan is the best of all planners named and of two more refinements of REFERENCE
-//! evaluations from all of their plans. `policy=FILE` and `erl=FILE` are planners with a portfolio of
+//! evaluations from all of their plans. `policy=FILE`, `instant=FILE` and `erl=FILE` are planners with a portfolio of
 //! one's own. Times are of the processor (Linux only).
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use collab_core::network::samples::named;
-use collab_core::plan::erl::Portfolio;
+use collab_core::plan::erl::{Instant, Portfolio};
 use collab_core::plan::scenario::{costs, gap, quantile, random_fleet};
 use collab_core::plan::{Auto, BestSingle, Budget, Erl, Planner, Problem, planner};
 use rand::{RngExt, SeedableRng};
@@ -72,7 +72,10 @@ fn find(name: &str) -> Result<Box<dyn Planner>, String> {
         Some((kind, file)) => {
             let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
             let portfolio = Portfolio::from_bytes(&bytes).map_err(|error| error.to_string())?;
-            Ok(Box::new(Erl { portfolio, refine: kind == "erl" }))
+            Ok(match kind {
+                "instant" => Box::new(Instant { portfolio }) as Box<dyn Planner>,
+                _ => Box::new(Erl { portfolio, refine: kind == "erl" }),
+            })
         }
         None => planner(name).map(|planner| planner as Box<dyn Planner>).ok_or(format!("no planner {name}")),
     }

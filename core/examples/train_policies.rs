@@ -4,7 +4,8 @@
 //! cargo run --release -p collab-core --example train_policies -- SECONDS SEED FILE NETWORK,… [PART,…]
 //! ```
 //!
-//! Parts of the method named last are switched off, to see what they contribute. Names of networks are those of the zoo in `collab_core::network::samples`.
+//! Writes FILE every minute and at the end. Parts of the method named last are switched off, to see what they contribute. Names of networks
+//! are those of the zoo in `collab_core::network::samples`.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
@@ -12,6 +13,9 @@ use std::time::Instant;
 
 use collab_core::network::samples::named;
 use collab_core::plan::erl::{Part, Trainer};
+
+/// Policies in the portfolio.
+const MEMBERS: usize = 8;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +29,7 @@ fn main() {
     };
     let mut trainer = Trainer::new(names.split(',').filter_map(named).collect(), &parts(off), seed);
     let start = Instant::now();
+    let mut saved = 0.0;
     while start.elapsed().as_secs_f64() < seconds {
         let now = trainer.generation();
         if now.number.is_multiple_of(20) {
@@ -40,8 +45,16 @@ fn main() {
                 now.taught
             );
         }
+        if start.elapsed().as_secs_f64() - saved > 60.0 {
+            saved = start.elapsed().as_secs_f64();
+            save(&trainer, file);
+        }
     }
-    let portfolio = trainer.portfolio(8, 48);
+    save(&trainer, file);
+}
+
+fn save(trainer: &Trainer, file: &str) {
+    let portfolio = trainer.portfolio(MEMBERS, 140);
     if let Err(error) = std::fs::write(file, portfolio.to_bytes()) {
         println!("{file}: {error}");
         std::process::exit(1);

@@ -23,12 +23,32 @@ pub struct Costing<'a> {
     pub(crate) problem: &'a Problem<'a>,
     pub(crate) spans: Spans<'a>,
     /// By sender, then by receiver; the lab is the last of both.
-    links: Vec<LinkCost>,
+    links: Vec<Wire>,
     /// By worker.
     pieces: Vec<PieceCost>,
     input_row_bytes: u64,
     workers: usize,
-    scratch: Scratch,
+    /// Room for what one worker sends.
+    sends: Vec<Send>,
+}
+
+/// A link, ready to multiply with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire {
+    pub(crate) delay_ms: f64,
+    pub(crate) ms_per_byte: f64,
+}
+
+impl Wire {
+    fn of(link: LinkCost) -> Self {
+        Self { delay_ms: link.delay_ms, ms_per_byte: 1.0 / link.bytes_per_ms }
+    }
+
+    /// Milliseconds that `bytes` occupy the sender.
+    #[inline]
+    pub(crate) fn sending_ms(&self, bytes: u64) -> f64 {
+        bytes as f64 * self.ms_per_byte
+    }
 }
 
 /// What is known once a block is placed and its input is on the way.
@@ -48,14 +68,10 @@ pub struct State {
     senders: Vec<(u32, u32)>,
     /// By receiver, then sender: when the rows are there. In the first block the lab sends, in its own place.
     arrivals: Vec<f64>,
+    /// By receiver: when all rows it needs are there.
+    complete: Vec<f64>,
     /// The bounds of the block before; empty in the first block.
     before: Vec<u32>,
-}
-
-#[derive(Debug, Default)]
-struct Scratch {
-    wanted: Vec<Rows>,
-    sends: Vec<Send>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +100,7 @@ impl State {
             kept: vec![Rows::EMPTY; workers],
             senders: vec![(0, 0); workers],
             arrivals: vec![0.0; workers * (workers + 1)],
+            complete: vec![0.0; workers],
             before: Vec::with_capacity(workers + 1),
         }
     }
@@ -92,25 +109,45 @@ impl State {
         Rows { start: self.bounds[worker], end: self.bounds[worker + 1] }
     }
 
+    /// By how much the workers' times are later than in `other`, a state of the same two blocks, ms: least
+    /// and most.
+    pub(crate) fn later_than(&self, other: &Self) -> (f64, f64) {
+        let workers = self.computing.len();
+        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+        let mut see = |late: f64| (least, most) = (least.min(late), most.max(late));
+        for worker in (0..workers).filter(|&worker| !self.rows(worker).is_empty()) {
+            see(self.computing[worker] - other.computing[worker]);
+            let (first, end) = self.senders[worker];
+            for sender in (first as usize..end as usize).filter(|&sender| sender != worker) {
+                if self.before[sender] < self.before[sender + 1] {
+                    let at = worker * (workers + 1) + sender;
+                    see(self.arrivals[at] - other.arrivals[at]);
+                }
+            }
+        }
+        // A link that was free before rows were computed holds nothing up: it only counts as a change.
+        let sending = self.sending.iter().zip(&other.sending).map(|(own, other)| own - other);
+        let latest =
+            sending.fold(0.0, |latest: f64, late| if late.abs() > latest.abs() { late } else { latest });
+        (least, if latest == 0.0 { most } else { f64::INFINITY })
+    }
+
     /// When the last worker has its input, if this is the first block, ms.
     pub(crate) fn last_arrival(&self) -> f64 {
         let owners = (0..self.computing.len()).filter(|&worker| !self.rows(worker).is_empty());
-        owners.map(|worker| self.ready(worker, self.need[worker])).fold(0.0, f64::max)
+        owners.map(|worker| self.complete[worker]).fold(0.0, f64::max)
     }
 
     /// When `worker` could begin its strip of this block, ms.
     pub(crate) fn begin(&self, worker: usize) -> f64 {
-        self.computing[worker].max(self.ready(worker, self.need[worker]))
+        self.computing[worker].max(self.complete[worker])
     }
 
-    /// When the input rows `need` of `worker` are there.
+    /// When the input rows `need` of `worker`, of a block that is not the first, are there.
     #[inline]
     fn ready(&self, worker: usize, need: Rows) -> f64 {
         let workers = self.computing.len();
         let arrivals = &self.arrivals[worker * (workers + 1)..(worker + 1) * (workers + 1)];
-        if self.before.is_empty() {
-            return arrivals[workers];
-        }
         let (first, end) = self.senders[worker];
         let (first, end) = (first as usize, end as usize);
         let mut latest: f64 = 0.0;
@@ -130,7 +167,7 @@ impl<'a> Costing<'a> {
         let workers = problem.workers();
         let node = |at: usize| if at == workers { Node::Lab } else { Node::Worker(WorkerId::at(at)) };
         let links = (0..=workers)
-            .flat_map(|from| (0..=workers).map(move |to| problem.costs.link(node(from), node(to))))
+            .flat_map(|from| (0..=workers).map(move |to| Wire::of(problem.costs.link(node(from), node(to)))))
             .collect();
         let input = &problem.network.input;
         let value_bytes = if input.pixels.is_some() { 1 } else { 4 };
@@ -141,7 +178,7 @@ impl<'a> Costing<'a> {
             pieces: (0..workers).map(|worker| problem.costs.piece(worker)).collect(),
             input_row_bytes: input.cut.row_values() * value_bytes,
             workers,
-            scratch: Scratch::default(),
+            sends: Vec::new(),
         }
     }
 
@@ -152,7 +189,7 @@ impl<'a> Costing<'a> {
 
     /// The link between two nodes, the lab being `workers`.
     #[inline]
-    pub(crate) fn link(&self, from: usize, to: usize) -> &LinkCost {
+    pub(crate) fn link(&self, from: usize, to: usize) -> &Wire {
         &self.links[from * (self.workers + 1) + to]
     }
 
@@ -176,7 +213,7 @@ impl<'a> Costing<'a> {
             let link = &self.links[lab * (self.workers + 1) + worker];
             free += link.sending_ms(self.input_row_bytes * u64::from(need.len()));
             out.need[worker] = need;
-            out.arrivals[worker * (self.workers + 1) + lab] = free + link.delay_ms;
+            out.complete[worker] = free + link.delay_ms;
         }
     }
 
@@ -198,6 +235,7 @@ impl<'a> Costing<'a> {
             }
             let need = span.need(rows);
             out.need[worker] = need;
+            out.complete[worker] = 0.0;
             out.kept[worker] = need.intersect(state.rows(worker));
             while state.bounds[first + 1] <= need.start {
                 first += 1;
@@ -216,11 +254,33 @@ impl<'a> Costing<'a> {
         self.close(state, None)
     }
 
+    /// When `worker` would be done with its rows of `state`'s block if nobody waited for any, ms.
+    pub(crate) fn done(&self, state: &State, worker: usize) -> f64 {
+        if state.rows(worker).is_empty() {
+            return state.computing[worker];
+        }
+        let span = self.spans.known(state.units.0, state.units.1);
+        let mut pieces = self.divide(state, span, worker, &[]);
+        self.compute(state, span, worker, &mut pieces, &[])
+    }
+
+    /// Whether strips of `rows` rows of a span can be computed in pieces, so that transfers are hidden.
+    pub(crate) fn hides(&self, from: usize, to: usize, rows: u32) -> bool {
+        let (height, inner) = (self.problem.network.cut(to).rows, self.problem.network.cut(to).inner);
+        if is_thin(Rows { start: 0, end: rows / 3 }, inner) || rows >= height {
+            return false;
+        }
+        let span = self.spans.known(from, to);
+        let start = (height - rows) / 2;
+        let work = span.macs(Rows { start, end: start + rows });
+        divides_freely(work + span.twice_at(start + 1) + span.twice_at(start + rows - 1), work)
+    }
+
     /// Computes and sends the block of `state`, into `next` or to the lab.
     fn close(&mut self, state: &State, mut next: Option<&mut State>) -> f64 {
         let workers = self.workers;
-        let row_bytes = self.problem.network.cut(state.units.1).bytes(1);
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let row_bytes = self.problem.network.cut(state.units.1).bytes(1) as f64;
+        let mut sends = std::mem::take(&mut self.sends);
         let span = self.spans.known(state.units.0, state.units.1);
         let mut finish: f64 = 0.0;
         // The first worker of the next block whose need reaches beyond the rows of workers before.
@@ -234,52 +294,71 @@ impl<'a> Costing<'a> {
                 }
                 continue;
             }
-            scratch.wanted.clear();
-            scratch.sends.clear();
+            sends.clear();
             if let Some(next) = &next {
                 while first < workers && next.need[first].end <= rows.start {
                     first += 1;
                 }
-                for to in first..workers {
-                    let need = next.need[to];
+                for (to, need) in next.need.iter().enumerate().skip(first) {
                     if need.is_empty() || to == worker {
                         continue;
                     }
                     if need.start >= rows.end {
                         break;
                     }
-                    let sent = need.intersect(rows);
-                    if !sent.is_empty() {
-                        scratch.wanted.push(sent);
-                        scratch.sends.push(Send { ready: 0.0, to, rows: sent });
+                    let sent = Rows { start: need.start.max(rows.start), end: need.end.min(rows.end) };
+                    if sent.start < sent.end {
+                        sends.push(Send { ready: 0.0, to, rows: sent });
                     }
                 }
-            } else {
-                scratch.sends.push(Send { ready: 0.0, to: workers, rows });
             }
-            let mut pieces = self.divide(state, span, worker, &scratch.wanted);
-            let computed = self.compute(state, span, worker, &mut pieces, &scratch.sends);
-            let sending =
-                self.send(state, worker, row_bytes, &pieces, &mut scratch.sends, |to, at| match &mut next {
-                    Some(next) => next.arrivals[to * (workers + 1) + worker] = at,
-                    None => finish = finish.max(at),
-                });
-            if let Some(next) = &mut next {
-                (next.computing[worker], next.sending[worker]) = (computed, sending);
+            let mut pieces = self.divide(state, span, worker, &sends);
+            if next.is_none() {
+                sends.push(Send { ready: 0.0, to: workers, rows });
+            }
+            let computed = self.compute(state, span, worker, &mut pieces, &sends);
+            let Some(next) = &mut next else {
+                let link = &self.links[worker * (workers + 1) + workers];
+                let sent = state.sending[worker].max(computed)
+                    + row_bytes * f64::from(rows.len()) * link.ms_per_byte;
+                finish = finish.max(sent + link.delay_ms);
+                continue;
+            };
+            next.computing[worker] = computed;
+            next.sending[worker] = state.sending[worker];
+            if pieces.count == 1 {
+                sends.iter_mut().for_each(|send| send.ready = computed);
+            } else {
+                pieces.time(&mut sends);
+            }
+            let links = &self.links[worker * (workers + 1)..];
+            for send in &sends {
+                let link = &links[send.to];
+                let sent = next.sending[worker].max(send.ready)
+                    + row_bytes * f64::from(send.rows.len()) * link.ms_per_byte;
+                next.sending[worker] = sent;
+                let there = sent + link.delay_ms;
+                next.arrivals[send.to * (workers + 1) + worker] = there;
+                next.complete[send.to] = next.complete[send.to].max(there);
             }
         }
-        self.scratch = scratch;
+        self.sends = sends;
         finish
     }
 
     /// The pieces of a strip, as the schedule divides it.
     #[inline]
-    fn divide(&self, state: &State, span: &Span, worker: usize, wanted: &[Rows]) -> Pieces {
+    fn divide(&self, state: &State, span: &Span, worker: usize, sends: &[Send]) -> Pieces {
         let rows = state.rows(worker);
         let whole = Pieces { rows: [rows, Rows::EMPTY, Rows::EMPTY], done: [0.0; 3], count: 1 };
         let (kept, need) = (state.kept[worker], state.need[worker]);
         let from_neighbours = !state.before.is_empty() && kept != need;
-        if wanted.is_empty() && !from_neighbours {
+        if sends.is_empty() && !from_neighbours {
+            return whole;
+        }
+        let inner = self.problem.network.cut(state.units.1).inner;
+        // Two pieces at least, each of half of the rows at most.
+        if is_thin(Rows { start: 0, end: rows.len() / 2 }, inner) {
             return whole;
         }
         // Rows from `head` up to `tail` wait for nobody.
@@ -307,30 +386,36 @@ impl<'a> Costing<'a> {
             }
         }
         let mut start = head;
-        for sent in wanted {
-            if sent.start <= start && start < sent.end {
-                start = sent.end;
+        for send in sends {
+            if send.rows.start <= start && start < send.rows.end {
+                start = send.rows.end;
             }
         }
         if start >= tail {
             return whole;
         }
-        let after = wanted.iter().filter(|sent| sent.start > start).map(|sent| sent.start);
+        let after = sends.iter().filter(|send| send.rows.start > start).map(|send| send.rows.start);
         let end = after.fold(tail, u32::min);
         let mut parts = Pieces { count: 0, ..whole };
-        for part in [Rows::new(rows.start, start), Rows::new(end, rows.end), Rows::new(start, end)] {
-            if !part.is_empty() {
+        let mut twice = 0;
+        for part in [Rows { start: rows.start, end: start }, Rows { start: end, end: rows.end }] {
+            if part.start < part.end {
+                if is_thin(part, inner) {
+                    return whole;
+                }
                 parts.rows[parts.count] = part;
                 parts.count += 1;
+                twice += span.twice_at(if part.start == end { end } else { start });
             }
         }
-        let pieces = &parts.rows[..parts.count];
-        let inner = self.problem.network.cut(state.units.1).inner;
-        if pieces.len() < 2 || pieces.iter().any(|&part| is_thin(part, inner)) {
+        let middle = Rows { start, end };
+        parts.rows[parts.count] = middle;
+        parts.count += 1;
+        if parts.count < 2 || is_thin(middle, inner) {
             return whole;
         }
-        let work = pieces.iter().map(|&part| span.macs(part)).sum();
-        if divides_freely(work, span.macs(rows)) { parts } else { whole }
+        let work = span.macs(rows);
+        if divides_freely(work + twice, work) { parts } else { whole }
     }
 
     /// Computes every piece as soon as its input allows; when the last is done.
@@ -345,14 +430,16 @@ impl<'a> Costing<'a> {
         };
         let mut now = state.computing[worker];
         if pieces.count == 1 {
-            let at = state.ready(worker, state.need[worker]);
-            now = now.max(at) + takes(pieces.rows[0], state.need[worker]);
+            now = now.max(state.complete[worker]) + takes(pieces.rows[0], state.need[worker]);
             pieces.done[0] = now;
             return now;
         }
         let mut at = [f64::INFINITY; 3];
         for (at, &rows) in at.iter_mut().zip(&pieces.rows[..pieces.count]) {
-            *at = state.ready(worker, span.need(rows));
+            *at = match state.before.is_empty() {
+                true => state.complete[worker],
+                false => state.ready(worker, span.need(rows)),
+            };
         }
         for _ in 0..pieces.count {
             let ready = at.iter().position(|&at| at <= now);
@@ -365,35 +452,26 @@ impl<'a> Costing<'a> {
         }
         now
     }
+}
 
-    /// Sends rows in the order in which they are computed; when the link is free again.
+impl Pieces {
+    /// Notes when what is sent is computed, and sorts by that.
     #[inline]
-    fn send(
-        &self,
-        state: &State,
-        worker: usize,
-        row_bytes: u64,
-        pieces: &Pieces,
-        sends: &mut [Send],
-        mut arrive: impl FnMut(usize, f64),
-    ) -> f64 {
+    fn time(&self, sends: &mut [Send]) {
         for send in sends.iter_mut() {
-            for part in 0..pieces.count {
-                let rows = pieces.rows[part];
+            for part in 0..self.count {
+                let rows = self.rows[part];
                 if rows.start < send.rows.end && send.rows.start < rows.end {
-                    send.ready = send.ready.max(pieces.done[part]);
+                    send.ready = send.ready.max(self.done[part]);
                 }
             }
         }
-        if pieces.count > 1 {
-            sends.sort_by(|a, b| a.ready.total_cmp(&b.ready));
+        for at in 1..sends.len() {
+            let mut place = at;
+            while place > 0 && sends[place - 1].ready > sends[place].ready {
+                sends.swap(place - 1, place);
+                place -= 1;
+            }
         }
-        let mut free = state.sending[worker];
-        for send in sends {
-            let link = self.link(worker, send.to);
-            free = send.ready.max(free) + link.sending_ms(row_bytes * u64::from(send.rows.len()));
-            arrive(send.to, free + link.delay_ms);
-        }
-        free
     }
 }

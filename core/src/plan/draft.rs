@@ -84,6 +84,15 @@ impl Draft {
         self.bounds.drain(index * self.stride..(index + 1) * self.stride);
     }
 
+    /// How many blocks at the end are the same in both.
+    pub(crate) fn same_blocks_at_the_end(&self, other: &Self) -> usize {
+        let pairs = (0..self.len()).rev().zip((0..other.len()).rev());
+        let same = |&(own, its): &(usize, usize)| {
+            self.ends[own] == other.ends[its] && self.block(own) == other.block(its)
+        };
+        pairs.take_while(same).count()
+    }
+
     /// Becomes a copy of `other` without allocating.
     pub(crate) fn copy(&mut self, other: &Self) {
         self.ends.clone_from(&other.ends);

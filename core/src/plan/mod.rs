@@ -99,6 +99,7 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
         "cem" => Some(Box::new(CrossEntropy)),
         "anneal" => Some(Box::new(Anneal)),
         "policy" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: false })),
+        "instant" => Some(Box::new(erl::Instant { portfolio: erl::Portfolio::shipped().clone() })),
         "erl" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: true })),
         "auto" => Some(Box::new(Auto::default())),
         _ => None,
@@ -106,7 +107,7 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
 }
 
 /// Every planner's name, the simplest first.
-pub const PLANNERS: [&str; 16] = [
+pub const PLANNERS: [&str; 17] = [
     "best-single",
     "equal",
     "equal-per-unit",
@@ -121,6 +122,7 @@ pub const PLANNERS: [&str; 16] = [
     "cem",
     "anneal",
     "policy",
+    "instant",
     "erl",
     "auto",
 ];

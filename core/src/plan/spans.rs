@@ -52,12 +52,21 @@ pub(crate) struct Spans<'a> {
 }
 
 impl Span {
+    /// Multiply-accumulates that are done twice when a strip is cut before `row`.
+    #[inline]
+    pub(crate) fn twice_at(&self, row: u32) -> u64 {
+        let (row, tables) = (row as usize, &*self.tables);
+        self.fixed_macs + tables.macs_hi[row] - tables.macs_lo[row]
+    }
+
     /// Input rows needed for the non-empty `rows`.
+    #[inline]
     pub(crate) fn need(&self, rows: Rows) -> Rows {
         Rows { start: self.lo[rows.start as usize], end: self.hi[rows.end as usize] }
     }
 
     /// Multiply-accumulates for the non-empty `rows`.
+    #[inline]
     pub(crate) fn macs(&self, rows: Rows) -> u64 {
         let tables = &self.tables;
         self.fixed_macs + tables.macs_hi[rows.end as usize] - tables.macs_lo[rows.start as usize]
@@ -110,6 +119,24 @@ impl<'a> Spans<'a> {
         let at = |row: u32| row as usize * self.classes + class;
         let tables = &*span.tables;
         scale * (tables.ms_hi[at(rows.end)] - tables.ms_lo[at(rows.start)] + span.fixed_ms[class])
+    }
+
+    /// On `worker`: ms for one more row at the end of `rows`, and ms of the strip that begins with them
+    /// beyond that: halo and calls.
+    #[inline]
+    pub(crate) fn line(&self, span: &Span, worker: usize, rows: Rows) -> (f64, f64) {
+        let (class, scale) = self.workers[worker];
+        let at = |row: u32| row as usize * self.classes + class;
+        let tables = &*span.tables;
+        let (first, end) = (tables.ms_hi[at(rows.start)], tables.ms_hi[at(rows.end)]);
+        let slope = scale * (end - first) / f64::from(rows.end - rows.start);
+        (slope, scale * (first - tables.ms_lo[at(rows.start)] + span.fixed_ms[class]))
+    }
+
+    /// Milliseconds of a strip of `span` on `worker` whatever its rows.
+    pub(crate) fn fixed_ms(&self, span: &Span, worker: usize) -> f64 {
+        let (class, scale) = self.workers[worker];
+        scale * span.fixed_ms[class]
     }
 
     /// The span that begins one unit before the longest known one that ends at `to`.

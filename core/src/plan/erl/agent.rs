@@ -9,13 +9,13 @@ use rand_chacha::ChaCha8Rng;
 use super::policy::{Decision, Mind, WEIGHTS};
 
 /// Plans kept for replay.
-const REMEMBERED: usize = 256;
+const REMEMBERED: usize = 512;
 /// Plans replayed at every step.
-const REPLAYED: usize = 1;
+const REPLAYED: usize = 4;
 /// How much a replayed plan counts beside a sampled one.
 const REPLAY_WEIGHT: f64 = 0.2;
 /// Step of Adam (Kingma and Ba 2015) and its averages.
-const STEP: f64 = 0.004;
+const STEP: f64 = 0.001;
 const FIRST: f64 = 0.9;
 const SECOND: f64 = 0.999;
 /// Spreads of ln latency below this are noise.

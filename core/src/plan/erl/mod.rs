@@ -17,11 +17,12 @@ mod policy;
 mod portfolio;
 mod rollout;
 mod standing;
+mod table;
 mod trainer;
 
 pub use contexts::{Conditions, Contexts};
 pub use policy::{Policy, WEIGHTS};
-pub use portfolio::{Erl, Portfolio, PortfolioError};
+pub use portfolio::{Erl, Instant, Portfolio, PortfolioError};
 pub(crate) use rollout::Room;
 pub use standing::{Standing, Standings};
 pub use trainer::{Generation, Part, Trainer};

@@ -3,7 +3,8 @@
 /// Hidden units.
 pub(crate) const HIDDEN: usize = 16;
 
-/// The shape of a net; its weights lie in a flat slice: hidden rows with their bias, then output rows.
+/// The shape of a net; its weights lie in a flat slice: for every input what it adds to each hidden unit, the
+/// hidden units' biases, then output rows with their bias. So a forward pass adds whole rows of hidden units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) inputs: usize,
@@ -16,7 +17,15 @@ impl Shape {
         (self.inputs + 1) * HIDDEN + (HIDDEN + 1) * self.outputs
     }
 
+    /// Whether weight `at` belongs to an output.
+    pub(crate) const fn is_output(self, at: usize) -> bool {
+        at >= (self.inputs + 1) * HIDDEN
+    }
+
     /// The outputs for `input`; leaves the hidden activations in `hidden`.
+    ///
+    /// Hidden units are `x / (1 + |x|)`: as good as a hyperbolic tangent here, at a fraction of its cost.
+    #[inline]
     pub(crate) fn forward(
         self,
         weights: &[f64],
@@ -25,10 +34,12 @@ impl Shape {
         output: &mut [f64],
     ) {
         let (first, second) = weights.split_at((self.inputs + 1) * HIDDEN);
-        for (unit, row) in hidden.iter_mut().zip(first.chunks_exact(self.inputs + 1)) {
-            let sum: f64 = row.iter().zip(input).map(|(weight, value)| weight * value).sum();
-            *unit = (sum + row[self.inputs]).tanh();
+        let (rows, biases) = first.split_at(self.inputs * HIDDEN);
+        hidden.copy_from_slice(biases);
+        for (row, value) in rows.chunks_exact(HIDDEN).zip(input) {
+            hidden.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight * value);
         }
+        hidden.iter_mut().for_each(|unit| *unit /= 1.0 + unit.abs());
         for (value, row) in output.iter_mut().zip(second.chunks_exact(HIDDEN + 1)) {
             let sum: f64 = row.iter().zip(&*hidden).map(|(weight, value)| weight * value).sum();
             *value = sum + row[HIDDEN];
@@ -57,10 +68,12 @@ impl Shape {
             }
             row_gradient[HIDDEN] += slope;
         }
-        for (unit, row) in first_gradient.chunks_exact_mut(self.inputs + 1).enumerate() {
-            let slope = back[unit] * (1.0 - hidden[unit] * hidden[unit]);
-            row.iter_mut().zip(input).for_each(|(sum, value)| *sum += slope * value);
-            row[self.inputs] += slope;
+        // The derivative of x / (1 + |x|) is 1 / (1 + |x|)², which is (1 − |h|)² of its value h.
+        back.iter_mut().zip(hidden).for_each(|(back, value)| *back *= (1.0 - value.abs()).powi(2));
+        let (rows, biases) = first_gradient.split_at_mut(self.inputs * HIDDEN);
+        for (row, value) in rows.chunks_exact_mut(HIDDEN).zip(input) {
+            row.iter_mut().zip(&back).for_each(|(sum, slope)| *sum += slope * value);
         }
+        biases.iter_mut().zip(&back).for_each(|(sum, slope)| *sum += slope);
     }
 }

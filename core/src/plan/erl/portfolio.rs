@@ -7,12 +7,17 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::policy::{Policy, WEIGHTS};
-use super::rollout::Room;
+use super::policy::{Mind, Policy, WEIGHTS};
+use super::rollout::{Outcome, Room};
 use crate::partition::Partition;
 use crate::plan::draft::Draft;
 use crate::plan::search::{Budget, Search};
 use crate::plan::{Plan, Planner, Problem};
+
+/// Plans sampled from the best two policies.
+const SAMPLES: usize = 12;
+/// Steps of [`Instant`]'s descent.
+const DESCENT: u64 = 500;
 
 /// Policies that plan together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,12 +74,56 @@ impl Portfolio {
         self.drafts(&mut room).iter().map(Draft::partition).collect()
     }
 
-    /// Every member's plan, the best first.
+    /// Every member's plan and some plans sampled from the best two, the best first.
     pub(crate) fn drafts(&self, room: &mut Room<'_>) -> Vec<Draft> {
-        let walks = self.members.iter().filter_map(|policy| room.best(&policy.mind()));
-        let mut plans: Vec<(f64, Draft)> = walks.map(|(walk, _)| (walk.latency, walk.draft)).collect();
+        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::with_capacity(self.members.len());
+        for policy in &self.members {
+            let mind = policy.mind();
+            if let Some((walk, team)) = room.best(&mind) {
+                walks.push((walk, mind, team));
+            }
+        }
+        walks.sort_by(|a, b| a.0.latency.total_cmp(&b.0.latency));
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut plans = Vec::with_capacity(walks.len() + SAMPLES);
+        for sample in 0..SAMPLES {
+            if let Some((_, mind, team)) = walks.get(sample % 2) {
+                let walk = room.walk(mind, team, Some(&mut rng));
+                plans.push((walk.latency, walk.draft));
+            }
+        }
+        plans.extend(walks.into_iter().map(|(walk, _, _)| (walk.latency, walk.draft)));
         plans.sort_by(|a, b| a.0.total_cmp(&b.0));
         plans.into_iter().map(|(_, draft)| draft).collect()
+    }
+}
+
+/// The portfolio's best plan after a few hundred steps of descent: what can be proposed at once.
+#[derive(Clone, Debug)]
+pub struct Instant {
+    /// Who plans.
+    pub portfolio: Portfolio,
+}
+
+impl Planner for Instant {
+    fn name(&self) -> &'static str {
+        "instant"
+    }
+
+    fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
+        let mut search = Search::new(problem)?;
+        search.try_singles();
+        let mut room = Room::new(search);
+        self.portfolio.drafts(&mut room);
+        let mut search = room.search;
+        if let Some(best) = search.best().map(|(_, draft)| draft.clone()) {
+            search.anneal(
+                &best,
+                DESCENT.min(budget.evaluations),
+                &mut ChaCha8Rng::seed_from_u64(budget.seed),
+            );
+        }
+        search.answer()
     }
 }
 

@@ -6,14 +6,17 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::features::{Desk, Outlook, View, stretch};
-use super::policy::{Decision, Mind, SPREAD, sigmoid};
+use super::features::{Outlook, View, stretch};
+use super::policy::{Decision, LEANING, Mind, SPREAD, sigmoid};
+use super::table::{LONGEST_BLOCK, Table};
 use crate::plan::costing::State;
 use crate::plan::draft::Draft;
+use crate::plan::fill::Line;
+use crate::plan::genome::normal;
 use crate::plan::search::Search;
 
-/// Longer blocks are not considered: their halo is never worth it.
-const LONGEST_BLOCK: usize = 12;
+/// How much the table's opinion counts in the logit of cutting.
+const LEAN: f64 = 2.0;
 
 /// One problem prepared for many plans.
 #[derive(Debug)]
@@ -22,10 +25,15 @@ pub(crate) struct Room<'a> {
     pub(crate) outlook: Outlook,
     states: Vec<State>,
     spare: State,
-    desk: Desk,
+    /// By team, for all policies alike.
+    tables: Vec<Table>,
     weights: Vec<f64>,
     bounds: Vec<u32>,
     free: Vec<f64>,
+    begin: Vec<f64>,
+    /// By worker: what a sampled plan adds to every bend.
+    leanings: Vec<f64>,
+    lines: Vec<Line>,
 }
 
 /// What came of one walk.
@@ -47,10 +55,13 @@ impl<'a> Room<'a> {
             outlook,
             states: Vec::new(),
             spare,
-            desk: Desk::default(),
+            tables: Vec::new(),
             weights: Vec::new(),
             bounds: Vec::new(),
             free: Vec::new(),
+            begin: Vec::new(),
+            leanings: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -61,7 +72,7 @@ impl<'a> Room<'a> {
         let score = |worker: usize| {
             let link = self.search.costing.link(worker, lab);
             let speed = (self.search.speeds[worker] / fastest).ln();
-            mind.rank([speed, link.bytes_per_ms.max(1e-9).ln(), -link.delay_ms * fastest])
+            mind.rank([speed, -link.ms_per_byte.min(1e9).ln(), -link.delay_ms * fastest])
         };
         let mut ranked: Vec<(f64, usize)> =
             self.search.problem.candidates().map(|worker| (score(worker), worker)).collect();
@@ -91,6 +102,11 @@ impl<'a> Room<'a> {
     ) -> Outcome {
         let units = self.search.units();
         let workers = self.search.problem.workers();
+        let table = self.table(team);
+        self.leanings.clear();
+        if let Some(rng) = &mut sample {
+            self.leanings.extend((0..workers).map(|_| LEANING * normal(&mut **rng)));
+        }
         let mut draft = Draft::new(workers);
         let mut decisions = Vec::with_capacity(units * 2);
         let mut best: Option<(f64, Draft, usize)> = None;
@@ -103,20 +119,21 @@ impl<'a> Room<'a> {
             let mut to = from + 1;
             while to < units && to - from < LONGEST_BLOCK {
                 let before: &[u32] = if draft.len() == 0 { &[] } else { draft.block(draft.len() - 1) };
-                let view = View { members: team, free: &self.free, before, from };
-                let input = self.search.cut_input(&self.outlook, &view, to, &mut self.desk);
-                let logit = mind.cut(&input);
+                let view = View { free: &self.free, before, from };
+                let (input, opinion) = self.search.cut_input(&self.outlook, &self.tables[table], &view, to);
+                let lean = LEAN * opinion;
+                let logit = mind.cut(&input) + lean;
                 let cut = match &mut sample {
                     Some(rng) => rng.random::<f64>() < sigmoid(logit),
                     None => logit > 0.0,
                 };
-                decisions.push(Decision::Cut { input, cut });
+                decisions.push(Decision::Cut { input, lean, cut });
                 if cut {
                     break;
                 }
                 to += 1;
             }
-            self.give_rows(mind, team, &draft, from, to, &mut sample, &mut decisions);
+            self.give_rows(mind, table, &draft, (from, to), &mut sample, &mut decisions);
             self.place(&draft, to);
             draft.push(to, &self.bounds);
             from = to;
@@ -169,45 +186,78 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// The place of `team`'s table among all.
+    fn table(&mut self, team: &[usize]) -> usize {
+        if let Some(at) = self.tables.iter().position(|table| table.team == team) {
+            return at;
+        }
+        self.tables.push(Table::new(&mut self.search, &self.outlook, team));
+        self.tables.len() - 1
+    }
+
     /// Leaves the boundaries of the block `from..to` in `self.bounds`.
-    #[allow(clippy::too_many_arguments)] // the state of one walk
     fn give_rows(
         &mut self,
         mind: &Mind,
-        team: &[usize],
+        table: usize,
         draft: &Draft,
-        from: usize,
-        to: usize,
+        (from, to): (usize, usize),
         sample: &mut Option<&mut ChaCha8Rng>,
         decisions: &mut Vec<Decision>,
     ) {
-        self.outlook.weights(team, from, to, &mut self.weights);
+        let table = &self.tables[table];
+        self.bounds.clear();
+        self.bounds.extend_from_slice(table.rows(from, to));
         if !self.search.shared(to) {
-            let done = |&worker: &usize| self.free[worker] + 1.0 / self.weights[worker];
-            let owner = team.iter().copied().min_by(|a, b| done(a).total_cmp(&done(b)));
-            self.bounds = self.search.alone(to, owner.unwrap_or(0));
             return;
         }
+        // Placed as it is, the block shows who would wait for whom.
+        match draft.len().checked_sub(1) {
+            None => self.search.costing.open(to, &self.bounds, &mut self.spare),
+            Some(last) => self.search.costing.step(&self.states[last], to, &self.bounds, &mut self.spare),
+        }
+        self.begin.clone_from(&self.free);
+        for &worker in &table.team {
+            let (start, end) = (self.bounds[worker], self.bounds[worker + 1]);
+            if start < end {
+                let done = self.search.costing.done(&self.spare, worker);
+                self.begin[worker] = done - self.search.strip(from, to, worker, start, end);
+            }
+        }
         let before: &[u32] = if draft.len() == 0 { &[] } else { draft.block(draft.len() - 1) };
-        let view = View { members: team, free: &self.free, before, from };
-        let mut bent = self.weights.clone();
-        for &member in team {
-            let input = self.search.share_input(&self.outlook, &view, to, member);
+        let view = View { free: &self.free, before, from };
+        self.weights.clear();
+        self.weights.resize(self.free.len(), 0.0);
+        let mut players = Vec::with_capacity(table.team.len());
+        for &member in &table.team {
+            let begin = self.begin[member];
+            let input = self.search.share_input(&self.outlook, table, &view, to, begin, member);
             let (mean, logit) = mind.share(&input);
             let (bend, takes_part) = match sample {
                 Some(rng) => {
-                    let bend = mean + SPREAD * crate::plan::genome::normal(&mut **rng);
+                    let bend = mean + self.leanings[member] + SPREAD * normal(&mut **rng);
                     (bend, rng.random::<f64>() < sigmoid(logit))
                 }
                 None => (mean, logit > 0.0),
             };
             decisions.push(Decision::Share { input, bend, takes_part });
-            bent[member] = if takes_part { bent[member] * bend.exp() } else { 0.0 };
+            if takes_part {
+                self.weights[member] = bend.exp();
+                players.push(member);
+            }
         }
-        if bent.iter().sum::<f64>() <= 0.0 {
-            bent.copy_from_slice(&self.weights);
+        if players.is_empty() {
+            return;
         }
-        stretch(self.search.rows(to), &bent, &mut self.bounds);
+        if players.len() < table.team.len() {
+            self.search.balance(from, to, &players, &mut self.bounds, &mut self.lines);
+        }
+        for (weight, rows) in self.weights.iter_mut().zip(self.bounds.windows(2)) {
+            *weight *= f64::from(rows[1] - rows[0]);
+        }
+        if self.weights.iter().sum::<f64>() > 0.0 {
+            stretch(self.search.rows(to), &self.weights, &mut self.bounds);
+        }
     }
 
     /// Places the block that ends at `to` with `self.bounds`, and says when everyone is done with it.
@@ -220,13 +270,8 @@ impl<'a> Room<'a> {
             None => self.search.costing.open(to, &self.bounds, &mut next[0]),
             Some(state) => self.search.costing.step(state, to, &self.bounds, &mut next[0]),
         }
-        let state = &next[0];
         for worker in 0..self.free.len() {
-            let (start, end) = (self.bounds[worker], self.bounds[worker + 1]);
-            if start < end {
-                let (from, to) = state.units;
-                self.free[worker] = state.begin(worker) + self.search.strip(from, to, worker, start, end);
-            }
+            self.free[worker] = self.search.costing.done(&next[0], worker);
         }
     }
 }

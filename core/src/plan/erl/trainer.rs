@@ -20,7 +20,7 @@ const POPULATION: usize = 16;
 /// Members that stay as they are.
 const ELITES: usize = 5;
 /// Problems a generation.
-const PROBLEMS: usize = 6;
+const PROBLEMS: usize = 8;
 /// Plans that the agent samples for a problem.
 const SAMPLES: usize = 12;
 /// Generations between two exchanges of agent and population.
@@ -30,7 +30,7 @@ const MARGIN: f64 = 0.01;
 /// Strength of mutations.
 const STRENGTH: f64 = 0.05;
 /// Share of the new generation in a member's standing.
-const FRESH: f64 = 0.3;
+const FRESH: f64 = 0.2;
 
 /// A part of the method that can be switched off, to see what it contributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,23 +187,25 @@ impl Trainer {
                 }
             }
             self.now.evaluations += room.search.evaluations;
-            if self.uses(Part::Agent) {
-                if self.uses(Part::Replay) {
-                    self.agent.recall(&mut self.rng);
-                }
-                self.now.gradient = self.agent.climb();
+        }
+        if self.uses(Part::Agent) {
+            if self.uses(Part::Replay) {
+                self.agent.recall(&mut self.rng);
             }
+            self.now.gradient = self.agent.climb();
         }
         (self.now.agent, self.now.agent_ms) = (own_sum.gap(), own_sum.ms());
+        let all = sums.iter().fold(own_sum, |all, sum| all.and(sum));
         if self.uses(Part::Agent) && own_sum.count > 0.0 {
-            self.standing = Some(renew(self.standing, own_sum.gap()));
+            self.standing = Some(renew(self.standing, own_sum.gap() - all.gap()));
         }
         if sums.iter().any(|sum| sum.count > 0.0) {
             let best = sums.iter().min_by(|a, b| a.gap().total_cmp(&b.gap())).copied().unwrap_or_default();
-            let all = sums.iter().fold(Sum::default(), |all, sum| all.and(sum));
+            let members = sums.iter().fold(Sum::default(), |all, sum| all.and(sum));
             (self.now.best, self.now.best_ms) = (best.gap(), best.ms());
-            (self.now.mean, self.now.mean_ms) = (all.gap(), all.ms());
-            self.evolve(&sums.iter().map(Sum::gap).collect::<Vec<f64>>());
+            (self.now.mean, self.now.mean_ms) = (members.gap(), members.ms());
+            // Some generations' problems are harder than others': only what differs between policies counts.
+            self.evolve(&sums.iter().map(|sum| sum.gap() - all.gap()).collect::<Vec<f64>>());
         }
         self.now
     }
@@ -301,7 +303,8 @@ impl Trainer {
                 mutate(&mut mind, strength, &mut self.rng);
             }
         }
-        Member { mind, standing: None, plans: Vec::new(), origin, age: 0 }
+        // As good as its parent until it has shown otherwise: one lucky generation makes no elite.
+        Member { mind, standing: first.standing, plans: Vec::new(), origin, age: 0 }
     }
 
     /// The agent as a policy.

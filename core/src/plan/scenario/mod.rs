@@ -26,6 +26,9 @@ pub struct Device {
     pub call_ms: f64,
     /// What it sends over.
     pub link: LinkClass,
+    /// By how much faster than usual it computes, beside its dense convolutions: products (1×1 and
+    /// transposed convolutions, dense layers), grouped, depthwise convolutions.
+    pub kinds: [f64; 3],
 }
 
 /// A link's rate and delay.
@@ -40,6 +43,13 @@ pub enum LinkClass {
     Wifi,
     /// Far away, 20 Mbit/s, 25 ms.
     Far,
+    /// Any other.
+    Measured {
+        /// Mbit/s.
+        rate_mbps: f64,
+        /// One way, ms.
+        delay_ms: f64,
+    },
 }
 
 impl LinkClass {
@@ -50,6 +60,7 @@ impl LinkClass {
             Self::HundredMbit => LinkCost::new(94.0, 0.3),
             Self::Wifi => LinkCost::new(40.0, 2.0),
             Self::Far => LinkCost::new(20.0, 25.0),
+            Self::Measured { rate_mbps, delay_ms } => LinkCost::new(rate_mbps, delay_ms),
         }
     }
 }
@@ -57,15 +68,23 @@ impl LinkClass {
 impl Device {
     /// A device of `speed` times a Raspberry Pi 4, about 10 GMAC/s and 4 GB/s on one core.
     pub fn of_speed(speed: f64, link: LinkClass) -> Self {
-        Self { macs_per_ms: 1e7 * speed, bytes_per_ms: 4e6 * speed, call_ms: 0.01 / speed, link }
+        Self {
+            macs_per_ms: 1e7 * speed,
+            bytes_per_ms: 4e6 * speed,
+            call_ms: 0.01 / speed,
+            link,
+            kinds: [1.0; 3],
+        }
     }
 
-    /// Any device: 0.15 to 4 times a Pi 4, its memory and calls each off by up to a factor of two.
+    /// Any device: 0.15 to 4 times a Pi 4, its memory and kinds of layers each off by up to a factor of two,
+    /// its calls by three.
     pub fn random(rng: &mut impl Rng, link: LinkClass) -> Self {
         let mut factor = |low: f64, high: f64| (rng.random_range(low.ln()..high.ln())).exp();
         let mut device = Self::of_speed(factor(0.15, 4.0), link);
         device.bytes_per_ms *= factor(0.5, 2.0);
-        device.call_ms *= factor(0.5, 2.0);
+        device.call_ms *= factor(0.33, 3.0);
+        device.kinds.iter_mut().for_each(|kind| *kind = factor(0.5, 2.0));
         device
     }
 
@@ -74,9 +93,9 @@ impl Device {
         let layer = &network.layers[layer];
         let efficiency = match layer.kind {
             Kind::Conv => 1.0,
-            Kind::Pointwise | Kind::Dense | Kind::Transposed => 0.8,
-            Kind::Grouped => 0.5,
-            Kind::Depthwise => 0.2,
+            Kind::Pointwise | Kind::Dense | Kind::Transposed => 0.8 * self.kinds[0],
+            Kind::Grouped => 0.5 * self.kinds[1],
+            Kind::Depthwise => 0.2 * self.kinds[2],
             _ => 1.0,
         };
         let macs = layer.row_macs as f64 / (self.macs_per_ms * efficiency);
@@ -103,7 +122,7 @@ pub fn costs(network: &Network, devices: &[Device], lab: LinkClass) -> PerLayer 
     }
 }
 
-/// `count` random devices; mostly on like links, of which one may be a radio.
+/// `count` random devices; mostly on links of one class, no two of which carry quite the same.
 pub fn random_fleet(rng: &mut impl Rng, count: usize) -> (Vec<Device>, LinkClass) {
     const CLASSES: [LinkClass; 3] = [LinkClass::Gigabit, LinkClass::HundredMbit, LinkClass::Wifi];
     let common = CLASSES[rng.random_range(0..CLASSES.len())];
@@ -111,7 +130,10 @@ pub fn random_fleet(rng: &mut impl Rng, count: usize) -> (Vec<Device>, LinkClass
     let like = rng.random_bool(0.2);
     let first = Device::random(rng, common);
     let devices = (0..count).map(|_| {
-        let link = if mixed { CLASSES[rng.random_range(0..CLASSES.len())] } else { common };
+        let class = if mixed { CLASSES[rng.random_range(0..CLASSES.len())] } else { common };
+        let LinkCost { delay_ms, bytes_per_ms } = class.cost();
+        let (rate, delay) = (rng.random_range(0.5..1.0), rng.random_range(0.7..2.0));
+        let link = LinkClass::Measured { rate_mbps: bytes_per_ms / 125.0 * rate, delay_ms: delay_ms * delay };
         if like { Device { link, ..first } } else { Device::random(rng, link) }
     });
     (devices.collect(), common)
