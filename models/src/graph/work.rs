@@ -26,9 +26,9 @@ const PANEL: usize = 16;
 const TILE_CHANNELS: usize = 4;
 /// Pixels of the widest tile.
 const TILE_PIXELS: usize = 48;
-/// Depth of a block of a product, and values of its gathered panels.
-const DEPTH: usize = 384;
-const GATHERED: usize = 96 * 1024;
+/// Depth of a block of a product, and pixels that are gathered together.
+const DEPTH: usize = 256;
+const GATHERED: usize = 6 * TILE_PIXELS;
 /// Up to this many output channels a plain 1×1 convolution reads the map where it lies.
 const IN_PLACE_CHANNELS: usize = 64;
 /// Columns of a group, points, and values of a transformed band of Winograd's algorithm.
@@ -151,8 +151,7 @@ fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     let step = inputs.div_ceil(inputs.div_ceil(most));
     let blocks = inputs.div_ceil(step);
     amounts.all_rows(Term::SumReloads, (blocks - 1) as f64 * (groups * outputs) as f64 * pixels);
-    let block = (GATHERED / (step * taps * TILE_PIXELS)).max(1) * TILE_PIXELS;
-    weights_read(4.0 * shape.weights() as f64, pixels / block as f64, amounts);
+    weights_read(4.0 * shape.weights() as f64, pixels / GATHERED as f64, amounts);
 }
 
 /// Weights pass by once for every so many pixels; half a time more on average than these fill.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem::take;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use collab_kernels::{KernelError, PlaneList, Scratch};
@@ -56,8 +56,11 @@ struct Hand {
     planes: PlaneList,
 }
 
-/// Maps kept for reuse: a network of few branches needs no more.
-const SPARE: usize = 8;
+/// Bytes of maps kept for reuse. All maps of a run of most networks: one that is not kept is given back to the
+/// system, and every run faults its pages in again.
+const SPARE_BYTES: usize = 48 << 20;
+/// Maps kept whatever their size (what a layer reads and what it yields), and most that are kept.
+const SPARE: RangeInclusive<usize> = 2..=64;
 
 /// Multiply-accumulates, or values times eight, for which waking a helper takes as long as computing them.
 const WORTH_A_THREAD: u64 = 400_000;
@@ -120,9 +123,10 @@ impl Workspace {
         if !value.is_exclusive() || value.datum_type() != f32::datum_type() || !value.is_plain() {
             return;
         }
-        if self.spare.len() >= SPARE {
-            self.spare.pop_front();
-        }
         self.spare.push_back(value.into_tensor());
+        let mut bytes: usize = self.spare.iter().map(|spare| 4 * spare.len()).sum();
+        while self.spare.len() > *SPARE.end() || bytes > SPARE_BYTES && self.spare.len() > *SPARE.start() {
+            bytes -= self.spare.pop_front().map_or(0, |oldest| 4 * oldest.len());
+        }
     }
 }
