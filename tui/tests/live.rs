@@ -2,8 +2,10 @@
 #![cfg(unix)]
 
 mod devices;
+mod program;
 
-use devices::{Process, Worker, program, run};
+use devices::{Process, Worker};
+use program::{program, run};
 use tempfile::TempDir;
 
 /// A worker that the lab of `home` is paired with.
@@ -131,4 +133,21 @@ fn a_worker_without_the_memory_for_a_network_says_so() {
         complaint.contains("no partition of this network fits") && complaint.contains("--memory"),
         "{complaint}"
     );
+}
+
+#[test]
+fn a_lab_whose_only_worker_is_lost_waits_for_it_and_goes_on() {
+    let home = TempDir::new().expect("a folder");
+    let mut only = paired(&home, "only");
+    let lab = self::lab(&home, &[&only]);
+    lab.wait_for("a run", is("run_done"));
+    only.process.child.kill().expect("it was running");
+    only.process.child.wait().expect("it was started here");
+    lab.wait_for("the loss", is("worker_lost"));
+    let _back = Worker::start(&home.path().join("only"), &only.address, &[]);
+    lab.wait_for("its return", is("worker_ready"));
+    lab.wait_for("a run", is("run_done"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(0), "{summary}");
+    assert!(summary.contains(r#""verdict":"bit-equal""#), "{summary}");
 }

@@ -192,24 +192,7 @@ impl Controller {
     /// Measures every worker alone, plans, and runs until asked to end or nobody is left.
     pub async fn drive(&mut self) -> anyhow::Result<Ending> {
         self.reference_for(0);
-        self.measure_singles().await;
-        if self.ending.is_none() {
-            let first = self.plan_first().await?;
-            self.planned = true;
-            match first {
-                Some(proposal) => {
-                    let id = proposal.partition;
-                    self.offer(proposal, true, None);
-                    self.wait_until_prepared(id).await;
-                    self.stop_at = self.for_time.map(|time| Instant::now() + time);
-                }
-                None if self.fleet.ready().is_empty() => self.end(Ending::NobodyLeft),
-                None => {
-                    let refusal = self.refusal.take().unwrap_or_default();
-                    anyhow::bail!("no partition of this network fits these workers. {refusal}");
-                }
-            }
-        }
+        self.begin().await?;
         while self.ending.is_none() {
             if self.flight.is_none()
                 && let Some(worker) = self.unmeasured.pop()
@@ -227,6 +210,36 @@ impl Controller {
             self.inputs.save(*frame, output, path)?;
         }
         Ok(self.ending.unwrap_or(Ending::Asked))
+    }
+
+    /// Measures every worker alone, and plans and prepares the first partition. A lab that has lost all of its
+    /// workers meanwhile waits for one to come back.
+    async fn begin(&mut self) -> anyhow::Result<()> {
+        while self.ending.is_none() {
+            if self.is_deserted() {
+                self.step().await;
+                continue;
+            }
+            self.measure_singles().await;
+            if let Some(proposal) = self.plan_first().await? {
+                let id = proposal.partition;
+                self.planned = true;
+                self.offer(proposal, true, None);
+                self.wait_until_prepared(id).await;
+                self.stop_at = self.for_time.map(|time| Instant::now() + time);
+                return Ok(());
+            }
+            if self.ending.is_none() && !self.is_deserted() {
+                let refusal = self.refusal.take().unwrap_or_default();
+                anyhow::bail!("no partition of this network fits these workers. {refusal}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no worker can be given work; one that was dialled again counts once the others know it.
+    fn is_deserted(&self) -> bool {
+        !self.journal.stage().look().lab.allowed().contains(&true)
     }
 
     /// Says farewell to the workers.

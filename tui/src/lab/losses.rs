@@ -94,17 +94,17 @@ impl Controller {
         }
         self.journal.record(What::WorkerReady { worker });
         self.deserted = None;
-        let (is_measured, resumed) = {
+        let resumed = {
             let shown = self.journal.stage().look();
             let allowed = shown.lab.allowed();
             let is_possible = |id: &PartitionId| {
                 let known = shown.lab.partitions.get(id);
                 known.is_some_and(|it| (0..allowed.len()).all(|index| allowed[index] || !it.plan.uses(index)))
             };
-            let is_measured = shown.lab.worker(worker).is_some_and(|worker| worker.single_ms.is_some());
-            (is_measured, self.resume.filter(is_possible))
+            self.resume.filter(is_possible)
         };
-        if !is_measured {
+        // Before the first plan everybody is measured anyway.
+        if self.planned && !self.is_measured(worker) {
             self.unmeasured.push(worker);
         }
         self.conditions_changed();

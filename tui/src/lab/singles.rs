@@ -16,12 +16,20 @@ const RUNS: usize = 3;
 const ENOUGH: Duration = Duration::from_millis(1500);
 
 impl Controller {
-    /// Measures every ready worker alone, one after the other. A worker that cannot hold the whole network
-    /// is left out.
+    /// Measures every ready worker alone that was not measured yet, one after the other. A worker that cannot
+    /// hold the whole network is left out.
     pub(super) async fn measure_singles(&mut self) {
         for worker in self.fleet.ready() {
-            self.measure_single(worker).await;
+            if !self.is_measured(worker) {
+                self.measure_single(worker).await;
+            }
         }
+    }
+
+    /// Whether a worker's time alone is known.
+    pub(super) fn is_measured(&self, worker: WorkerId) -> bool {
+        let shown = self.journal.stage().look();
+        shown.lab.worker(worker).is_some_and(|worker| worker.single_ms.is_some())
     }
 
     /// Measures one worker alone.

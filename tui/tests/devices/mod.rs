@@ -2,29 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 /// How long anything is waited for: machines that run tests may be busy with much else.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// `collab-tui` with its data in `folder`.
-pub fn program(folder: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_collab-tui"));
-    command.env("XDG_DATA_HOME", folder.path()).env("HOME", folder.path()).current_dir(folder.path());
-    command.stdin(Stdio::null());
-    command
-}
-
-/// Runs it to its end; the exit code and what it said to whom.
-pub fn run(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("the program was built");
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout), text(stderr))
-}
 
 /// A process whose lines are read as they come; killed at the latest with this.
 pub struct Process {
