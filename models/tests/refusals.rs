@@ -89,7 +89,10 @@ fn an_open_size_asks_for_one_and_takes_it() {
     let mut proto = small();
     proto.graph.as_mut().expect("there is a graph").input[0] = value("input", &[0, 3, -1, -2]);
     let error = refusal(proto.clone(), &LoadOptions::default());
-    assert_eq!(error.to_string(), "input `input` has no fixed size (?×3×?×?); give one, such as 1,3,224,224");
+    assert_eq!(
+        error.to_string(),
+        "input `input` has no fixed size (?×3×?×?): give one, such as --shape 1x3x224x224"
+    );
     let error = refusal(proto.clone(), &sized(&[1, 4, 8, 8]));
     assert!(matches!(error, LoadError::WrongSize { .. }), "{error}");
     let model = Model::from_proto(proto, Digest([0; 32]), &sized(&[1, 3, 20, 10])).expect("it loads");

@@ -30,7 +30,7 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
     });
     let journal = Arc::new(Journal::new(stage.clone(), recorder, listener));
     let setup = Setup {
-        model: args.model.clone(),
+        model: args.file.choice(&args.model),
         input: args.input.clone(),
         workers,
         planner: args.planner.clone(),

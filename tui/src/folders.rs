@@ -1,6 +1,6 @@
 //! Where keys, known workers and sessions are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -26,10 +26,11 @@ pub fn profiles() -> anyhow::Result<PathBuf> {
     Ok(data()?.join("profiles"))
 }
 
-/// A new session's file: by time, so that a folder lists them in order.
+/// A new session's file: by time, so that a folder lists them in order; `model` is a name or a file.
 pub fn new_session(model: &str) -> anyhow::Result<PathBuf> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-");
-    let stem: String = model.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let stem = Path::new(model).file_stem().unwrap_or_default().to_string_lossy();
+    let stem: String = stem.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let folder = data()?.join("sessions");
     let name = |suffix: &str| folder.join(format!("{now}-{stem}{suffix}.mcap"));
     let free = std::iter::once(String::new()).chain((2..).map(|number| format!("-{number}")));

@@ -10,12 +10,10 @@ use collab_models::{recipe, source};
 
 use crate::cli::InspectArgs;
 use crate::headless::print;
-use crate::lab;
 
 /// Prints a network's geometry; writes it as ONNX if asked to.
 pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
-    let shape = args.shape.as_ref().map(|shape| shape.0.clone());
-    let loaded = lab::load(&args.model, 7, shape)?;
+    let loaded = args.file.choice(&args.model).load(7)?;
     let network = loaded.model.network();
     if let Some(path) = &args.write {
         let failed = || format!("cannot write {}", path.display());

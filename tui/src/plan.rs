@@ -12,7 +12,6 @@ use collab_worker::emulation::preset;
 
 use crate::cli::PlanArgs;
 use crate::headless::print;
-use crate::lab;
 
 /// A device with slowdown 1 is taken for this many Raspberry Pi 4.
 const FULL_SPEED: f64 = 4.0;
@@ -24,7 +23,7 @@ const REFERENCE: u64 = 60_000;
 /// Prints one line for each planner.
 pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let devices: Vec<Emulation> = args.devices.iter().map(|name| preset(name)).collect::<Result<_, _>>()?;
-    let loaded = lab::load(&args.model, args.seed, None)?;
+    let loaded = args.file.choice(&args.model).load(args.seed)?;
     let network = loaded.model.network();
     let costs = costs(network, &devices, args.link.map(crate::cli::LinkPreset::shape));
     let allowed = vec![true; devices.len()];

@@ -51,7 +51,7 @@ pub enum Origin {
 
 /// How 8-bit pixels become a network's input values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scale {
+pub enum Scale {
     /// As they are, 0…255.
     Bytes,
     /// 0…1.
@@ -63,6 +63,14 @@ enum Scale {
 }
 
 impl Scale {
+    /// Every scale with its name on the command line.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("bytes", Self::Bytes),
+        ("unit", Self::Unit),
+        ("signed", Self::Signed),
+        ("imagenet", Self::Imagenet),
+    ];
+
     fn pixels(self, channels: usize) -> Pixels {
         let same = |mean, std| Pixels { mean: vec![mean; channels], std: vec![std; channels] };
         match self {
@@ -196,14 +204,25 @@ pub fn id(bytes: &[u8]) -> NetworkId {
     Digest(Sha256::digest(bytes).into())
 }
 
-/// How pictures become the input of a network: as its entry says, else scaled to 0…1 if the ONNX shape
-/// `input` is that of one grey or RGB picture, else not at all.
-pub fn pixels(entry: Option<&Entry>, input: &[usize]) -> Option<Pixels> {
-    match (entry, input) {
-        (Some(entry), _) => Some(entry.pixels()),
-        (None, &[1, channels @ (1 | 3), _, _]) => Some(Scale::Unit.pixels(channels)),
-        (None, _) => None,
-    }
+/// How pictures become the input of a network with these ONNX shapes: as `scale` says, else as its entry does,
+/// else as most publishers of such networks have it: ImageNet's mean and variance before 1000 classes, 0…1
+/// before anything else. `None` if the input is not one grey or RGB picture.
+pub fn pixels(
+    scale: Option<Scale>,
+    entry: Option<&Entry>,
+    input: &[usize],
+    output: &[usize],
+) -> Option<Pixels> {
+    let &[1, channels @ (1 | 3), _, _] = input else { return None };
+    let usual = match (channels, meaning(entry, input, output)) {
+        (3, Meaning::Classes { labelled: true }) => Scale::Imagenet,
+        _ => Scale::Unit,
+    };
+    Some(match scale.or(entry.map(|entry| entry.scale)).unwrap_or(usual) {
+        // ImageNet has no grey pictures.
+        Scale::Imagenet if channels == 1 => Scale::Unit.pixels(channels),
+        scale => scale.pixels(channels),
+    })
 }
 
 /// What the output of a network means: as its entry says, else judged by the ONNX shapes of its input and
@@ -276,9 +295,15 @@ mod tests {
         {
             assert_eq!(meaning(None, &picture, other), Meaning::Raw, "{other:?}");
         }
-        assert_eq!(pixels(None, &picture), Some(Pixels { mean: vec![0.0; 3], std: vec![255.0; 3] }));
-        assert_eq!(pixels(None, &[1, 1, 8, 8]).map(|pixels| pixels.mean.len()), Some(1));
-        assert_eq!(pixels(None, &[1, 16, 8, 8]), None);
-        assert_eq!(pixels(None, &[1, 80]), None);
+        let of = |scale, input: &[usize], output: &[usize]| pixels(scale, None, input, output);
+        assert_eq!(of(None, &picture, &picture), Some(Pixels { mean: vec![0.0; 3], std: vec![255.0; 3] }));
+        assert_eq!(of(None, &picture, &[1, 1000]), Some(Scale::Imagenet.pixels(3)));
+        assert_eq!(of(Some(Scale::Signed), &picture, &[1, 1000]), Some(Scale::Signed.pixels(3)));
+        assert_eq!(
+            of(Some(Scale::Imagenet), &[1, 1, 8, 8], &[1, 10]).map(|pixels| pixels.mean.len()),
+            Some(1)
+        );
+        assert_eq!(of(None, &[1, 16, 8, 8], &[1, 10]), None);
+        assert_eq!(of(None, &[1, 80], &[1, 10]), None);
     }
 }

@@ -46,7 +46,7 @@ pub enum LoadError {
         found: String,
     },
     /// The input's size is open.
-    #[error("input `{input}` has no fixed size ({shape}); give one, such as 1,3,224,224")]
+    #[error("input `{input}` has no fixed size ({shape}): give one, such as --shape 1x3x224x224")]
     OpenSize {
         /// The input's name.
         input: String,

@@ -79,6 +79,12 @@ impl Model {
         Ok(Self { network, graph, packs: Arc::default(), workspaces: Arc::default() })
     }
 
+    /// The same network, fed with pictures as `pixels` says; its answers to the same values stay the same.
+    pub fn fed(mut self, pixels: Option<Pixels>) -> Self {
+        Arc::make_mut(&mut self.network).input.pixels = pixels;
+        self
+    }
+
     /// The same network, computed by `team`.
     pub fn with_team(self, team: Arc<Team>) -> Self {
         Self { workspaces: Arc::new(Workspaces::of(team)), ..self }

@@ -124,7 +124,7 @@ pub fn run(args: &BenchAdaptArgs) -> anyhow::Result<()> {
     let stage = Arc::new(Stage::new(Shown::default()));
     let journal = Arc::new(Journal::new(stage.clone(), None, Some(listener)));
     let setup = Setup {
-        model: args.model.clone(),
+        model: args.file.choice(&args.model),
         input: None,
         workers: Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape)),
         planner: "erl".to_owned(),

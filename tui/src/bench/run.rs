@@ -9,7 +9,7 @@ use crate::lab::{self, Setup, Versus, Workers};
 /// Measures and prints.
 pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
     let setup = Setup {
-        model: args.model.clone(),
+        model: args.file.choice(&args.model),
         input: None,
         workers: Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape)),
         planner: "proportional".to_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::engine::{BenchEngineArgs, ContestantArgs};
-use super::{LinkPreset, parse_device};
+use super::{FileArgs, LinkPreset, parse_device};
 
 /// `collab-tui bench`.
 #[derive(Clone, Debug, Args)]
@@ -53,6 +53,9 @@ pub struct BenchRunArgs {
     /// A network of the catalogue, or an ONNX file.
     #[arg(long, default_value = "upconv7")]
     pub model: String,
+    /// What its file leaves open.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// Presets or slowdowns, one for each device.
     #[arg(long, default_value = "4,4,4", value_delimiter = ',', value_parser = parse_device)]
     pub devices: Vec<String>,
@@ -130,6 +133,9 @@ pub struct BenchAdaptArgs {
     /// A network of the catalogue, or an ONNX file.
     #[arg(long, default_value = "upconv7")]
     pub model: String,
+    /// What its file leaves open.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// Presets or slowdowns, one for each device.
     #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
     pub devices: Vec<String>,

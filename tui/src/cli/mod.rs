@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use collab_core::event::LinkShape;
+use collab_core::plan::PLANNERS;
+use collab_models::catalogue::Scale;
 use collab_worker::emulation;
 
 pub use self::bench::{Bench, BenchAdaptArgs, BenchArgs, BenchPlanArgs, BenchPredictArgs, BenchRunArgs};
+use crate::lab::ModelChoice;
+
 pub use self::engine::{BenchEngineArgs, ContestantArgs, EngineName};
 
 /// An interactive lab for collaborative DNN inference on unlike devices.
@@ -58,17 +62,40 @@ pub enum Command {
     },
 }
 
+/// What an ONNX file does not say about itself.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FileArgs {
+    /// The input's shape where the file leaves it open, such as 1x3x640x640.
+    #[arg(long, value_parser = parse_shape)]
+    pub shape: Option<Shape>,
+    /// How pictures become input values: `bytes` 0…255, `unit` 0…1, `signed` −1…1, `imagenet` mean and variance.
+    /// Default: imagenet before 1000 classes, unit before anything else.
+    #[arg(long, value_name = "SCALE", value_parser = parse_scale)]
+    pub pixels: Option<Scale>,
+}
+
+impl FileArgs {
+    /// The network called `name`, read like this.
+    pub fn choice(&self, name: &str) -> ModelChoice {
+        let shape = self.shape.as_ref().map(|shape| shape.0.clone());
+        ModelChoice { name: name.to_owned(), shape, scale: self.pixels }
+    }
+}
+
 /// What every command that runs a network takes.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// A network of the catalogue, or an ONNX file.
     #[arg(long, default_value = "upconv7", value_name = "NAME|FILE.onnx")]
     pub model: String,
+    /// What its file leaves open.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// A picture, a folder of pictures, or `noise`. Default: the network's own photo.
     #[arg(long, value_name = "FILE|DIR|noise")]
     pub input: Option<String>,
     /// How partitions are found: erl, dp, beam, proportional and others; `plan --planner all` compares them.
-    #[arg(long, default_value = "erl")]
+    #[arg(long, default_value = "erl", value_parser = parse_planner)]
     pub planner: String,
     /// A partition by hand, such as `0-5:86,85,85/6-7:A`; overrides --planner.
     #[arg(long)]
@@ -210,9 +237,9 @@ pub struct ExportArgs {
 pub struct InspectArgs {
     /// A network of the catalogue, or an ONNX file.
     pub model: String,
-    /// The input's shape where the file leaves it open, such as 1x3x640x640.
-    #[arg(long, value_parser = parse_shape)]
-    pub shape: Option<Shape>,
+    /// What its file leaves open.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// Print the whole geometry as JSON.
     #[arg(long)]
     pub json: bool,
@@ -226,6 +253,9 @@ pub struct InspectArgs {
 pub struct PlanArgs {
     /// A network of the catalogue, or an ONNX file.
     pub model: String,
+    /// What its file leaves open.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// Presets or slowdowns, one for each device.
     #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
     pub devices: Vec<String>,
@@ -262,9 +292,21 @@ fn parse_device(text: &str) -> Result<String, String> {
     emulation::preset(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
+fn parse_planner(text: &str) -> Result<String, String> {
+    let known = collab_core::plan::planner(text).map(|_| text.to_owned());
+    known.ok_or_else(|| format!("there is no planner '{text}'; choose one of {}", PLANNERS.join(", ")))
+}
+
 fn parse_shape(text: &str) -> Result<Shape, String> {
     let sizes: Result<Vec<usize>, _> = text.split(['x', ',']).map(str::parse).collect();
     sizes.map(Shape).map_err(|_| format!("'{text}' is no shape; write it as 1x3x224x224"))
+}
+
+fn parse_scale(text: &str) -> Result<Scale, String> {
+    let known = Scale::NAMES.iter().find(|(name, _)| *name == text);
+    known.map(|(_, scale)| *scale).ok_or_else(|| {
+        format!("'{text}' is no scale; choose one of {}", Scale::NAMES.map(|(name, _)| name).join(", "))
+    })
 }
 
 /// Reads `4:47`, `1:02:03` or plain seconds.

@@ -16,8 +16,8 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::Loaded;
 use super::controller::Outcome;
+use super::model::Loaded;
 use super::redial::Redial;
 use crate::journal::Journal;
 

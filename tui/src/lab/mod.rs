@@ -9,6 +9,7 @@ mod flight;
 mod inputs;
 mod losses;
 mod messages;
+mod model;
 mod operate;
 mod planning;
 mod profiles;
@@ -26,16 +27,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use collab_core::event::{LinkShape, SessionInfo, What};
 use collab_core::partition::Partition;
-use collab_models::{LoadOptions, Model, catalogue};
+use collab_models::catalogue;
 use collab_worker::keys::Identity;
 use tokio::sync::mpsc;
 
 pub use calibrate::samples;
 pub use controller::Ending;
 pub use fleet::LinkSpeed;
+pub use model::ModelChoice;
 pub use planning::Situation;
 pub use trials::Trial;
 pub use versus::Versus;
@@ -62,8 +63,8 @@ pub enum Workers {
 /// What a lab is to do.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// A network of the catalogue, or an ONNX file.
-    pub model: String,
+    /// The network.
+    pub model: ModelChoice,
     /// What it runs on; the network's own photo if left out.
     pub input: Option<String>,
     /// Where workers come from.
@@ -84,42 +85,6 @@ pub struct Setup {
     pub for_time: Option<Duration>,
     /// Where the last output is written.
     pub output: Option<PathBuf>,
-}
-
-/// A network's bytes, and the model they make.
-pub struct Loaded {
-    /// The ONNX file, or the recipe.
-    pub bytes: Arc<[u8]>,
-    /// How it is loaded, here and by workers.
-    pub options: LoadOptions,
-    /// What runs it.
-    pub model: Model,
-    /// Its entry in the catalogue, if it has one.
-    pub entry: Option<&'static catalogue::Entry>,
-}
-
-/// Reads a network by its name in the catalogue or from a file.
-pub fn load(name: &str, seed: u64, input_shape: Option<Vec<usize>>) -> anyhow::Result<Loaded> {
-    let bytes: Arc<[u8]> = match catalogue::find(name) {
-        Ok(entry) => entry.bytes(seed).as_ref().into(),
-        Err(unknown) => match std::fs::read(name) {
-            Ok(bytes) => bytes.into(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unknown.into()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
-        },
-    };
-    let entry = catalogue::recognise(&bytes);
-    let file_name = || {
-        let stem = std::path::Path::new(name).file_stem();
-        stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned())
-    };
-    let options = LoadOptions {
-        name: entry.map_or_else(file_name, |entry| entry.name.to_owned()),
-        pixels: entry.map(|entry| entry.pixels()),
-        input_shape,
-    };
-    let model = Model::load(&bytes, &options).with_context(|| format!("cannot load {name}"))?;
-    Ok(Loaded { bytes, options, model, entry })
 }
 
 /// Runs a lab to its end; the session is closed in order whatever the end.
@@ -175,8 +140,8 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         planner: setup.planner.clone(),
         read_only: setup.read_only,
     }));
-    let (name, seed) = (setup.model.clone(), setup.seed);
-    let loaded = tokio::task::spawn_blocking(move || load(&name, seed, None)).await??;
+    let (choice, seed) = (setup.model.clone(), setup.seed);
+    let loaded = tokio::task::spawn_blocking(move || choice.load(seed)).await??;
     let network = loaded.model.network().clone();
     if let Some(text) = &setup.partition {
         let workers = match &setup.workers {
@@ -259,7 +224,7 @@ pub async fn trials(
 /// Measures the links between the lab and two unpaced workers on loopback, and between these.
 pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkSpeed>> {
     let setup = Setup {
-        model: "tiny_face_detector".to_owned(),
+        model: ModelChoice::named("tiny_face_detector"),
         input: None,
         workers: Workers::Demo(vec!["1".to_owned(), "1".to_owned()], Some(LinkShape::default())),
         planner: "equal".to_owned(),

@@ -29,7 +29,7 @@ use self::ours::Ours;
 use self::score::{Pair, Score, score};
 use crate::cli::BenchPredictArgs;
 use crate::headless::print;
-use crate::lab;
+use crate::lab::{self, ModelChoice};
 
 /// The device that emulates none.
 const HOST: &str = "host";
@@ -82,7 +82,7 @@ pub fn run(args: &BenchPredictArgs) -> anyhow::Result<()> {
             known.export(device, samples)?;
         }
         for name in &args.models {
-            let loaded = lab::load(name, args.seed, None)?;
+            let loaded = ModelChoice::named(name).load(args.seed)?;
             let mut cases = cases(&known, &loaded.model, slowdown, args, |seen| match &mut samples {
                 Some(samples) => samples.write(device, loaded.model.network(), seen),
                 None => Ok(()),

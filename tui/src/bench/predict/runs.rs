@@ -8,7 +8,7 @@ use super::measure::{self, Dice};
 use super::score::Pair;
 use super::{Case, LEARNED, PREDICTED, ROUNDS, WORKERS};
 use crate::cli::BenchPredictArgs;
-use crate::lab::{self, Setup, Workers};
+use crate::lab::{self, ModelChoice, Setup, Workers};
 
 /// Runs random partitions on workers that emulate `device`.
 pub fn cases(
@@ -18,7 +18,7 @@ pub fn cases(
     args: &BenchPredictArgs,
 ) -> anyhow::Result<Vec<Case>> {
     let setup = Setup {
-        model: model.to_owned(),
+        model: ModelChoice::named(model),
         input: None,
         workers: Workers::Demo(vec![device.to_owned(); WORKERS as usize], None),
         planner: "proportional".to_owned(),
