@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::pace::transfers;
 use super::runs::CurrentRun;
 use super::{Lab, Prediction, push_bounded};
 use crate::event::SpanKind;
@@ -16,6 +17,8 @@ const LATE_RUNS: usize = 15;
 const LEAST_BLOCK_MS: f64 = 1.0;
 /// Layers shorter than this likewise, ms.
 const LEAST_LAYER_MS: f64 = 0.05;
+/// Transfers shorter than this likewise, ms.
+const LEAST_TRANSFER_MS: f64 = 1.0;
 /// Layers of a worker that a run adds to the interval: more would only repeat the same run.
 const LAYERS_A_RUN: usize = 6;
 
@@ -86,6 +89,9 @@ pub struct Accuracy {
     workers: Vec<WorkerAccuracy>,
     /// Of late runs, predicted / measured − 1, latest last.
     runs: VecDeque<f32>,
+    /// Transfers of late runs that somebody waited for, latest last.
+    #[serde(default)]
+    transfers: VecDeque<Tally>,
     interval: Interval,
 }
 
@@ -106,6 +112,18 @@ impl Accuracy {
         (!self.runs.is_empty()).then(|| sum / self.runs.len() as f64)
     }
 
+    /// Late whole runs.
+    pub fn runs(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.runs.iter().for_each(|error| tally.add(f64::from(*error)));
+        tally
+    }
+
+    /// Transfers of late runs that somebody waited for.
+    pub fn transfers(&self) -> Tally {
+        self.transfers.iter().copied().fold(Tally::default(), Tally::merge)
+    }
+
     /// Blocks of late runs on all workers.
     pub fn blocks(&self) -> Tally {
         self.late().map(|(blocks, _)| blocks).fold(Tally::default(), Tally::merge)
@@ -124,6 +142,7 @@ impl Accuracy {
     pub(super) fn forget_late(&mut self) {
         self.workers.iter_mut().for_each(|worker| worker.late.clear());
         self.runs.clear();
+        self.transfers.clear();
     }
 }
 
@@ -167,10 +186,25 @@ impl Lab {
                 push_bounded(&mut accuracy.late, (blocks, layers), LATE_RUNS);
             }
         }
+        let transfers = self.judge_transfers(run, run_ms);
+        if transfers.count > 0 {
+            push_bounded(&mut self.accuracy.transfers, transfers, LATE_RUNS);
+        }
         if run_ms > 0.0 && predicted.ms > 0.0 {
             push_bounded(&mut self.accuracy.runs, (predicted.ms / run_ms - 1.0) as f32, LATE_RUNS);
             self.accuracy.interval.learn(run_ms / predicted.ms - 1.0);
         }
+    }
+
+    /// Transfers against what links should take, as learnt from earlier runs.
+    fn judge_transfers(&self, run: &CurrentRun, run_ms: f64) -> Tally {
+        let mut tally = Tally::default();
+        let long = transfers(run, run_ms).into_iter().filter(|transfer| transfer.ms >= LEAST_TRANSFER_MS);
+        for transfer in long {
+            let cost = self.link_cost(transfer.from, transfer.to);
+            tally.add((cost.delay_ms + cost.sending_ms(transfer.bytes)) / transfer.ms - 1.0);
+        }
+        tally
     }
 }
 

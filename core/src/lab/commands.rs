@@ -89,6 +89,9 @@ impl Lab {
         command.progress = Progress::Settled(outcome.clone());
         command.settled_at = Some(at);
         let verb = command.verb.clone();
+        if matches!((&verb, outcome), (Verb::Throttle { .. } | Verb::Link { .. }, Settled::Done)) {
+            self.conditions_changed();
+        }
         match (&verb, outcome) {
             (Verb::Throttle { worker, percent }, outcome) => {
                 if let Some(state) = self.workers.get_mut(worker.index()) {

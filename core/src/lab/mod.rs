@@ -6,6 +6,7 @@
 mod accuracy;
 mod commands;
 mod layers;
+mod outlook;
 mod pace;
 mod prediction;
 mod runs;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use accuracy::{Accuracy, Tally, WorkerAccuracy};
 pub use commands::{CommandState, Progress};
 pub use layers::{LayerState, Samples};
+pub use outlook::Outlook;
 pub use prediction::Prediction;
 pub use runs::{CurrentRun, RunSample, Runs};
 pub use training::{Training, TrainingPoint};
@@ -88,6 +90,12 @@ pub struct Lab {
     pub current: Option<PartitionId>,
     /// The one offered, if any.
     pub proposal: Option<PartitionId>,
+    /// The offered one beside the running one, as predicted when the last run began.
+    #[serde(default)]
+    outlook: Option<Outlook>,
+    /// Since when the running partition, the workers' CPU shares and their links are as they are.
+    #[serde(default)]
+    pub steady_since: Micros,
     /// Those that ran before, latest last.
     pub past: Vec<PartitionId>,
     /// Whether proposals are held back.
@@ -184,6 +192,8 @@ impl Lab {
             }
             What::RunStarted { run, partition, input } => {
                 let predicted = self.predict_partition(*partition).map(Arc::new);
+                let is_running = Some(*partition) == self.current;
+                self.look_ahead(predicted.as_ref().filter(|_| is_running).map(|predicted| predicted.ms));
                 let shares = self.workers.iter().map(|worker| worker.throttle.percent / 100.0).collect();
                 self.runs.start(CurrentRun {
                     run: *run,
@@ -257,6 +267,7 @@ impl Lab {
         self.partitions.insert(proposal.partition, proposal.clone());
         self.proposal = Some(proposal.partition);
         self.forget_old_partitions();
+        self.look_ahead(None);
     }
 
     fn switch(&mut self, partition: PartitionId) {
@@ -276,6 +287,7 @@ impl Lab {
         }
         self.layers.clear();
         self.accuracy.forget_late();
+        self.conditions_changed();
         self.forget_old_partitions();
     }
 

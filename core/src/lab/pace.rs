@@ -126,27 +126,9 @@ impl Lab {
         push_bounded(&mut self.log, LogLine { at, level: Level::Warning, text }, super::LOG_LINES);
     }
 
-    /// Transfers that somebody waited for show how long rows are under way; others only that they came in
-    /// time.
     fn learn_transfers(&mut self, run: &CurrentRun, run_ms: f64) {
-        let sends = || run.spans.iter().filter(|span| span.kind == SpanKind::Send);
-        for wait in run.spans.iter().filter(|span| span.kind == SpanKind::Wait) {
-            let Some(peer) = wait.peer else { continue };
-            let sent = sends().find(|send| {
-                let block = if peer == Node::Lab { wait.block } else { send.block + 1 };
-                send.node == peer
-                    && send.peer == Some(wait.node)
-                    && block == wait.block
-                    && send.rows == wait.rows
-            });
-            if let Some(send) = sent {
-                self.link_memory(peer, wait.node).learn(send.bytes, wait.end_ms - send.start_ms);
-            }
-        }
-        let last =
-            sends().filter(|span| span.peer == Some(Node::Lab)).max_by(|a, b| a.end_ms.total_cmp(&b.end_ms));
-        if let Some(send) = last {
-            self.link_memory(send.node, Node::Lab).learn(send.bytes, run_ms - send.start_ms);
+        for transfer in transfers(run, run_ms) {
+            self.link_memory(transfer.from, transfer.to).learn(transfer.bytes, transfer.ms);
         }
     }
 
@@ -185,6 +167,38 @@ impl Lab {
             None => link_cost(shape, rtt_ms, rate),
         }
     }
+}
+
+/// Rows under way from one node to another.
+pub(super) struct Transfer {
+    pub(super) from: Node,
+    pub(super) to: Node,
+    pub(super) bytes: u64,
+    /// From the first byte sent to the last received.
+    pub(super) ms: f64,
+}
+
+/// Transfers that somebody waited for show how long rows are under way; others only that they came in time.
+pub(super) fn transfers(run: &CurrentRun, run_ms: f64) -> Vec<Transfer> {
+    let sends = || run.spans.iter().filter(|span| span.kind == SpanKind::Send);
+    let waits = run.spans.iter().filter(|span| span.kind == SpanKind::Wait);
+    let awaited = waits.filter_map(|wait| {
+        let peer = wait.peer?;
+        let send = sends().find(|send| {
+            let block = if peer == Node::Lab { wait.block } else { send.block + 1 };
+            send.node == peer && send.peer == Some(wait.node) && block == wait.block && send.rows == wait.rows
+        })?;
+        Some(Transfer { from: peer, to: wait.node, bytes: send.bytes, ms: wait.end_ms - send.start_ms })
+    });
+    let to_lab = sends().filter(|span| span.peer == Some(Node::Lab));
+    let last = to_lab.max_by(|a, b| a.end_ms.total_cmp(&b.end_ms));
+    let last = last.map(|send| Transfer {
+        from: send.node,
+        to: Node::Lab,
+        bytes: send.bytes,
+        ms: run_ms - send.start_ms,
+    });
+    awaited.chain(last).collect()
 }
 
 /// The blocks that `worker` computed in a run, as its reports say.

@@ -26,6 +26,9 @@ pub struct RunSample {
     pub at: Micros,
     /// Latency, ms.
     pub ms: f64,
+    /// What was predicted before it, ms, and the share of it that four of five runs should be within.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<(f32, f32)>,
 }
 
 /// A run in flight.
@@ -97,7 +100,8 @@ impl Runs {
             Verdict::Differs(_) => self.checked[2] += 1,
         }
         let current = self.take(run)?;
-        let sample = RunSample { run, partition: current.partition, at, ms };
+        let predicted = current.predicted.as_ref().map(|known| (known.ms as f32, known.half as f32));
+        let sample = RunSample { run, partition: current.partition, at, ms, predicted };
         push_bounded(&mut self.recent, sample, SAMPLES);
         Some(current)
     }

@@ -129,6 +129,53 @@ fn accept_and_undo_walk_along_the_past() {
 }
 
 #[test]
+fn the_offered_and_the_running_partition_are_predicted_together() {
+    let mut lab = fold(&story());
+    let outlook = lab.outlook().expect("both are predicted");
+    assert_eq!((outlook.running, outlook.offered), (PartitionId(1), PartitionId(2)));
+    assert!((outlook.gain() - (1.0 - outlook.new_ms / outlook.now_ms)).abs() < 1e-12);
+    assert_eq!(outlook.correction, 1.0, "one run corrects nothing");
+    lab.apply(&event(20, What::PartitionSwitched { partition: PartitionId(2), run: RunId(2) }));
+    assert_eq!(lab.outlook(), None);
+}
+
+#[test]
+fn what_was_measured_counts_until_conditions_change() {
+    let mut lab = fold(&story());
+    assert_eq!(lab.measured_ms(0.5), Some(10.0));
+    assert_eq!(lab.runs.last().and_then(|run| run.predicted).map(|(ms, _)| ms), Some(10.0));
+    let settled = What::CommandSettled { id: CommandId(1), outcome: Settled::Done };
+    lab.apply(&event(20, settled));
+    assert_eq!(lab.measured_ms(0.5), None);
+}
+
+#[test]
+fn a_transfer_that_somebody_waited_for_is_judged() {
+    let mut events = story();
+    let at = events.iter().position(|event| matches!(event.what, What::SpanDone(_))).unwrap();
+    let span = |node, kind, peer, end_ms| {
+        let rows = Rows::new(0, 16);
+        let run = RunId(1);
+        What::SpanDone(Span {
+            run,
+            node,
+            kind,
+            block: 0,
+            peer: Some(peer),
+            rows,
+            start_ms: 0.0,
+            end_ms,
+            bytes: 4096,
+        })
+    };
+    let (lab, worker) = (Node::Lab, Node::Worker(WorkerId(0)));
+    events.insert(at, event(8, span(worker, SpanKind::Wait, lab, 3.0)));
+    assert_eq!(fold(&events).accuracy.transfers().count, 0, "nobody sent it");
+    events.insert(at, event(8, span(lab, SpanKind::Send, worker, 0.5)));
+    assert_eq!(fold(&events).accuracy.transfers().count, 1);
+}
+
+#[test]
 fn the_history_stays_bounded() {
     let mut lab = fold(&story());
     for at in 0..5000 {

@@ -190,16 +190,23 @@ impl Lab {
     }
 
     pub(super) fn worker_phase(&mut self, worker: WorkerId, phase: Phase, at: Micros) {
-        if let Some(state) = self.workers.get_mut(worker.index()) {
-            state.phase = phase;
-            state.phase_since = at;
+        let Some(state) = self.workers.get_mut(worker.index()) else { return };
+        let was_ready = state.is_ready();
+        state.phase = phase;
+        state.phase_since = at;
+        if state.is_ready() != was_ready {
+            self.conditions_changed();
         }
     }
 
     pub(super) fn take_status(&mut self, status: &WorkerStatus) {
-        if let Some(state) = self.workers.get_mut(status.worker.index()) {
-            state.throttle.percent = status.throttle_percent;
-            state.status = Some(status.clone());
+        let Some(state) = self.workers.get_mut(status.worker.index()) else { return };
+        let is_same = state.status.as_ref().is_none_or(|before| before.link == status.link)
+            && (state.throttle.percent - status.throttle_percent).abs() < 0.05;
+        state.throttle.percent = status.throttle_percent;
+        state.status = Some(status.clone());
+        if !is_same {
+            self.conditions_changed();
         }
     }
 

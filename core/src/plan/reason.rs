@@ -143,21 +143,33 @@ impl Problem<'_> {
     /// Why `plan` is faster or slower than `other`, which `label` names in the middle of a sentence.
     pub fn explain(&self, plan: &Plan, other: &Plan, label: &str) -> String {
         let (now, then) = (self.account(plan), self.account(other));
-        let mut sentences = vec![self.compare(plan, &now, &then, label)];
+        let because = self.because(plan, other, &now, &then);
+        format!("{} {because}", self.compare(plan, &now, &then, label)).trim_end().to_owned()
+    }
+
+    /// The same without how long either takes, for where that is said as it is learnt anew.
+    pub fn reasons(&self, plan: &Plan, other: &Plan) -> String {
+        let (now, then) = (self.account(plan), self.account(other));
+        let because = self.because(plan, other, &now, &then);
+        format!("On the critical path {}. {because}", along(&now, &then)).trim_end().to_owned()
+    }
+
+    fn because(&self, plan: &Plan, other: &Plan, now: &Account, then: &Account) -> String {
+        let mut sentences = Vec::new();
         if let Some(owner) = plan.partition.single_owner()
             && other.partition.single_owner().is_none()
         {
-            sentences.push(one_is_better(owner, &now, &then));
+            sentences.push(one_is_better(owner, now, then));
         } else {
             if now.halo_ms() > WORTH_SAYING * now.finish_ms {
                 sentences
                     .push(format!("Rows computed twice take {} of all workers together.", ms(now.halo_ms())));
             }
-            sentences.extend(longest_wait(&now));
+            sentences.extend(longest_wait(now));
         }
         let idle = self.candidates().filter(|&worker| !plan.partition.uses(worker));
         let shared = plan.partition.single_owner().is_none();
-        sentences.extend(idle.filter(|_| shared).map(|worker| self.why_left_out(plan, &now, worker)));
+        sentences.extend(idle.filter(|_| shared).map(|worker| self.why_left_out(plan, now, worker)));
         sentences.join(" ")
     }
 
@@ -167,15 +179,12 @@ impl Problem<'_> {
             .map(|worker| WorkerId::at(worker).to_string())
             .collect();
         let ratio = then.finish_ms / now.finish_ms;
-        let change =
-            |what: &str, by: f64| format!("{what} {}{}", if by < 0.0 { "−" } else { "+" }, ms(by.abs()));
         format!(
-            "{} on {}: {ratio:.2} × {label} ({}); on the critical path {}, {}.",
+            "{} on {}: {ratio:.2} × {label} ({}); on the critical path {}.",
             ms(now.finish_ms),
             owners.join(", "),
             ms(then.finish_ms),
-            change("computing", now.compute_ms - then.compute_ms),
-            change("transfers", now.transfer_ms - then.transfer_ms),
+            along(now, then),
         )
     }
 
@@ -220,6 +229,13 @@ impl Problem<'_> {
         }
         partition
     }
+}
+
+/// What changes on the critical path.
+fn along(now: &Account, then: &Account) -> String {
+    let change = |what: &str, by: f64| format!("{what} {}{}", if by < 0.0 { "−" } else { "+" }, ms(by.abs()));
+    let computing = change("computing", now.compute_ms - then.compute_ms);
+    format!("{computing}, {}", change("transfers", now.transfer_ms - then.transfer_ms))
 }
 
 fn one_is_better(owner: WorkerId, now: &Account, then: &Account) -> String {

@@ -47,10 +47,15 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// What it took: the running one since conditions changed, others when they ran last.
+fn measured(lab: &Lab, candidate: &Proposal) -> Option<f64> {
+    let is_running = lab.current == Some(candidate.partition);
+    if is_running { lab.measured_ms(0.5) } else { lab.runs.quantile_ms(candidate.partition, 0.5) }
+}
+
 /// What it takes, measured if it was, else predicted.
 fn time(lab: &Lab, candidate: &Proposal) -> f64 {
-    let measured = lab.runs.quantile_ms(candidate.partition, 0.5);
-    measured.or(candidate.predicted_ms).unwrap_or(f64::INFINITY)
+    measured(lab, candidate).or(candidate.predicted_ms).unwrap_or(f64::INFINITY)
 }
 
 fn cells(scene: &Scene, candidate: &Proposal, slowest: f64, fitted: &Fitted) -> Vec<Line<'static>> {
@@ -63,7 +68,7 @@ fn cells(scene: &Scene, candidate: &Proposal, slowest: f64, fitted: &Fitted) -> 
     } else {
         (" ", "ran")
     };
-    let measured = lab.runs.quantile_ms(candidate.partition, 0.5);
+    let measured = measured(lab, candidate);
     let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), text::ms);
     let length = time(lab, candidate) / slowest.max(1e-9);
     let drawn = bar::thin(if length.is_finite() { length } else { 0.0 }, 24, measured.is_none());

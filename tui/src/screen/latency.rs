@@ -1,9 +1,10 @@
-//! The latency of late runs as a curve over time, with what should be and what one device alone would take.
+//! The latency of late runs as a curve over time, with what was predicted before each, what the next should
+//! take, and what one device alone would take.
 
 use std::collections::VecDeque;
 
 use collab_core::command::Verb;
-use collab_core::lab::{Lab, RunSample};
+use collab_core::lab::{Lab, Prediction, RunSample};
 use collab_core::time::Micros;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,13 +16,21 @@ use super::widgets::plot::{self, Plot};
 use super::{Scene, text};
 
 /// The longest time shown, s.
-const WINDOW: f64 = 120.0;
+const WINDOW: f64 = 60.0;
 /// The shortest, so that the first runs do not fill the panel.
 const LEAST_WINDOW: f64 = 5.0;
+/// The time at the right end that is always seen in full, s.
+const LATEST: f64 = 6.0;
+/// The part of the time whose runs are seen in any case: a slow start or a straggler does not flatten them.
+const SEEN: f64 = 0.8;
 /// One device alone is drawn only up to this many times the slowest run.
 const SINGLE_REACH: f64 = 2.5;
-/// Runs of which the line is the median: an outlier is a dot beside it.
+/// Runs of which the line is the median at least: an outlier is a dot beside it.
 const SMOOTHED: usize = 5;
+/// Cells for the numbers of the axis.
+const LABELS: u16 = 7;
+/// Cells at the right for the next run.
+const NEXT: u16 = 2;
 
 /// What the two axes span.
 struct Axes {
@@ -47,15 +56,18 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
         super::panel::write(legend, inner, buf);
         return;
     }
-    let labels = 7;
-    let chart = Rect { x: inner.x + labels, width: inner.width - labels, height: chart_height, ..inner };
+    let chart = Rect { x: inner.x + LABELS, width: inner.width - LABELS, height: chart_height, ..inner };
+    let past = Rect { width: chart.width - NEXT, ..chart };
     draw_axis(scene, &axes, chart, buf);
     if let Some((_, single)) = lab.best_single() {
         draw_single(&axes, single, theme.line(), chart, buf);
     }
-    draw_predicted(lab, &axes, theme.dim(), chart, buf);
-    draw_runs(lab, &axes, theme.text(), chart, buf);
-    draw_moments(scene, &axes, Rect { y: chart.bottom(), height: 1, ..chart }, buf);
+    draw_predicted(lab, &axes, theme.dim(), past, buf);
+    draw_runs(lab, &axes, theme.text(), past, buf);
+    if let Some(next) = lab.prediction() {
+        draw_next(&axes, next, theme.text(), theme.dim(), chart, buf);
+    }
+    draw_moments(scene, &axes, Rect { y: chart.bottom(), height: 1, ..past }, buf);
     let below = Rect { y: chart.bottom() + 1, height: legend.len() as u16, ..inner };
     super::panel::write(legend, below, buf);
 }
@@ -65,13 +77,13 @@ impl Axes {
         let until = lab.now.secs();
         let first = lab.runs.recent.front()?.at.secs();
         let from = first.max(until - WINDOW).min(until - LEAST_WINDOW);
-        let mut values: Vec<f64> = visible(lab, from).map(|sample| sample.ms).collect();
-        values.sort_by(f64::total_cmp);
-        let rank = |part: f64| values.get(((values.len() as f64 - 1.0).max(0.0) * part) as usize).copied();
-        // A few stragglers may leave the panel; they are still in p95 and in the exports.
-        let (mut low, mut high) = (rank(0.01)?, rank(0.985)?);
-        if let Some(predicted) = lab.running().and_then(|running| running.predicted_ms) {
-            (low, high) = (low.min(predicted), high.max(predicted.min(high * SINGLE_REACH)));
+        let late = until - LATEST;
+        let (mut low, mut high) = seen(visible(lab, from))?;
+        if let Some((least, most)) = seen(visible(lab, late)) {
+            (low, high) = (low.min(least), high.max(most));
+        }
+        if let Some(predicted) = lab.prediction() {
+            (low, high) = (low.min(predicted.ms), high.max(predicted.ms.min(high * SINGLE_REACH)));
         }
         if let Some((_, single)) = lab.best_single()
             && single < high * SINGLE_REACH
@@ -80,6 +92,12 @@ impl Axes {
         }
         let margin = ((high - low) * 0.08).max(high * 0.01).max(0.05);
         Some(Self { from, until, low: (low - margin).max(0.0), high: high + margin })
+    }
+
+    /// The row of `chart` where `ms` lies; `None` outside.
+    fn row(&self, ms: f64, chart: Rect) -> Option<u16> {
+        let part = self.down(ms)?;
+        Some(chart.y + ((part * f64::from(chart.height)) as u16).min(chart.height - 1))
     }
 
     /// From 0 at the top to 1 at the bottom; `None` outside.
@@ -99,6 +117,24 @@ fn visible(lab: &Lab, from: f64) -> impl Iterator<Item = &RunSample> {
     lab.runs.recent.iter().filter(move |sample| sample.at.secs() >= from)
 }
 
+/// The latencies to show: all but the rarest, and nothing further above those of [`SEEN`] of the time than these
+/// are above the fastest.
+fn seen<'a>(samples: impl Iterator<Item = &'a RunSample>) -> Option<(f64, f64)> {
+    let mut times: Vec<f64> = samples.map(|sample| sample.ms).collect();
+    times.sort_by(f64::total_cmp);
+    let all: f64 = times.iter().sum();
+    let at = |part: f64| {
+        let mut sum = 0.0;
+        let found = times.iter().copied().find(|ms| {
+            sum += ms;
+            sum >= part * all
+        });
+        found.or(times.last().copied())
+    };
+    let (low, usual, high) = (at(0.01)?, at(SEEN)?, at(0.99)?);
+    Some((low, high.min(2.0 * usual - low)))
+}
+
 fn draw_axis(scene: &Scene, axes: &Axes, chart: Rect, buf: &mut Buffer) {
     let theme = scene.theme;
     for y in chart.y..chart.bottom() {
@@ -107,67 +143,104 @@ fn draw_axis(scene: &Scene, axes: &Axes, chart: Rect, buf: &mut Buffer) {
     let most = usize::from(chart.height / 2).clamp(2, 6);
     let decimals = usize::from(axes.high - axes.low < 3.0);
     for tick in plot::ticks(axes.low, axes.high, most) {
-        let Some(part) = axes.down(tick) else { continue };
-        let y = chart.y + ((part * f64::from(chart.height)) as u16).min(chart.height - 1);
-        buf.set_string(chart.x - 7, y, format!("{tick:>5.decimals$} ┤"), theme.dim());
+        let Some(y) = axes.row(tick, chart) else { continue };
+        buf.set_string(chart.x - LABELS, y, format!("{tick:>5.decimals$} ┤"), theme.dim());
     }
 }
 
 fn draw_single(axes: &Axes, ms: f64, style: Style, chart: Rect, buf: &mut Buffer) {
-    let Some(part) = axes.down(ms) else { return };
-    let y = chart.y + ((part * f64::from(chart.height)) as u16).min(chart.height - 1);
+    let Some(y) = axes.row(ms, chart) else { return };
     for x in chart.x..chart.right() {
         buf[(x, y)].set_char('╌').set_style(style);
     }
 }
 
-/// What should be: a level for as long as a partition ran, where it is still known what was predicted.
+/// What was predicted before each run.
 fn draw_predicted(lab: &Lab, axes: &Axes, style: Style, chart: Rect, buf: &mut Buffer) {
     let mut samples = visible(lab, axes.from).peekable();
-    let mut partition = samples.peek().map(|sample| sample.partition);
+    let mut level = None;
     for x in chart.x..chart.right() {
         let until =
             axes.from + (axes.until - axes.from) * f64::from(x + 1 - chart.x) / f64::from(chart.width);
+        let mut here = Vec::new();
         while let Some(sample) = samples.next_if(|sample| sample.at.secs() <= until) {
-            partition = Some(sample.partition);
+            here.extend(sample.predicted.map(|(ms, _)| f64::from(ms)));
         }
-        let predicted = partition.and_then(|partition| lab.partitions.get(&partition)?.predicted_ms);
-        if let Some(part) = predicted.and_then(|ms| axes.down(ms)) {
-            let y = chart.y + ((part * f64::from(chart.height)) as u16).min(chart.height - 1);
+        level = median(here).or(level);
+        if let Some(y) = level.and_then(|ms| axes.row(ms, chart)) {
             buf[(x, y)].set_char('┄').set_style(style);
         }
     }
 }
 
-/// Each run is a dot; the line is the median of the few runs before.
+/// At the right end: what the next run should take, and between which bounds four of five are.
+fn draw_next(axes: &Axes, next: &Prediction, style: Style, dim: Style, chart: Rect, buf: &mut Buffer) {
+    let x = chart.right() - 1;
+    let (least, most) = next.bounds();
+    let inside = |ms: f64| axes.row(ms.clamp(axes.low, axes.high), chart).unwrap_or(chart.y);
+    let (top, bottom) = (inside(most), inside(least));
+    for y in top..=bottom {
+        let glyph = match y {
+            y if y == top && y < bottom => '┬',
+            y if y == bottom && y > top => '┴',
+            _ => '┊',
+        };
+        buf[(x, y)].set_char(glyph).set_style(dim);
+    }
+    if let Some(y) = axes.row(next.ms, chart) {
+        buf[(x, y)].set_char('○').set_style(style);
+    }
+}
+
+/// The line is the median of the runs that end in one column of dots, of a few at least; the slowest of them
+/// is a dot above it.
 fn draw_runs(lab: &Lab, axes: &Axes, style: Style, chart: Rect, buf: &mut Buffer) {
     let mut plot = Plot::new(chart.width, chart.height);
     let (columns, rows) = (plot.columns(), plot.rows());
-    let row = |part: f64| ((part * rows as f64) as usize).min(rows - 1);
+    let row = |ms: f64| {
+        let part = axes.down(ms.clamp(axes.low, axes.high)).unwrap_or(0.0);
+        ((part * rows as f64) as usize).min(rows - 1)
+    };
+    let column = |sample: &RunSample| {
+        let along = axes.along(sample.at).unwrap_or(0.0);
+        ((along * columns as f64) as usize).min(columns - 1)
+    };
+    let mut samples = visible(lab, axes.from).peekable();
     let mut before: Option<(usize, usize)> = None;
     let mut late: VecDeque<f64> = VecDeque::new();
     let mut partition = None;
-    for sample in visible(lab, axes.from) {
-        let Some(along) = axes.along(sample.at) else { continue };
-        let column = ((along * columns as f64) as usize).min(columns - 1);
-        if let Some(down) = axes.down(sample.ms) {
-            plot.dot(column, row(down));
+    while let Some(first) = samples.next() {
+        let at = column(first);
+        let mut sample = first;
+        let mut here = 0;
+        let mut slowest = 0.0f64;
+        loop {
+            if partition.replace(sample.partition) != Some(sample.partition) {
+                late.clear();
+                here = 0;
+            }
+            late.push_back(sample.ms);
+            here += 1;
+            slowest = slowest.max(sample.ms);
+            let Some(next) = samples.next_if(|next| column(next) == at) else { break };
+            sample = next;
         }
-        if partition.replace(sample.partition) != Some(sample.partition) {
-            late.clear();
+        late.drain(..late.len() - late.len().min(SMOOTHED.max(here)));
+        if axes.down(slowest).is_some() {
+            plot.dot(at, row(slowest));
         }
-        if late.len() == SMOOTHED {
-            late.pop_front();
-        }
-        late.push_back(sample.ms);
-        let mut sorted: Vec<f64> = late.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        let median = sorted[(sorted.len() - 1) / 2].clamp(axes.low, axes.high);
-        let here = (column, row(axes.down(median).unwrap_or(0.0)));
+        let middle = median(late.iter().copied().collect()).unwrap_or(slowest);
+        let here = (at, row(middle));
         plot.line(before.unwrap_or(here), here);
         before = Some(here);
     }
     plot.draw(chart, style, buf);
+}
+
+/// The one in the middle, the lower of two.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied()
 }
 
 /// Under the curve: where another partition began to run, and what the operator did.
@@ -208,8 +281,7 @@ fn draw_moments(scene: &Scene, axes: &Axes, row: Rect, buf: &mut Buffer) {
 fn legend(scene: &Scene, width: u16) -> Vec<Line<'static>> {
     let theme = scene.theme;
     let lab = scene.lab;
-    let quantile = |part| lab.runs.quantile_ms(lab.current?, part);
-    let (middle, late) = (quantile(0.5), quantile(0.95));
+    let (middle, late) = (lab.measured_ms(0.5), lab.measured_ms(0.95));
     let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), text::ms);
     let mut parts = vec![vec![
         Span::styled("━━ ", theme.text()),
@@ -218,9 +290,16 @@ fn legend(scene: &Scene, width: u16) -> Vec<Line<'static>> {
         Span::styled("  p95 ", theme.dim()),
         Span::styled(number(late), theme.text()),
     ]];
-    if let Some(predicted) = lab.running().and_then(|running| running.predicted_ms) {
-        let predicted = Span::styled(text::ms(predicted), theme.text());
-        parts.push(vec![Span::styled("┄┄ predicted ", theme.dim()), predicted]);
+    if let Some(next) = lab.prediction() {
+        parts.push(vec![
+            Span::styled("┄○ predicted ", theme.dim()),
+            Span::styled(text::ms(next.ms), theme.text()),
+            Span::styled(format!(" ±{}", text::ms(next.ms * next.half)), theme.text()),
+        ]);
+        if let Some((held, count)) = lab.accuracy.run_interval().coverage() {
+            let told = format!("{} of {count} within", text::percent(Some(held)));
+            parts.push(vec![Span::styled(told, theme.dim())]);
+        }
     }
     if let Some((worker, alone)) = lab.best_single() {
         let letter = worker.info.worker;
@@ -236,16 +315,29 @@ fn legend(scene: &Scene, width: u16) -> Vec<Line<'static>> {
         }
         parts.push(part);
     }
-    let mut lines: Vec<Line> = Vec::new();
-    for part in parts {
-        let wide: usize = part.iter().map(Span::width).sum();
-        match lines.last_mut() {
-            Some(line) if line.width() + 3 + wide <= usize::from(width) => {
-                line.push_span(Span::raw("   "));
-                line.extend(part);
-            }
-            _ => lines.push(Line::from(part)),
-        }
+    text::flow(parts, 3, usize::from(width))
+}
+
+#[cfg(test)]
+mod tests {
+    use collab_core::id::{PartitionId, RunId};
+
+    use super::*;
+
+    fn samples(times: impl Iterator<Item = f64>) -> Vec<RunSample> {
+        let sample =
+            |ms| RunSample { run: RunId(0), partition: PartitionId(1), at: Micros(0), ms, predicted: None };
+        times.map(sample).collect()
     }
-    lines
+
+    #[test]
+    fn a_slow_start_leaves_the_panel_and_a_regime_that_lasts_does_not() {
+        let usual = |count: usize| (0..count).map(|at| 90.0 + (at % 5) as f64);
+        let started = samples((0..10).map(|_| 300.0).chain(usual(300)));
+        assert_eq!(seen(started.iter()), Some((90.0, 98.0)));
+        let throttled = samples((0..40).map(|_| 300.0).chain(usual(300)));
+        assert_eq!(seen(throttled.iter()), Some((90.0, 300.0)));
+        assert_eq!(seen(samples([7.0].into_iter()).iter()), Some((7.0, 7.0)));
+        assert_eq!(seen([].iter()), None);
+    }
 }

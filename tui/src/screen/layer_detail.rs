@@ -2,85 +2,179 @@
 
 use collab_core::network::{Kind, Layer};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::layers::Row;
+use super::layers::{self, Row};
 use super::panel::{self, Panel};
+use super::terms::{self, Explained};
 use super::widgets::{bar, spark};
-use super::{Scene, text};
+use super::{Scene, scatter, text};
 
-/// Draws it; an empty panel if nothing is selected.
+/// Factors closer to 1 than this are not worth a line.
+const WORTH_SAYING: f64 = 0.005;
+/// Kinds of work told one by one.
+const TERMS: usize = 4;
+
+/// Draws it in a tall panel; an empty one if nothing is selected.
 pub(super) fn draw(scene: &Scene, row: Option<&Row>, area: Rect, buf: &mut Buffer) {
-    let theme = scene.theme;
-    let known = row.and_then(|row| Some((row, scene.lab.network.as_ref()?.layers.get(row.layer as usize)?)));
-    let Some((row, layer)) = known else {
-        Panel::new(theme, "Layer").draw(theme, area, buf);
-        return;
-    };
-    let room = usize::from(area.width).saturating_sub(14);
-    let title = format!("L{} {}", row.layer, text::shorten(&layer.name, room));
-    let panel = Panel::new(theme, title).with(format!("on {}", row.worker), theme.worker(row.worker));
-    let inner = panel.draw(theme, area, buf);
-    let times = times(scene, row);
-    let facts = facts(row, layer);
-    let pair = |(label, value): (&'static str, String)| {
-        Line::from(vec![Span::styled(format!("{label:<11}"), theme.dim()), Span::raw(value)])
-    };
-    if inner.height < 8 {
-        // Side by side where the panel is flat.
-        let half = Rect { width: inner.width / 2, ..inner };
-        panel::write(times.into_iter().map(pair), half, buf);
-        let right = Rect { x: inner.x + half.width, width: inner.width - half.width, ..inner };
-        panel::write(facts.into_iter().map(pair), right, buf);
-        return;
+    let Some((inner, row, layer)) = open(scene, row, area, buf) else { return };
+    let room = usize::from(inner.width);
+    let height = usize::from(inner.height);
+    let mut lines = times(scene, row);
+    let why = reasons(scene, row, room);
+    let facts = facts(row, layer, room);
+    // Air where there is room for it.
+    if lines.len() + why.len() + facts.len() + 2 <= height {
+        lines.push(Line::default());
     }
-    let mut lines: Vec<Line> =
-        times.into_iter().chain([("", String::new())]).chain(facts).map(pair).collect();
-    lines.push(Line::default());
+    lines.extend(why);
+    if lines.len() + facts.len() < height {
+        lines.push(Line::default());
+    }
+    lines.extend(facts);
     lines.extend(peers(scene, row));
     panel::write(lines, inner, buf);
 }
 
-fn times(scene: &Scene, row: &Row) -> Vec<(&'static str, String)> {
-    let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2} ms"));
-    let mut times = vec![("measured", number(row.measured)), ("predicted", number(row.predicted))];
-    let state = scene.lab.layers.iter().find(|it| it.layer == row.layer && it.worker == row.worker);
-    if let Some(state) = state {
-        let values = || state.measured.ms.iter().map(|ms| f64::from(*ms));
-        let (low, high) =
-            values().fold((f64::INFINITY, 0.0f64), |(low, high), ms| (low.min(ms), high.max(ms)));
-        times.push((
-            "spread",
-            format!("{low:.2}–{high:.2}  {}", spark::line(values().map(|ms| ms - low), high - low, 10)),
-        ));
-    }
-    times
+/// Draws it in a flat panel: its numbers, the reasons and all layers as a cloud side by side.
+pub(super) fn draw_flat(scene: &Scene, rows: &[Row], row: Option<&Row>, area: Rect, buf: &mut Buffer) {
+    let Some((inner, row, layer)) = open(scene, row, area, buf) else { return };
+    let parts = [Constraint::Length(27), Constraint::Fill(1), Constraint::Length(21)];
+    let [left, middle, right] = inner.layout(&Layout::horizontal(parts).spacing(1));
+    let numbers = times(scene, row).into_iter().chain(facts(row, layer, usize::from(left.width)));
+    panel::write(numbers, left, buf);
+    panel::write(reasons(scene, row, usize::from(middle.width)), middle, buf);
+    scatter::draw(scene, rows, Some(row), right, buf);
 }
 
-fn facts(row: &Row, layer: &Layer) -> Vec<(&'static str, String)> {
-    let macs = layer.row_macs as f64 * f64::from(row.rows);
-    let of_all = layer.output.rows;
-    let mut facts = vec![
-        ("operator", layer.op.clone()),
-        ("rows", format!("{} of {of_all}", row.rows)),
-        ("MACs", format!("{} {}", text::macs(macs), kind(layer.kind))),
-    ];
-    let rate = |ms: f64| format!("{}MAC/s", text::macs(macs / ms * 1e3));
-    if macs > 0.0 {
-        if let Some(measured) = row.measured.filter(|ms| *ms > 0.0) {
-            facts.push(("speed", rate(measured)));
-        }
-        if let Some(predicted) = row.predicted.filter(|ms| *ms > 0.0) {
-            facts.push(("taken as", rate(predicted)));
-        }
-    } else {
-        facts.push(("taken as", "free: it has no MACs".to_owned()));
+/// Draws the panel; what is inside, the row and its layer.
+fn open<'a>(
+    scene: &'a Scene,
+    row: Option<&'a Row>,
+    area: Rect,
+    buf: &mut Buffer,
+) -> Option<(Rect, &'a Row, &'a Layer)> {
+    let theme = scene.theme;
+    let known = row.and_then(|row| Some((row, scene.lab.network.as_ref()?.layers.get(row.layer as usize)?)));
+    let Some((row, layer)) = known else {
+        Panel::new(theme, "Layer").draw(theme, area, buf);
+        return None;
+    };
+    let room = usize::from(area.width).saturating_sub(17);
+    let title = format!("L{} {}", row.layer, text::shorten_front(&layer.name, room));
+    let panel = Panel::new(theme, title).with(format!("on {}", row.worker), theme.worker(row.worker));
+    Some((panel.draw(theme, area, buf), row, layer))
+}
+
+/// Measured, predicted, and how far apart they are.
+fn times(scene: &Scene, row: &Row) -> Vec<Line<'static>> {
+    let theme = scene.theme;
+    let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2} ms"));
+    let mut measured = Line::from(vec![
+        Span::styled("● measured  ", theme.dim()),
+        Span::styled(number(row.measured), theme.strong()),
+    ]);
+    if let Some(samples) = layers::samples(scene.lab, row) {
+        let values = || samples.ms.iter().map(|ms| f64::from(*ms));
+        let (low, high) =
+            values().fold((f64::INFINITY, 0.0f64), |(low, high), ms| (low.min(ms), high.max(ms)));
+        let curve = spark::line(values().map(|ms| ms - low), high - low, 8);
+        measured.push_span(Span::styled(format!("  {curve}"), theme.dim()));
     }
-    facts.push(("output", text::bytes(layer.output.bytes(row.rows))));
-    facts.push(("weights", text::bytes(layer.weight_bytes)));
-    facts.push(("block", (row.block + 1).to_string()));
-    facts
+    let mut predicted =
+        Line::from(vec![Span::styled("○ predicted ", theme.dim()), Span::raw(number(row.predicted))]);
+    let accuracy = scene.lab.accuracy.worker(row.worker.index());
+    if let Some(accuracy) = accuracy.filter(|_| row.predicted.is_some()) {
+        let half = format!("  ±{:.0} %", accuracy.layers.half() * 100.0);
+        predicted.push_span(Span::styled(half, theme.dim()));
+    }
+    let mut lines = vec![measured, predicted];
+    if let Some(error) = row.error() {
+        let told = match text::signed_percent(error.abs()).trim_start_matches('+') {
+            "0 %" => "as long as predicted".to_owned(),
+            part if error > 0.0 => format!("{part} longer than it should"),
+            part => format!("{part} shorter than it should"),
+        };
+        let sign = if row.is_wrong() { Span::styled("▲ ", theme.warning()) } else { Span::raw("  ") };
+        lines.push(Line::from(vec![sign, Span::styled(told, theme.dim())]));
+    }
+    lines
+}
+
+/// `0.44 ms = 0.31 MACs + 0.13 bytes`, a line for each kind of work, and what was learnt since.
+fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
+    let theme = scene.theme;
+    let Some(explained) = terms::explained(scene.lab, row) else {
+        let words = "not calibrated: predicted from its own times";
+        return text::wrap(words, room).into_iter().map(|line| Line::styled(line, theme.dim())).collect();
+    };
+    let most = explained.terms.first().map_or(1e-9, |(_, ms)| ms.max(1e-9));
+    let told = if explained.terms.len() > TERMS { TERMS - 1 } else { TERMS };
+    let line = |ms: f64, name: String| {
+        Line::from(vec![
+            Span::raw(format!("{ms:>6.2} ")),
+            Span::styled(bar::thin(ms / most, 6, true), theme.worker(row.worker)),
+            Span::styled(format!(" {}", text::shorten(&name, room.saturating_sub(14))), theme.dim()),
+        ])
+    };
+    let mut lines: Vec<Line> =
+        explained.terms.iter().take(told).map(|(term, ms)| line(*ms, term.name().to_owned())).collect();
+    let rest = &explained.terms[told.min(explained.terms.len())..];
+    if !rest.is_empty() {
+        let ms = rest.iter().map(|(_, ms)| ms).sum();
+        lines.push(line(ms, format!("{} others", rest.len())));
+    }
+    lines.extend(sum(scene, row, &explained, room));
+    let doubts = terms::unreliable(scene.lab, row);
+    if !doubts.is_empty() {
+        let names: Vec<&str> = doubts.iter().map(|term| term.name()).collect();
+        let words = text::shorten(&format!("few samples of {}", names.join(", ")), room.saturating_sub(2));
+        lines.push(Line::from(vec![Span::styled("? ", theme.warning()), Span::styled(words, theme.dim())]));
+    }
+    lines
+}
+
+/// `0.44 ×0.98 own ×1.67 B at 60 % = 0.72`: as calibrated, and what makes more or less of it.
+fn sum(scene: &Scene, row: &Row, explained: &Explained, room: usize) -> Vec<Line<'static>> {
+    let theme = scene.theme;
+    let is_worth = |factor: f64| (factor - 1.0).abs() >= WORTH_SAYING;
+    let factor = |factor: f64, name: String| {
+        let number = Span::raw(format!("×{factor:.2}"));
+        vec![number, Span::styled(format!(" {name}"), theme.dim())]
+    };
+    let mut parts = vec![vec![Span::raw(format!("{:>6.2}", explained.calibrated_ms))]];
+    if is_worth(explained.own) {
+        parts.push(factor(explained.own, "own".to_owned()));
+    }
+    if is_worth(explained.pace) {
+        parts.push(factor(explained.pace, "pace".to_owned()));
+    }
+    if is_worth(explained.throttle) {
+        parts.push(factor(explained.throttle, "share".to_owned()));
+    }
+    if let Some(predicted) = row.predicted {
+        parts.push(vec![Span::styled(format!("= {predicted:.2}"), theme.strong())]);
+    }
+    text::flow(parts, 1, room)
+}
+
+fn facts(row: &Row, layer: &Layer, room: usize) -> Vec<Line<'static>> {
+    let macs = layer.row_macs as f64 * f64::from(row.rows);
+    let mut facts = vec![
+        format!("{}  {} of {} rows", layer.op, row.rows, layer.output.rows),
+        match row.measured.filter(|ms| *ms > 0.0 && macs > 0.0) {
+            Some(ms) => format!("{} MACs, {}MAC/s", text::macs(macs), text::macs(macs / ms * 1e3)),
+            None if macs > 0.0 => format!("{} MACs {}", text::macs(macs), kind(layer.kind)),
+            None => kind(layer.kind).to_owned(),
+        },
+    ];
+    let output = text::bytes(layer.output.bytes(row.rows));
+    facts.push(match layer.weight_bytes {
+        0 => format!("out {output}"),
+        weights => format!("out {output}, weights {}", text::bytes(weights)),
+    });
+    facts.into_iter().map(|fact| Line::raw(text::shorten(&fact, room))).collect()
 }
 
 fn kind(kind: Kind) -> &'static str {
@@ -109,14 +203,13 @@ fn peers(scene: &Scene, row: &Row) -> Vec<Line<'static>> {
         return Vec::new();
     }
     let slowest = times.iter().map(|(.., ms)| *ms).fold(0.0, f64::max).max(1e-9);
-    let mut lines = vec![Line::styled("this layer by worker", theme.dim())];
-    lines.extend(times.into_iter().map(|(worker, rows, ms)| {
+    let line = |(worker, rows, ms): (collab_core::id::WorkerId, u32, f64)| {
         Line::from(vec![
             Span::styled(format!("{worker:<2}"), theme.worker(worker)),
             Span::styled(bar::thin(ms / slowest, 10, false), theme.worker(worker)),
             Span::raw(format!(" {ms:>7.2} ms")),
             Span::styled(format!(" {rows:>4}"), theme.dim()),
         ])
-    }));
-    lines
+    };
+    times.into_iter().map(line).collect()
 }

@@ -1,26 +1,23 @@
 //! The second view: every layer on every worker, predicted against measured.
 
 use collab_core::id::WorkerId;
-use collab_core::lab::Lab;
-use collab_core::predict::MODEL;
+use collab_core::lab::{Lab, Samples};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::layer_detail;
 use super::panel::{self, Panel};
 use super::ui::{Hits, LayerSort, Target, Ui};
-use super::widgets::bar;
+use super::widgets::errorbar::{self, ErrorBar};
 use super::widgets::table::{self, Column, Fitted};
-use super::{Scene, WIDE, text};
+use super::{Scene, WIDE, fit, layer_detail, scatter, terms, text};
 
 /// From this error on a layer gets a sign.
 const WRONG: f64 = 0.2;
-/// The deviation bar's reach to each side.
-const REACH: f64 = 0.5;
-/// Cells of the deviation bar on each side.
-const HALF: usize = 5;
+/// Rows of the view from which on every kind of prediction has a row of its own.
+const TALL: u16 = 30;
+/// Rows of the view from which on the fit has two lines.
+const MIDDLE: u16 = 20;
 
 /// A layer on a worker, measured or only predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,10 +31,15 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Predicted against measured, +0.1 is 10 % too high.
+    /// Measured against predicted: +0.1 took 10 % longer than it should.
     pub(super) fn error(&self) -> Option<f64> {
-        let measured = self.measured.filter(|measured| *measured > 0.0)?;
-        Some(self.predicted? / measured - 1.0)
+        let predicted = self.predicted.filter(|predicted| *predicted > 0.0)?;
+        Some(self.measured? / predicted - 1.0)
+    }
+
+    /// Whether it is so far off that it gets a sign.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.error().is_some_and(|error| error.abs() > WRONG)
     }
 }
 
@@ -81,7 +83,8 @@ pub(super) fn chosen(ui: &Ui, lab: &Lab) -> Vec<Row> {
         let named = wanted.is_empty()
             || lab.network.as_ref().and_then(|network| network.layers.get(row.layer as usize)).is_some_and(
                 |layer| {
-                    format!("l{} {} {}", row.layer, layer.name, layer.op).to_lowercase().contains(&wanted)
+                    let words = format!("l{} {} {} {}", row.layer, layer.name, layer.op, row.worker);
+                    words.to_lowercase().contains(&wanted)
                 },
             );
         named && ui.one_worker.is_none_or(|worker| worker == row.worker)
@@ -107,26 +110,36 @@ fn columns() -> [Column; 9] {
         table::right("predicted", 9, 1),
         table::right("measured", 8, 0),
         table::right("error", 8, 1),
-        table::left("−50 %│+50 %", 2 * HALF as u16 + 1, 3),
+        table::left(errorbar::HEAD, errorbar::CELLS as u16, 3),
     ]
 }
 
 /// Draws it.
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
     let rows = chosen(scene.ui, scene.lab);
-    let [top, fit] = area.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(3)]));
-    let is_wide = area.width >= WIDE;
-    let (table, detail) = if is_wide {
-        let [left, right] = top.layout(&Layout::horizontal([Constraint::Min(0), Constraint::Length(32)]));
-        (left, right)
-    } else {
-        let [upper, lower] = top.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(6)]));
-        (upper, lower)
+    let of_fit = match area.height {
+        TALL.. => fit::TALL,
+        MIDDLE.. => 4,
+        _ => 3,
     };
+    let [top, below] = area.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(of_fit)]));
     let selected = scene.ui.layer.min(rows.len().saturating_sub(1));
-    draw_table(scene, &rows, selected, table, buf, hits);
-    layer_detail::draw(scene, rows.get(selected), detail, buf);
-    draw_fit(scene, fit, buf);
+    let row = rows.get(selected);
+    if area.width >= WIDE {
+        let [table, right] = top.layout(&Layout::horizontal([Constraint::Min(0), Constraint::Length(32)]));
+        let [detail, cloud] = right.layout(&Layout::vertical([Constraint::Fill(5), Constraint::Fill(4)]));
+        draw_table(scene, &rows, selected, table, buf, hits);
+        layer_detail::draw(scene, row, detail, buf);
+        let panel = Panel::new(scene.theme, "Measured ↑").with("predicted →", scene.theme.dim());
+        let inner = panel.draw(scene.theme, cloud, buf);
+        scatter::draw(scene, &rows, row, inner, buf);
+    } else {
+        let lower = if area.height < MIDDLE { 7 } else { 8 };
+        let [table, detail] = top.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(lower)]));
+        draw_table(scene, &rows, selected, table, buf, hits);
+        layer_detail::draw_flat(scene, &rows, row, detail, buf);
+    }
+    fit::draw(scene, &rows, below, buf);
 }
 
 fn draw_table(scene: &Scene, rows: &[Row], selected: usize, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
@@ -178,12 +191,14 @@ fn cells(scene: &Scene, row: &Row, is_selected: bool, repeats: bool, fitted: &Fi
     let room = fitted.width(0).unwrap_or(0).saturating_sub(2 + number.len());
     let label = format!("{number}{}", text::shorten_front(&name, room));
     let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2}"));
-    let error = row.error();
-    let is_free = row.predicted == Some(0.0);
-    let is_wrong = !is_free && error.is_some_and(|error| error.abs() > WRONG);
+    let doubt = if terms::unreliable(scene.lab, row).is_empty() { " " } else { "?" };
+    let is_wrong = row.is_wrong();
     let error_style = if is_wrong { theme.warning() } else { theme.text() };
     let sign = if is_wrong { "▲" } else { " " };
-    let worker = theme.worker(row.worker);
+    let error = row.error().map_or_else(
+        || Line::styled("○ ", theme.dim()),
+        |error| Line::styled(format!("{}{sign}", text::signed_percent(error.min(9.99))), error_style),
+    );
     vec![
         Line::from(vec![Span::raw(if is_selected { "▸ " } else { "  " }), Span::styled(label, name_style)]),
         Line::styled(
@@ -191,57 +206,47 @@ fn cells(scene: &Scene, row: &Row, is_selected: bool, repeats: bool, fitted: &Fi
             if repeats { theme.line() } else { theme.dim() },
         ),
         Line::styled((row.block + 1).to_string(), theme.dim()),
-        Line::styled(row.worker.to_string(), worker),
+        Line::styled(row.worker.to_string(), theme.worker(row.worker)),
         Line::raw(row.rows.to_string()),
-        Line::styled(number(row.predicted), theme.dim()),
+        Line::from(vec![
+            Span::styled(number(row.predicted), theme.dim()),
+            Span::styled(doubt, theme.warning()),
+        ]),
         Line::raw(number(row.measured)),
-        error.filter(|_| !is_free).map_or_else(
-            || Line::styled(if is_free { "free " } else { "○ " }, theme.dim()),
-            |error| Line::styled(format!("{}{sign}", text::signed_percent(error.min(9.99))), error_style),
-        ),
-        deviation(error.filter(|_| !is_free), theme.line(), if is_wrong { theme.warning() } else { worker }),
+        error,
+        error_bar(scene, row),
     ]
 }
 
-/// The bar in the worker's colour, its middle line dim.
-fn deviation(error: Option<f64>, line: Style, style: Style) -> Line<'static> {
-    let drawn = bar::deviation(error.unwrap_or(0.0) / REACH, HALF);
-    let spans =
-        drawn.chars().map(|glyph| Span::styled(glyph.to_string(), if glyph == '│' { line } else { style }));
-    Line::from_iter(spans)
+/// What was measured, around what was predicted, with the interval that four of five should be within.
+fn error_bar(scene: &Scene, row: &Row) -> Line<'static> {
+    let theme = scene.theme;
+    let Some(predicted) = row.predicted.filter(|predicted| *predicted > 0.0) else { return Line::default() };
+    let accuracy = scene.lab.accuracy.worker(row.worker.index());
+    let off = |ms: f64| ms / predicted - 1.0;
+    let spread = samples(scene.lab, row).and_then(spread);
+    let bar = ErrorBar {
+        half: accuracy.map(|accuracy| accuracy.layers.half()),
+        spread: spread.map(|(low, high)| (off(low), off(high))),
+        middle: row.error(),
+    };
+    bar.line(
+        theme.line(),
+        theme.dim(),
+        if row.is_wrong() { theme.warning() } else { theme.worker(row.worker) },
+    )
 }
 
-/// How well predictions fit: over all layers, and over blocks.
-fn draw_fit(scene: &Scene, area: Rect, buf: &mut Buffer) {
-    let theme = scene.theme;
-    let rows = all(scene.lab);
-    let errors: Vec<f64> = rows.iter().filter_map(Row::error).collect();
-    let panel = Panel::new(theme, "Fit").remark(Line::styled(MODEL, theme.dim()));
-    let inner = panel.draw(theme, area, buf);
-    if errors.is_empty() {
-        panel::write([Line::styled("Nothing to compare yet.", theme.dim())], inner, buf);
-        return;
-    }
-    let count = errors.len() as f64;
-    let close = errors.iter().filter(|error| error.abs() <= 0.1).count();
-    let bias = errors.iter().sum::<f64>() / count;
-    let mut parts =
-        vec![("within ±10 %", format!("{close} of {}", errors.len())), ("bias", text::signed_percent(bias))];
-    if let Some(layers) = scene.lab.layer_mape() {
-        parts.insert(1, ("MAPE", format!("{:.1} %", layers * 100.0)));
-    }
-    if let Some(blocks) = scene.lab.block_mape() {
-        parts.push(("blocks MAPE", format!("{:.1} %", blocks * 100.0)));
-    }
-    let mut line = Line::default();
-    for (label, value) in parts {
-        line.push_span(Span::styled(format!("{label} "), theme.dim()));
-        line.push_span(Span::styled(format!("{value}    "), theme.strong()));
-    }
-    let free = rows.iter().filter(|row| row.predicted == Some(0.0) && row.measured.is_some()).count();
-    let remark = format!("{free} without MACs taken as free");
-    if free > 0 && line.width() + remark.len() <= usize::from(inner.width) {
-        line.push_span(Span::styled(remark, theme.dim()));
-    }
-    panel::write([line], inner, buf);
+/// The late times of a row.
+pub(super) fn samples<'a>(lab: &'a Lab, row: &Row) -> Option<&'a Samples> {
+    let at = lab.layers.binary_search_by_key(&(row.layer, row.worker), |state| (state.layer, state.worker));
+    Some(&lab.layers[at.ok()?].measured)
+}
+
+/// The times that four of five late ones are between, ms.
+pub(super) fn spread(samples: &Samples) -> Option<(f64, f64)> {
+    let mut times: Vec<f64> = samples.ms.iter().map(|ms| f64::from(*ms)).collect();
+    times.sort_by(f64::total_cmp);
+    let last = times.len().checked_sub(1)?;
+    Some((times[last / 10], times[last - last / 10]))
 }

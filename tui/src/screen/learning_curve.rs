@@ -11,6 +11,7 @@ use ratatui::text::{Line, Span};
 use super::panel::{self, Panel};
 use super::widgets::plot::{self, Plot};
 use super::{Scene, text};
+use crate::keys::Scope;
 
 /// Cells for the numbers of the axis.
 const LABELS: u16 = 7;
@@ -20,12 +21,17 @@ const REACH: f64 = 1.6;
 /// Draws it.
 pub(super) fn draw(scene: &Scene, last: &Trained, area: Rect, buf: &mut Buffer) {
     let theme = scene.theme;
-    let state = if scene.lab.training.paused { "▲ paused, b resumes" } else { "b pauses" };
-    let style = if scene.lab.training.paused { theme.warning() } else { theme.dim() };
-    let title = format!("generation {}", text::thousands(last.generation));
+    let is_live = scene.mode() == Scope::Live;
+    let (state, style) = match (scene.lab.training.paused, is_live) {
+        (true, true) => ("▲ paused, b resumes", theme.warning()),
+        (true, false) => ("▲ paused", theme.warning()),
+        (false, true) => ("b pauses", theme.dim()),
+        (false, false) => ("", theme.dim()),
+    };
+    let title = format!("generation {}, ms as predicted", text::thousands(last.generation));
     let panel = Panel::new(theme, "Training").with(title, theme.dim());
     let inner = panel.remark(Line::styled(state, style)).draw(theme, area, buf);
-    let words = legend(scene, last);
+    let words = legend(scene, last, usize::from(inner.width));
     let height = inner.height.saturating_sub(words.len() as u16);
     if height < 3 || inner.width < LABELS + 10 {
         panel::write(words, inner, buf);
@@ -34,39 +40,38 @@ pub(super) fn draw(scene: &Scene, last: &Trained, area: Rect, buf: &mut Buffer) 
     let chart = Rect { x: inner.x + LABELS, width: inner.width - LABELS, height, ..inner };
     let points: Vec<&TrainingPoint> = scene.lab.training.points.iter().collect();
     let late = &points[points.len().saturating_sub(usize::from(chart.width) * 2)..];
-    draw_chart(scene, last, late, chart, buf);
+    draw_chart(scene, late, chart, buf);
     panel::write(words, Rect { y: chart.bottom(), height: inner.height - height, ..inner }, buf);
 }
 
 /// What the lines are, and the losses.
-fn legend(scene: &Scene, last: &Trained) -> Vec<Line<'static>> {
+fn legend(scene: &Scene, last: &Trained, room: usize) -> Vec<Line<'static>> {
     let theme = scene.theme;
     let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), text::ms);
-    let mut first = Line::default();
-    for (sign, name, value) in [
-        ("⠒ ", "best", Some(last.best_ms)),
-        ("⠂ ", "mean", Some(last.mean_ms)),
-        ("○ ", "agent", last.agent_ms),
-        ("┄ ", "runs", last.running_ms),
-        ("╌ ", "known", last.best_known_ms),
-    ] {
-        first.push_span(Span::styled(format!("{sign}{name} "), theme.dim()));
-        first.push_span(Span::raw(format!("{}  ", number(value))));
-    }
-    let loss = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |loss| format!("{loss:+.4}"));
-    let second = Line::from(vec![
-        Span::styled("loss of actor ", theme.dim()),
-        Span::raw(loss(last.actor_loss)),
-        Span::styled("  of critic on measured runs ", theme.dim()),
-        Span::raw(loss(last.critic_loss)),
-    ]);
-    vec![first, second]
+    let part = |label: &'static str, value: String| vec![Span::styled(label, theme.dim()), Span::raw(value)];
+    let curves = vec![
+        part("⠒ best ", number(Some(last.best_ms))),
+        part("⠂ mean ", number(Some(last.mean_ms))),
+        part("○ agent ", number(last.agent_ms)),
+        part("┄ running ", number(last.running_ms)),
+        part("╌ best known ", number(last.best_known_ms)),
+    ];
+    let loss = |value: Option<f64>| {
+        value.map_or_else(|| "—".to_owned(), |loss| format!("{loss:+.4}").replace('-', "−"))
+    };
+    let losses = vec![
+        part("actor's loss ", loss(last.actor_loss)),
+        part("critic's, on measured runs ", loss(last.critic_loss)),
+    ];
+    let mut lines = text::flow(curves, 2, room);
+    lines.extend(text::flow(losses, 2, room));
+    lines
 }
 
-fn draw_chart(scene: &Scene, last: &Trained, points: &[&TrainingPoint], chart: Rect, buf: &mut Buffer) {
+fn draw_chart(scene: &Scene, points: &[&TrainingPoint], chart: Rect, buf: &mut Buffer) {
     let theme = scene.theme;
-    let levels = [last.running_ms, last.best_known_ms];
     let curves = points.iter().flat_map(|point| [Some(point.best_ms), Some(point.mean_ms), point.agent_ms]);
+    let levels = points.iter().flat_map(|point| [point.running_ms, point.best_known_ms]);
     let values: Vec<f64> = curves.chain(levels).flatten().collect();
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max).min(least * REACH);
@@ -81,13 +86,19 @@ fn draw_chart(scene: &Scene, last: &Trained, points: &[&TrainingPoint], chart: R
     for tick in plot::ticks(low, high, usize::from(chart.height / 2).clamp(2, 6)) {
         buf.set_string(chart.x - LABELS, line(tick), format!("{tick:>5.decimals$} ┤"), theme.dim());
     }
-    for (level, sign) in levels.into_iter().zip(["┄", "╌"]) {
-        for x in (chart.x..chart.right()).filter(|_| level.is_some()) {
-            buf.set_string(x, line(level.unwrap_or(low)), sign, theme.dim());
-        }
-    }
     let along =
         |at: usize, columns: usize| at * columns.saturating_sub(1) / points.len().saturating_sub(1).max(1);
+    for x in chart.x..chart.right() {
+        let part = f64::from(x - chart.x) / f64::from(chart.width.saturating_sub(1).max(1));
+        let Some(point) = points.get((part * points.len().saturating_sub(1) as f64).round() as usize) else {
+            continue;
+        };
+        for (level, sign) in [(point.running_ms, "┄"), (point.best_known_ms, "╌")] {
+            if let Some(ms) = level {
+                buf.set_string(x, line(ms), sign, theme.dim());
+            }
+        }
+    }
     let mut draw = |value: &dyn Fn(&TrainingPoint) -> f64, is_line: bool, style: Style| {
         let mut plot = Plot::new(chart.width, chart.height);
         let (columns, rows) = (plot.columns(), plot.rows());

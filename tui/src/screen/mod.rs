@@ -3,6 +3,7 @@
 
 mod answer;
 mod candidates;
+mod fit;
 mod footer;
 mod header;
 mod help;
@@ -20,7 +21,9 @@ mod preview;
 mod proposal;
 mod replay_bar;
 mod request;
+mod scatter;
 mod starting;
+mod terms;
 mod text;
 mod training;
 mod ui;

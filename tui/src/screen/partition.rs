@@ -17,7 +17,7 @@ use crate::theme::Depth;
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let lanes = lanes(scene);
     let wanted = 3 + 3 * lanes.len() as u16;
-    let timeline = wanted.clamp(6, (area.height / 2).max(6));
+    let timeline = wanted.clamp(6, (area.height * 3 / 5).max(6));
     let [top, bottom] = area.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(timeline)]));
     let lab = scene.lab;
     let ribbons: Vec<(&'static str, &Proposal)> = lab
@@ -40,12 +40,16 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
 fn draw_ribbon(scene: &Scene, word: &str, proposal: &Proposal, area: Rect, buf: &mut Buffer) {
     let theme = scene.theme;
     let is_hollow = word == "new";
-    let measured = scene.lab.runs.quantile_ms(proposal.partition, 0.5).filter(|_| !is_hollow);
-    let time = match (measured, proposal.predicted_ms) {
-        (Some(ms), _) => format!("● {} ms", text::ms(ms)),
-        (None, Some(ms)) => format!("○ {} ms", text::ms(ms)),
-        (None, None) => String::new(),
+    let lab = scene.lab;
+    let predicted = match lab.outlook() {
+        Some(outlook) if is_hollow => Some(outlook.new_ms),
+        Some(outlook) => Some(outlook.now_ms),
+        None if is_hollow => proposal.predicted_ms,
+        None => lab.prediction().map(|prediction| prediction.ms),
     };
+    let told = [("○", predicted), ("●", lab.measured_ms(0.5).filter(|_| !is_hollow))];
+    let told = told.into_iter().filter_map(|(sign, ms)| Some(format!("{sign} {} ms", text::ms(ms?))));
+    let time = told.collect::<Vec<_>>().join("  ");
     let title = if is_hollow { "new" } else { "Partition now" };
     let panel = Panel::new(theme, format!("{title} {}", proposal.partition));
     let panel = panel.with(format!("by {}", proposal.planner), theme.dim());
@@ -109,36 +113,28 @@ fn slabs(scene: &Scene, network: &Network, proposal: &Proposal, is_hollow: bool)
 /// Every node that does something in the last run, or should.
 fn lanes(scene: &Scene) -> Vec<Lane> {
     let lab = scene.lab;
-    let of = lab.timeline_of.map(|(_, partition)| partition).or(lab.current);
-    let predicted = of.and_then(|of| lab.partitions.get(&of)).map_or(&[][..], |known| &known.spans);
+    let predicted = lab.timeline_predicted.as_ref().map_or(&[][..], |prediction| &prediction.spans);
     let workers = (0..lab.workers.len()).map(|at| Node::Worker(WorkerId::at(at)));
     let lane = |node: Node| {
-        let measured: Vec<Interval> = lab
-            .timeline
-            .iter()
-            .filter(|span| span.node == node)
-            .map(|span| Interval {
-                kind: span.kind,
-                block: span.block,
-                start: span.start_ms,
-                end: span.end_ms,
-            })
-            .collect();
-        let predicted: Vec<Interval> = predicted
-            .iter()
-            .filter(|span| span.node == node)
-            .map(|span| Interval {
-                kind: span.kind,
-                block: span.block,
-                start: span.start_ms,
-                end: span.end_ms,
-            })
-            .collect();
+        let measured = lab.timeline.iter().filter(|span| span.node == node);
+        let measured = measured.map(|it| Interval {
+            kind: it.kind,
+            block: it.block,
+            start: it.start_ms,
+            end: it.end_ms,
+        });
+        let predicted = predicted.iter().filter(|span| span.node == node);
+        let predicted = predicted.map(|it| Interval {
+            kind: it.kind,
+            block: it.block,
+            start: it.start_ms,
+            end: it.end_ms,
+        });
         let style = match node {
             Node::Lab => scene.theme.text(),
             Node::Worker(worker) => scene.theme.worker(worker),
         };
-        Lane { label: node.to_string(), style, measured, predicted }
+        Lane { label: node.to_string(), style, measured: measured.collect(), predicted: predicted.collect() }
     };
     let lanes = [Node::Lab].into_iter().chain(workers).map(lane);
     lanes.filter(|lane| !lane.measured.is_empty() || !lane.predicted.is_empty()).collect()
@@ -150,6 +146,7 @@ fn draw_timeline(scene: &Scene, lanes: &[Lane], area: Rect, buf: &mut Buffer) {
         Some((run, partition)) => format!("Timeline of run {} on {partition}, ms", text::thousands(run.0)),
         None => "Timeline of one run, ms".to_owned(),
     };
+    let room = usize::from(area.width).saturating_sub(6);
     let legend = if area.width >= super::WIDE {
         "█ compute  ▒ send  · wait   hollow: predicted"
     } else {
@@ -157,7 +154,8 @@ fn draw_timeline(scene: &Scene, lanes: &[Lane], area: Rect, buf: &mut Buffer) {
     };
     let panel = Panel::new(theme, title).remark(Line::styled(legend, theme.dim()));
     let told = scene.lab.offered().and_then(|offered| why::told(scene.lab, offered));
-    let foot = told.map_or_else(|| comparison(scene), |told| why::line(scene, "new less now:", told));
+    let foot = told.map_or_else(|| missed(scene), |told| (NEW_LESS_NOW, why::parts(scene, told)));
+    let foot = one_line(scene, foot, room);
     let inner = panel.foot(foot).draw(theme, area, buf);
     if lanes.is_empty() {
         panel::write([Line::styled("No run has ended yet.", theme.dim())], inner, buf);
@@ -168,24 +166,55 @@ fn draw_timeline(scene: &Scene, lanes: &[Lane], area: Rect, buf: &mut Buffer) {
     gantt::draw(lanes, until, theme.dim(), inner, buf);
 }
 
-/// Sums over all nodes, measured less predicted: where the prediction is wrong.
-fn comparison(scene: &Scene) -> Line<'static> {
+/// What differences are told of.
+const NEW_LESS_NOW: &str = "new less now:";
+/// The same, of the last run.
+const MEASURED_LESS_PREDICTED: &str = "measured less predicted:";
+
+/// As many parts as there is room for, after what they are.
+fn one_line(
+    scene: &Scene,
+    (what, parts): (&'static str, Vec<Vec<Span<'static>>>),
+    room: usize,
+) -> Line<'static> {
+    if parts.is_empty() {
+        return Line::default();
+    }
+    let all = [vec![Span::styled(what, scene.theme.dim())]].into_iter().chain(parts).collect();
+    text::flow(all, 2, room).into_iter().next().unwrap_or_default()
+}
+
+/// The last run less what was predicted before it: where the prediction is wrong.
+fn missed(scene: &Scene) -> (&'static str, Vec<Vec<Span<'static>>>) {
     let theme = scene.theme;
     let lab = scene.lab;
-    let Some(known) = lab.timeline_of.and_then(|(_, partition)| lab.partitions.get(&partition)) else {
-        return Line::default();
+    let Some(predicted) = lab.timeline_predicted.as_ref().filter(|_| !lab.timeline.is_empty()) else {
+        return (MEASURED_LESS_PREDICTED, Vec::new());
     };
-    if known.spans.is_empty() || lab.timeline.is_empty() {
-        return Line::default();
+    let by = |kind: SpanKind, node: Option<Node>| {
+        let is_meant = |of: SpanKind, at: Node| of == kind && node.is_none_or(|node| node == at);
+        let measured = lab.timeline.iter().filter(|it| is_meant(it.kind, it.node));
+        let measured = measured.fold(0.0, |sum, it| sum + it.end_ms - it.start_ms);
+        let expected = predicted.spans.iter().filter(|it| is_meant(it.kind, it.node));
+        measured - expected.fold(0.0, |sum, it| sum + it.end_ms - it.start_ms)
+    };
+    let mut parts = Vec::new();
+    if let Some(run) =
+        lab.runs.recent.iter().rev().find(|run| Some(run.run) == lab.timeline_of.map(|of| of.0))
+    {
+        let missed = Span::raw(text::signed_ms(run.ms - predicted.ms));
+        let allowed = format!(" (±{})", text::ms(predicted.ms * predicted.half));
+        parts.push(vec![Span::styled("the run ", theme.dim()), missed, Span::styled(allowed, theme.dim())]);
     }
-    let mut line = Line::from(Span::styled("measured less predicted:", theme.dim()));
-    for (kind, word) in [(SpanKind::Compute, "compute"), (SpanKind::Send, "send"), (SpanKind::Wait, "wait")] {
-        let measured: f64 =
-            lab.timeline.iter().filter(|it| it.kind == kind).map(|it| it.end_ms - it.start_ms).sum();
-        let predicted: f64 =
-            known.spans.iter().filter(|it| it.kind == kind).map(|it| it.end_ms - it.start_ms).sum();
-        line.push_span(Span::styled(format!("  {word} "), theme.dim()));
-        line.push_span(Span::raw(text::signed_ms(measured - predicted)));
+    let mut compute = vec![Span::styled("compute", theme.dim())];
+    for worker in (0..lab.workers.len()).map(WorkerId::at) {
+        compute.push(Span::styled(format!(" {worker} "), theme.worker(worker)));
+        compute.push(Span::raw(text::signed_ms(by(SpanKind::Compute, Some(Node::Worker(worker))))));
     }
-    line
+    parts.push(compute);
+    for (kind, word) in [(SpanKind::Send, "send "), (SpanKind::Wait, "wait ")] {
+        let difference = Span::raw(text::signed_ms(by(kind, None)));
+        parts.push(vec![Span::styled(word, theme.dim()), difference]);
+    }
+    (MEASURED_LESS_PREDICTED, parts)
 }

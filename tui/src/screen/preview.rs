@@ -18,7 +18,7 @@ pub(super) fn of_edit(typed: &str, lab: &Lab) -> Option<Result<String, String>> 
     let (allowed, memory) = (lab.allowed(), lab.memory_limits());
     let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &memory };
     let predicted = problem.cost(partition).timeline.finish_ms;
-    let measured = lab.current.and_then(|current| lab.runs.quantile_ms(current, 0.5));
+    let measured = lab.measured_ms(0.5);
     let now = measured.map_or_else(String::new, |ms| format!(", now ● {} ms", text::ms(ms)));
     Some(Ok(format!("○ {} ms{now}", text::ms(predicted))))
 }

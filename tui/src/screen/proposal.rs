@@ -19,30 +19,34 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let inner = Panel::new(theme, "Proposal")
         .remark(Line::styled(remark, if lab.frozen { theme.warning() } else { theme.accent() }))
         .draw(theme, area, buf);
-    let now = lab.running();
-    let mut lines = vec![headline(scene, new, now)];
-    if let Some(now) = now {
-        lines.push(summary(scene, "now", now, false));
-    }
-    lines.push(summary(scene, "new", new, true));
     let room = usize::from(inner.width);
-    if let Some(comparison) = why::told(lab, new) {
-        lines.push(why::line(scene, "why", comparison));
-        let circumstances = why::circumstances(comparison);
-        if !circumstances.is_empty() {
-            lines.push(Line::raw(text::shorten(&circumstances, room)));
-        }
-    }
-    let reason = text::wrap(&new.reason, room).into_iter().take(3);
-    lines.extend(reason.map(|line| Line::styled(line, theme.dim())));
-    lines.push(Line::from(vec![
+    let keys = Line::from(vec![
         Span::styled("a", theme.accent()),
         Span::styled(" accept  ", theme.dim()),
         Span::styled("x", theme.accent()),
         Span::styled(" reject  ", theme.dim()),
         Span::styled("3", theme.accent()),
         Span::styled(" compare", theme.dim()),
-    ]));
+    ]);
+    let mut lines = headline(scene, new, room);
+    if let Some(now) = lab.running() {
+        lines.extend(text::flow(summary(scene, "now", now), 2, room));
+    }
+    lines.extend(text::flow(summary(scene, "new", new), 2, room));
+    lines.extend(doubts(scene).into_iter().flat_map(|it| text::wrap(&it, room)).map(Line::raw));
+    if let Some(comparison) = why::told(lab, new) {
+        lines.extend(text::flow(why::parts(scene, comparison), 2, room));
+        lines.extend(text::wrap(&why::circumstances(comparison), room).into_iter().map(Line::raw));
+    }
+    let words = text::wrap(&new.reason, room).into_iter().map(|line| Line::styled(line, theme.dim()));
+    lines.extend(words);
+    // What does not fit is left out from the end; the keys never are.
+    let height = usize::from(inner.height);
+    if lines.len() >= height {
+        lines.truncate(height.saturating_sub(2));
+        lines.push(Line::styled("…", theme.dim()));
+    }
+    lines.push(keys);
     let rest = panel::write(lines, inner, buf);
     if rest.height >= 7 && (lab.answer.is_some() || lab.before.is_some()) {
         let whole = Rect { x: area.x, width: area.width, height: 1, ..rest };
@@ -53,53 +57,75 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// How much faster it should be: as planning told, else by what was measured of the running partition, else as
-/// predicted.
-fn headline(scene: &Scene, new: &Proposal, now: Option<&Proposal>) -> Line<'static> {
+/// How much faster it should be: both partitions as predicted when the last run began.
+fn headline(scene: &Scene, new: &Proposal, room: usize) -> Vec<Line<'static>> {
     let theme = scene.theme;
-    let measured = now.and_then(|now| scene.lab.runs.quantile_ms(now.partition, 0.5));
-    let told = why::told(scene.lab, new);
-    let before = told.map(|told| told.now_ms).or(measured).or(now.and_then(|now| now.predicted_ms));
-    let gain = match (before, told.map(|told| told.new_ms).or(new.predicted_ms)) {
-        (Some(before), Some(after)) if before > 0.0 => {
-            let part = 1.0 - after / before;
-            let word = if part >= 0.0 { "faster" } else { "slower" };
-            format!("should be {:.0} % {word}", part.abs() * 100.0)
-        }
-        _ => "cannot be predicted".to_owned(),
+    let id = new.partition;
+    let told = match scene.lab.outlook().map(|outlook| outlook.gain()) {
+        Some(gain) if gain.abs() < 0.005 => format!("Partition {id} should be as fast"),
+        Some(gain) if gain > 0.0 => format!("Partition {id} should be {:.0} % faster", gain * 100.0),
+        Some(gain) => format!("Partition {id} would now be {:.0} % slower", -gain * 100.0),
+        None => format!("Partition {id}, not predicted yet"),
     };
-    Line::from(vec![
-        Span::styled(format!("Partition {} {gain}", new.partition), theme.strong()),
-        Span::styled(format!("   by {}", new.planner), theme.dim()),
-    ])
+    let told = if text::width(&told) > room { told.replace("Partition ", "") } else { told };
+    let by = format!("by {}", new.planner);
+    text::flow(vec![vec![Span::styled(told, theme.strong())], vec![Span::styled(by, theme.dim())]], 3, room)
 }
 
-/// `now #37  ● 110.5 ms  A 52 B 31 C 17 %  3 blocks`.
-fn summary(scene: &Scene, word: &'static str, proposal: &Proposal, is_hollow: bool) -> Line<'static> {
+/// What to expect where late runs missed their predictions, and whether what was measured speaks against the offer.
+fn doubts(scene: &Scene) -> Vec<String> {
+    let Some(outlook) = scene.lab.outlook() else { return Vec::new() };
+    let mut told = Vec::new();
+    let expected = outlook.new_ms * outlook.correction;
+    if (outlook.correction - 1.0).abs() >= 0.005 {
+        let (factor, ms) = (outlook.correction, text::ms(expected));
+        told.push(format!("late runs took ×{factor:.2} of predicted: expect {ms} ms"));
+    }
+    let measured = scene.lab.measured_ms(0.5);
+    if let Some(ms) = measured.filter(|ms| outlook.gain() > 0.0 && expected > *ms) {
+        let slower = (expected / ms - 1.0) * 100.0;
+        told.push(format!("▲ {slower:.0} % slower than {} was measured", outlook.running));
+    }
+    told
+}
+
+/// `now #37`, `○ 111.2 ms`, `● 110.5 ms`, `A 52 B 31 C 17 %`, `3 blocks`.
+fn summary(scene: &Scene, word: &'static str, proposal: &Proposal) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
-    let id = format!("{word} {:<4}", proposal.partition.to_string());
-    let measured = scene.lab.runs.quantile_ms(proposal.partition, 0.5).filter(|_| !is_hollow);
-    let time = match (measured, proposal.predicted_ms) {
-        (Some(ms), _) => format!("● {} ms", text::ms(ms)),
-        (None, Some(ms)) => format!("○ {} ms", text::ms(ms)),
-        (None, None) => "—".to_owned(),
+    let outlook = scene.lab.outlook();
+    let is_new = word == "new";
+    let predicted = match outlook {
+        Some(outlook) if is_new => Some(outlook.new_ms),
+        Some(outlook) => Some(outlook.now_ms),
+        None => proposal.predicted_ms,
     };
-    let mut line = Line::from(vec![Span::styled(id, theme.dim()), Span::raw(format!("{time:<11}"))]);
+    let predicted = predicted.map_or_else(|| "○ —".to_owned(), |ms| format!("○ {} ms", text::ms(ms)));
+    let mut parts = vec![
+        vec![Span::styled(format!("{word} {:<3}", proposal.partition.to_string()), theme.dim())],
+        vec![Span::raw(predicted)],
+    ];
+    if !is_new {
+        let measured = scene.lab.measured_ms(0.5);
+        let measured = measured.map_or_else(|| "● —".to_owned(), |ms| format!("● {} ms", text::ms(ms)));
+        parts.push(vec![Span::raw(measured)]);
+    }
     if let Some(network) = &scene.lab.network {
-        let parts = shares(network, proposal);
-        let shown = parts.len().min(4);
-        for (worker, part) in parts.iter().enumerate().take(shown) {
+        let shares = shares(network, proposal);
+        let shown = shares.len().min(4);
+        let mut part = Vec::new();
+        for (worker, share) in shares.iter().enumerate().take(shown) {
             let worker = WorkerId::at(worker);
-            let share = if *part > 0.0 { format!("{:.0}", part * 100.0) } else { "—".to_owned() };
-            line.push_span(Span::styled(format!(" {worker}"), theme.worker(worker)));
-            line.push_span(Span::raw(format!(" {share}")));
+            let share = if *share > 0.0 { format!(" {:.0} ", share * 100.0) } else { " — ".to_owned() };
+            part.push(Span::styled(worker.to_string(), theme.worker(worker)));
+            part.push(Span::raw(share));
         }
-        line.push_span(Span::raw(if parts.len() > shown { " … %" } else { " %" }));
+        part.push(Span::raw(if shares.len() > shown { "… %" } else { "%" }));
+        parts.push(part);
     }
     let blocks = proposal.plan.blocks.len();
     let plural = if blocks == 1 { "block" } else { "blocks" };
-    line.push_span(Span::styled(format!("   {blocks} {plural}"), theme.dim()));
-    line
+    parts.push(vec![Span::styled(format!("{blocks} {plural}"), theme.dim())]);
+    parts
 }
 
 /// Each worker's part of the work on split rows, 0…1.

@@ -1,6 +1,6 @@
 //! Numbers and names as people read them: one decimal in ms, thin space in thousands.
 
-use ratatui::text::Span;
+use ratatui::text::{Line, Span};
 
 /// U+2009, between groups of three digits.
 const THIN: char = '\u{2009}';
@@ -137,6 +137,22 @@ pub(super) fn wrap(text: &str, cells: usize) -> Vec<String> {
     lines
 }
 
+/// Parts of several spans in lines of at most `cells` cells, `gap` cells between two of a line; no part is broken.
+pub(super) fn flow<'a>(parts: Vec<Vec<Span<'a>>>, gap: usize, cells: usize) -> Vec<Line<'a>> {
+    let mut lines: Vec<Line> = Vec::new();
+    for part in parts {
+        let wide: usize = part.iter().map(Span::width).sum();
+        match lines.last_mut() {
+            Some(line) if line.width() + gap + wide <= cells => {
+                line.push_span(Span::raw(" ".repeat(gap)));
+                line.extend(part);
+            }
+            _ => lines.push(Line::from(part)),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +182,8 @@ mod tests {
         assert_eq!(shorten("ab", 0), "");
         assert_eq!(shorten_front("blocks.0.expand", 9), "….expand".replace("….", "…0."));
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        let parts = ["one", "two", "three"].map(|word| vec![Span::raw(word)]).to_vec();
+        let lines: Vec<String> = flow(parts, 2, 8).iter().map(Line::to_string).collect();
+        assert_eq!(lines, ["one  two", "three"]);
     }
 }

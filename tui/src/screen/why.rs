@@ -3,7 +3,7 @@
 use collab_core::event::{Comparison, Proposal};
 use collab_core::id::WorkerId;
 use collab_core::lab::Lab;
-use ratatui::text::{Line, Span};
+use ratatui::text::Span;
 
 use super::{Scene, text};
 
@@ -15,37 +15,34 @@ pub(super) fn told<'a>(lab: &'a Lab, offered: &Proposal) -> Option<&'a Compariso
     lab.compared.as_ref().filter(|comparison| comparison.partition == offered.partition)
 }
 
-/// `compute A +11.1  B −19.1   transfer −1.0   recomputed halo −0.8   waiting −2.0`, after `word`.
-pub(super) fn line(scene: &Scene, word: &str, comparison: &Comparison) -> Line<'static> {
+/// `compute A +11.1 B −19.1`, `transfer −1.0`, `recomputed halo −0.8`, `waiting −2.0`, `total −8.9`: new less now,
+/// each a part that stays in one line.
+pub(super) fn parts(scene: &Scene, comparison: &Comparison) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
-    let mut line = Line::from(Span::styled(format!("{word} compute"), theme.dim()));
+    let mut compute = vec![Span::styled("compute", theme.dim())];
     for (at, &ms) in comparison.compute_ms.iter().enumerate().filter(|(_, ms)| ms.abs() >= WORTH_SAYING) {
         let worker = WorkerId::at(at);
-        line.push_span(Span::styled(format!(" {worker} "), theme.worker(worker)));
-        line.push_span(Span::raw(text::signed_ms(ms)));
+        compute.push(Span::styled(format!(" {worker} "), theme.worker(worker)));
+        compute.push(Span::raw(text::signed_ms(ms)));
     }
+    let mut parts = vec![compute];
+    let total = scene.lab.outlook().map_or(comparison.new_ms - comparison.now_ms, |it| it.new_ms - it.now_ms);
     for (name, ms) in [
         ("transfer", comparison.transfer_ms),
         ("recomputed halo", comparison.halo_ms),
         ("waiting", comparison.wait_ms),
+        ("total", total),
     ] {
-        line.push_span(Span::styled(format!("  {name} "), theme.dim()));
-        line.push_span(Span::raw(text::signed_ms(ms)));
+        parts.push(vec![Span::styled(format!("{name} "), theme.dim()), Span::raw(text::signed_ms(ms))]);
     }
-    line.push_span(Span::styled("  total ", theme.dim()));
-    line.push_span(Span::raw(text::signed_ms(comparison.new_ms - comparison.now_ms)));
-    line
+    parts
 }
 
-/// What it answers, how soon, and what measured runs corrected.
+/// What it answers, and how soon; empty if conditions did not change.
 pub(super) fn circumstances(comparison: &Comparison) -> String {
-    let mut told = Vec::new();
-    if !comparison.because.is_empty() {
-        let soon = comparison.after_ms.map(|ms| format!(", answered in {} ms", text::ms(ms)));
-        told.push(format!("{}{}", comparison.because, soon.unwrap_or_default()));
+    if comparison.because.is_empty() {
+        return String::new();
     }
-    if (comparison.correction - 1.0).abs() >= 0.005 {
-        told.push(format!("corrected ×{:.2} by measured runs", comparison.correction));
-    }
-    told.join("; ")
+    let soon = comparison.after_ms.map(|ms| format!(", answered in {} ms", text::ms(ms)));
+    format!("{}{}", comparison.because, soon.unwrap_or_default())
 }

@@ -136,7 +136,7 @@ impl Task {
         let layers = best.as_ref().map_or(Vec::new(), |(best, _)| problem.layers(&best.plan));
         let reason = best.as_ref().map_or(String::new(), |(best, _)| match &running {
             Some(running) if running.plan.partition == best.plan.partition => String::new(),
-            Some(running) => problem.explain(&best.plan, &running.plan, "the running partition"),
+            Some(running) => problem.reasons(&best.plan, &running.plan),
             None => over_singles(&best.plan, &singles_ms),
         });
         let Self { effort, change, .. } = self;

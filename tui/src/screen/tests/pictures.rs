@@ -39,7 +39,7 @@ fn an_enlarged_picture_stands_beside_its_original() {
 }
 
 #[test]
-fn classes_have_bars_and_layers_without_arithmetic_count_as_free() {
+fn classes_have_bars_and_every_layer_an_error() {
     let story = story::classes();
     snapshot("classes-large", &Desk::new(&story.lab, LARGE));
     snapshot("classes-small", &Desk::new(&story.lab, SMALL));

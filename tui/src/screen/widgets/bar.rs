@@ -1,4 +1,4 @@
-//! Horizontal bars: thick, thin, being changed, and deviating to either side.
+//! Horizontal bars: thick, thin and being changed.
 
 /// Eighths of a cell, from the left.
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
@@ -34,17 +34,6 @@ pub(in crate::screen) fn thin(part: f64, cells: usize, is_hollow: bool) -> Strin
     bar
 }
 
-/// A deviation (−1…1 is the full width) to the left or the right of a line: `half` cells on each side.
-pub(in crate::screen) fn deviation(value: f64, half: usize) -> String {
-    let empty = " ".repeat(half);
-    if value < 0.0 {
-        let mirrored: String = thin(-value, half, false).chars().rev().collect();
-        format!("{}│{empty}", mirrored.replace('╸', "╺"))
-    } else {
-        format!("{empty}│{}", thin(value, half, false))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,14 +52,5 @@ mod tests {
         assert_eq!(parts(1.0, 0.6), ("▇▇▇".into(), "░░".into(), String::new()));
         assert_eq!(parts(0.6, 1.0), ("▇▇▇".into(), "░░".into(), String::new()));
         assert_eq!(parts(0.6, 0.6), ("▇▇▇".into(), String::new(), "··".into()));
-    }
-
-    #[test]
-    fn a_deviation_grows_from_the_middle_and_stays_in_its_cells() {
-        assert_eq!(deviation(-0.5, 4), "  ━━│    ");
-        assert_eq!(deviation(-0.625, 4), " ╺━━│    ");
-        assert_eq!(deviation(0.125, 4), "    │╸   ");
-        assert_eq!(deviation(9.0, 4), "    │━━━━");
-        assert_eq!(deviation(0.0, 4), "    │    ");
     }
 }
