@@ -24,8 +24,8 @@ fn train(story: &mut Story, reports: u64) {
         let origins = [Origin::Cross, Origin::Mutate, Origin::Agent, Origin::Start];
         let member = |at: u64| Candidate {
             origin: origins[at as usize % 4],
-            plan: "0-2:90,52,50/3-6:100,42,50/7:=".to_owned(),
-            predicted_ms: best + at as f64 * (0.2 + left),
+            plan: format!("0-2:90,52,50/3-6:{},42,50/7:=", 100 + at / 3),
+            predicted_ms: best + (at / 3) as f64 * (0.2 + left),
             age: (at * 7) % 23,
         };
         let opponent = |(name, over, evaluations, plan_ms): (&str, f64, u64, f64)| Opponent {
