@@ -66,7 +66,7 @@ pub enum Action {
     Seek(i64),
     /// Step by events.
     Step(i64),
-    /// Seek to the mark after (1) or before (-1).
+    /// Seek to the moment on the bar after (1) or before (-1).
     Moment(i64),
     /// Change the replay's speed.
     Speed(SpeedChange),
@@ -213,7 +213,10 @@ pub const KEYMAP: &[Binding] = &[
     line(&[char(',')], Replay, &[], Action::Step(-1), "", ""),
     labelled(", .", line(&[char('.')], Replay, &[], Action::Step(1), "event", "an event back or on")),
     line(&[char('[')], Replay, &[], Action::Moment(-1), "", ""),
-    labelled("[ ]", line(&[char(']')], Replay, &[], Action::Moment(1), "mark", "previous or next mark")),
+    labelled(
+        "[ ]",
+        line(&[char(']')], Replay, &[], Action::Moment(1), "mark", "previous or next moment on the bar"),
+    ),
     line(&[char('-')], Replay, &[], Action::Speed(SpeedChange::Halve), "", ""),
     line(&[char('+')], Replay, &[], Action::Speed(SpeedChange::Double), "", ""),
     labelled(

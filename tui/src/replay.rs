@@ -92,11 +92,10 @@ impl Replay {
             PlaybackRequest::Start => self.seek(Micros(0))?,
             PlaybackRequest::End => self.seek(self.length())?,
             PlaybackRequest::Step(count) => self.step(count)?,
-            PlaybackRequest::Mark(direction) => {
-                let is_mark = |moment: &collab_sessions::Moment| moment.kind == MomentKind::Mark;
+            PlaybackRequest::Moment(direction) => {
                 let found = match direction {
-                    0.. => self.cursor.next_moment(is_mark)?,
-                    _ => self.cursor.previous_moment(is_mark)?,
+                    0.. => self.cursor.next_moment(|_| true)?,
+                    _ => self.cursor.previous_moment(|_| true)?,
                 };
                 if let Some(moment) = found {
                     self.position = moment.at;

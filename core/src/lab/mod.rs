@@ -267,7 +267,7 @@ impl Lab {
         self.partitions.insert(proposal.partition, proposal.clone());
         self.proposal = Some(proposal.partition);
         self.forget_old_partitions();
-        self.look_ahead(None);
+        self.look_ahead(self.prediction().map(|said| said.ms));
     }
 
     fn switch(&mut self, partition: PartitionId) {

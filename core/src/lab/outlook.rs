@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::runs::nearest_rank;
-use super::{Lab, RunSample};
+use super::{Lab, RunSample, WorkerState};
 use crate::id::PartitionId;
 
 /// Late runs that tell what the running partition takes.
@@ -43,6 +43,17 @@ impl Lab {
         nearest_rank(self.late_runs().map(|sample| sample.ms).collect(), quantile)
     }
 
+    /// The fastest worker alone at the CPU share of now, and its time in ms.
+    pub fn best_single_now(&self) -> Option<(&WorkerState, f64)> {
+        let at_share = |worker: &WorkerState| {
+            let (ms, compute_ms) = (worker.single_ms?, worker.single_compute_ms?);
+            Some(ms + compute_ms * (100.0 / worker.throttle.percent.max(1.0) - 1.0))
+        };
+        let timed = self.workers.iter().filter(|worker| worker.is_ready());
+        let timed = timed.filter_map(|worker| Some((worker, at_share(worker)?)));
+        timed.min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
     /// Runs of the running partition that began since conditions last changed, the latest first.
     fn late_runs(&self) -> impl Iterator<Item = &RunSample> {
         let since = self.steady_since.secs() * 1e3;
@@ -66,13 +77,15 @@ impl Lab {
         is_so.then_some(corrected)
     }
 
-    /// Predicts the offered partition by the costs of now, and the running one if that was not done already.
-    pub(super) fn look_ahead(&mut self, now_ms: Option<f64>) {
+    /// Predicts the running and the offered partition by the costs of now. `said` is what was predicted already of
+    /// the run that begins or goes on: both are told in its terms, so that one number stands everywhere.
+    pub(super) fn look_ahead(&mut self, said: Option<f64>) {
         let both = self.current.zip(self.proposal).filter(|(running, offered)| running != offered);
         self.outlook = both.and_then(|(running, offered)| {
-            let now_ms = now_ms.or_else(|| Some(self.predict_partition(running)?.ms))?;
-            let new_ms = self.predict_partition(offered)?.ms;
-            (now_ms > 0.0).then_some(Outlook { running, offered, now_ms, new_ms, correction: 1.0 })
+            let predicted_ms = self.predict_partition(running)?.ms;
+            let now_ms = said.unwrap_or(predicted_ms);
+            let new_ms = self.predict_partition(offered)?.ms * now_ms / predicted_ms;
+            new_ms.is_finite().then_some(Outlook { running, offered, now_ms, new_ms, correction: 1.0 })
         });
     }
 

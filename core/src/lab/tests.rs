@@ -150,6 +150,18 @@ fn what_was_measured_counts_until_conditions_change() {
 }
 
 #[test]
+fn one_worker_alone_takes_what_its_cpu_share_leaves_it() {
+    let mut lab = fold(&story());
+    for (worker, ms) in [(0, 14.0), (1, 11.0)] {
+        lab.apply(&event(20, What::SingleMeasured { worker: WorkerId(worker), ms, compute_ms: ms - 1.0 }));
+    }
+    let best = |lab: &Lab| lab.best_single_now().map(|(worker, ms)| (worker.info.worker, ms));
+    assert_eq!(best(&lab), Some((WorkerId(1), 11.0)));
+    lab.apply(&event(21, What::CommandSettled { id: CommandId(1), outcome: Settled::Done }));
+    assert_eq!(best(&lab), Some((WorkerId(0), 14.0)), "B takes 17.7 ms at 60 %");
+}
+
+#[test]
 fn a_transfer_that_somebody_waited_for_is_judged() {
     let mut events = story();
     let at = events.iter().position(|event| matches!(event.what, What::SpanDone(_))).unwrap();

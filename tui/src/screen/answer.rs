@@ -9,6 +9,9 @@ use super::panel::{self, Panel};
 use super::widgets::{bar, picture};
 use super::{Scene, text};
 
+/// Rows below which captions are kept to a line each.
+const FLAT: u16 = 14;
+
 /// Draws it in a panel of its own.
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let theme = scene.theme;
@@ -30,8 +33,11 @@ pub(super) fn draw_inside(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let body = Rect { height: area.height - 1, ..area };
     match (&lab.answer, &lab.before) {
         (Some(Answer::Picture { .. }) | None, Some(before)) => {
-            let mut caption = psnr(scene);
-            caption.push(verdict(scene));
+            let wide = usize::from(area.width);
+            let mut caption = text::flow(psnr(scene), 2, wide);
+            // In a flat panel the picture matters more than what stands at the end of a line.
+            caption.truncate(if area.height < FLAT { 1 } else { caption.len() });
+            caption.extend(told_verdict(scene, wide, area.height < FLAT));
             let rows = caption.len() as u16;
             let room = Rect { height: area.height.saturating_sub(rows), ..area };
             let end = draw_pair(scene, before, lab.after.as_ref(), room, buf);
@@ -46,60 +52,72 @@ pub(super) fn draw_inside(scene: &Scene, area: Rect, buf: &mut Buffer) {
             panel::write([Line::raw(line)], body, buf);
         }
         (Some(Answer::Picture { .. }), None) => {
-            panel::write(psnr(scene), body, buf);
+            panel::write(text::flow(psnr(scene), 2, usize::from(body.width)), body, buf);
         }
         (None, None) => {
             panel::write([Line::styled("No answer yet.", scene.theme.dim())], body, buf);
         }
     }
     if lab.runs.done > 0 {
-        buf.set_line(area.x, area.bottom() - 1, &verdict(scene), area.width);
+        let line = told_verdict(scene, usize::from(area.width), true);
+        panel::write(line, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
     }
 }
 
-/// What comparing with one device gave.
-fn verdict(scene: &Scene) -> Line<'static> {
+/// The verdict in lines of `wide` cells, or as much of it as one line holds.
+fn told_verdict(scene: &Scene, wide: usize, is_short: bool) -> Vec<Line<'static>> {
+    let mut lines = text::flow(verdict(scene), 0, wide);
+    lines.truncate(if is_short { 1 } else { lines.len() });
+    lines
+}
+
+/// What comparing with one device gave, in parts.
+fn verdict(scene: &Scene) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
     let lab = scene.lab;
     let [equal, within, differs] = lab.runs.checked;
     let checked = text::thousands(equal + within + differs);
+    let whole = |text: String, style| vec![vec![Span::styled(text, style)]];
     match (lab.runs.overall(), lab.verdict) {
-        (None, _) => Line::styled("not yet compared with one device", theme.dim()),
-        (Some("bit-equal"), _) => Line::from(vec![
-            Span::styled("✓ bit-equal", theme.good()),
-            Span::styled(format!(" to one device's output, {checked} compared"), theme.dim()),
-        ]),
-        (Some("within"), Verdict::Within(by)) => Line::from(vec![
-            Span::styled("✓ within 1e-5", theme.good()),
-            Span::styled(format!(" of one device's output (now {by:.1e}), {checked} compared"), theme.dim()),
-        ]),
-        (Some("within"), _) => Line::styled("✓ within 1e-5 of one device's output", theme.good()),
-        (Some(_), Verdict::Differs(by)) => Line::styled(
-            format!("✗ differs from one device's output by {by:.1e} of its range"),
-            theme.error(),
-        ),
-        (Some(_), _) => Line::styled(
-            format!("✗ {differs} of {checked} outputs differed from one device's"),
-            theme.error(),
-        ),
+        (None, _) => whole("not yet compared with one device".to_owned(), theme.dim()),
+        (Some("bit-equal"), _) => vec![
+            vec![
+                Span::styled("✓ bit-equal", theme.good()),
+                Span::styled(" to one device's output", theme.dim()),
+            ],
+            vec![Span::styled(format!(", {checked} compared"), theme.dim())],
+        ],
+        (Some("within"), Verdict::Within(by)) => vec![
+            vec![
+                Span::styled("✓ within 1e-5", theme.good()),
+                Span::styled(" of one device's output", theme.dim()),
+            ],
+            vec![Span::styled(format!(" (now {by:.1e}), {checked} compared"), theme.dim())],
+        ],
+        (Some("within"), _) => whole("✓ within 1e-5 of one device's output".to_owned(), theme.good()),
+        (Some(_), Verdict::Differs(by)) => {
+            whole(format!("✗ differs from one device's output by {by:.1e} of its range"), theme.error())
+        }
+        (Some(_), _) => {
+            whole(format!("✗ {differs} of {checked} outputs differed from one device's"), theme.error())
+        }
     }
 }
 
-fn psnr(scene: &Scene) -> Vec<Line<'static>> {
+/// How near the enlarged picture is to the true one, in parts.
+fn psnr(scene: &Scene) -> Vec<Vec<Span<'static>>> {
     let Some(Answer::Picture { psnr_db, bicubic_psnr_db }) = &scene.lab.answer else { return Vec::new() };
     let Some(own) = psnr_db else { return Vec::new() };
-    let mut line = Line::from(vec![
+    let mut first = vec![
         Span::styled("PSNR ", scene.theme.dim()),
         Span::styled(format!("{own:.2} dB"), scene.theme.strong()),
-    ]);
-    if let Some(bicubic) = bicubic_psnr_db {
-        let more = own - bicubic;
-        let sign = if more < 0.0 { "−" } else { "+" };
-        let style = if more > 0.0 { scene.theme.good() } else { scene.theme.text() };
-        line.push_span(Span::styled(format!("  {sign}{:.2}", more.abs()), style));
-        line.push_span(Span::styled(format!(" over bicubic {bicubic:.2}"), scene.theme.dim()));
-    }
-    vec![line]
+    ];
+    let Some(bicubic) = bicubic_psnr_db else { return vec![first] };
+    let more = own - bicubic;
+    let sign = if more < 0.0 { "−" } else { "+" };
+    let style = if more > 0.0 { scene.theme.good() } else { scene.theme.text() };
+    first.push(Span::styled(format!("  {sign}{:.2}", more.abs()), style));
+    vec![first, vec![Span::styled(format!("over bicubic {bicubic:.2}"), scene.theme.dim())]]
 }
 
 /// The picture that went in beside the one that came out, drawn equally large; returns the row below them.

@@ -144,7 +144,7 @@ fn requested(action: Action, ui: &Ui, shown: &Shown) -> Option<Request> {
         Action::Toggle => return playback(PlaybackRequest::Toggle),
         Action::Seek(seconds) => return playback(PlaybackRequest::SeekBy(seconds as f64)),
         Action::Step(by) => return playback(PlaybackRequest::Step(by)),
-        Action::Moment(by) => return playback(PlaybackRequest::Mark(by)),
+        Action::Moment(by) => return playback(PlaybackRequest::Moment(by)),
         Action::Speed(change) => return playback(PlaybackRequest::Speed(change)),
         Action::Start => return playback(PlaybackRequest::Start),
         Action::End => return playback(PlaybackRequest::End),

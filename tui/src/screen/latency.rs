@@ -59,7 +59,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let chart = Rect { x: inner.x + LABELS, width: inner.width - LABELS, height: chart_height, ..inner };
     let past = Rect { width: chart.width - NEXT, ..chart };
     draw_axis(scene, &axes, chart, buf);
-    if let Some((_, single)) = lab.best_single() {
+    if let Some((_, single)) = lab.best_single_now() {
         draw_single(&axes, single, theme.line(), chart, buf);
     }
     draw_predicted(lab, &axes, theme.dim(), past, buf);
@@ -85,7 +85,7 @@ impl Axes {
         if let Some(predicted) = lab.prediction() {
             (low, high) = (low.min(predicted.ms), high.max(predicted.ms.min(high * SINGLE_REACH)));
         }
-        if let Some((_, single)) = lab.best_single()
+        if let Some((_, single)) = lab.best_single_now()
             && single < high * SINGLE_REACH
         {
             (low, high) = (low.min(single), high.max(single));
@@ -301,7 +301,7 @@ fn legend(scene: &Scene, width: u16) -> Vec<Line<'static>> {
             parts.push(vec![Span::styled(told, theme.dim())]);
         }
     }
-    if let Some((worker, alone)) = lab.best_single() {
+    if let Some((worker, alone)) = lab.best_single_now() {
         let letter = worker.info.worker;
         let mut part = vec![
             Span::styled("╌╌ ", theme.line()),

@@ -28,8 +28,8 @@ pub enum PlaybackRequest {
     SeekTo(Micros),
     /// By events; pauses.
     Step(i64),
-    /// To the mark after (1) or before (-1).
-    Mark(i64),
+    /// To the moment on the bar after (1) or before (-1).
+    Moment(i64),
     /// Faster or slower.
     Speed(SpeedChange),
     /// To the first event.

@@ -68,11 +68,31 @@ pub(super) fn parse(text: &str, context: Context<'_>) -> Result<Request, String>
         "resume" => Verb::ResumeTraining,
         "quit" | "q" => return Ok(Request::Quit),
         _ => {
-            let known: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-            return Err(format!("'{word}' is no command: {}", known.join(", ")));
+            let meant = nearest(word).map_or("Esc, then ? lists them".to_owned(), |near| format!("{near}?"));
+            return Err(format!("'{word}' is no command: {meant}"));
         }
     };
     Ok(Request::Verb(verb))
+}
+
+/// The command that `word` is a slip of, if it is one.
+fn nearest(word: &str) -> Option<&'static str> {
+    let known = WORDS.iter().map(|(known, _)| (slips(word, known), *known));
+    known.filter(|(slips, known)| *slips <= 2 && *slips < known.len()).min().map(|(_, known)| known)
+}
+
+/// Characters to insert, delete or replace to get from `a` to `b`.
+fn slips(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (at, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (to, y) in b.chars().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[to + 1];
+            row[to + 1] = replaced.min(diagonal + 1).min(row[to] + 1);
+        }
+    }
+    row[b.chars().count()]
 }
 
 /// The words that give `verb`; [`parse`] reads them back.
@@ -222,7 +242,8 @@ mod tests {
     fn a_wrong_command_is_refused_with_a_sentence_that_helps() {
         for (text, part) in [
             ("", "is no command"),
-            ("throtle B 60", "throttle"),
+            ("throtle B 60", "'throtle' is no command: throttle?"),
+            ("xyzzy", "then ? lists them"),
             ("throttle", "which worker"),
             ("throttle D 60", "the fleet is A to C"),
             ("throttle 7 60", "is no worker"),

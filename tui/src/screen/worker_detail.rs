@@ -17,8 +17,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let title = format!("{} {}", worker.info.worker, worker.info.name);
     let remark = Line::styled("Esc closes", theme.dim());
     let inner = Panel::new(theme, title).remark(remark).draw(theme, area, buf);
-    let facts = facts(scene, worker).into_iter().chain(state(scene, worker));
-    let lines = facts.map(|(label, value)| {
+    let lines = facts(scene, worker).into_iter().map(|(label, value)| {
         let value = text::shorten(&value, usize::from(inner.width).saturating_sub(12));
         Line::from(vec![Span::styled(format!("{label:<12}"), theme.dim()), Span::raw(value)])
     });
@@ -37,16 +36,14 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
         }
         Phase::Lost { reason } => format!("✗ lost: {reason}"),
     };
-    let mut facts =
-        vec![("state", format!("{phase}, since {}", worker.phase_since)), ("address", info.address.clone())];
-    facts.push(("key", info.fingerprint.short()));
-    if let Some(emulation) = &info.emulation {
-        let shape = shape(emulation.link);
-        facts.push(("emulates", format!("{}, ×{} slower, {shape}", emulation.name, emulation.slowdown)));
+    let mut facts = vec![("state", format!("{phase}, since {}", worker.phase_since))];
+    facts.extend(state(scene, worker));
+    if let Some(single) = worker.single_ms {
+        facts.push(("alone", format!("{} ms for the network, at 100 %", text::ms(single))));
     }
-    let cores = if host.cores == 1 { "1 core".to_owned() } else { format!("{} cores", host.cores) };
-    facts.push(("device", format!("{}, {cores}, {}", host.cpu, text::bytes(host.memory))));
-    facts.push(("vectors", host.isa.clone()));
+    if let Some(error) = scene.lab.worker_mape(scene.ui.worker) {
+        facts.push(("predicted", format!("its blocks ±{:.1} % of measured", error * 100.0)));
+    }
     let limit = info
         .memory_limit
         .map_or_else(|| "no limit".to_owned(), |limit| format!("{} allowed", text::bytes(limit)));
@@ -55,16 +52,20 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
         .as_ref()
         .map_or_else(String::new, |status| format!("{} used, ", text::bytes(status.memory)));
     facts.push(("memory", format!("{used}{limit}")));
+    if let Some(emulation) = &info.emulation {
+        let shape = shape(emulation.link);
+        facts.push(("emulates", format!("{}, ×{} slower, {shape}", emulation.name, emulation.slowdown)));
+    }
+    let cores = if host.cores == 1 { "1 core".to_owned() } else { format!("{} cores", host.cores) };
+    facts.push(("device", format!("{}, {cores}, {}", host.cpu, text::bytes(host.memory))));
+    facts.push(("vectors", host.isa.clone()));
     facts.push(("system", host.os.clone()));
-    if let Some(single) = worker.single_ms {
-        facts.push(("alone", format!("{} ms for the whole network", text::ms(single))));
-    }
-    if let Some(error) = scene.lab.worker_mape(scene.ui.worker) {
-        facts.push(("predicted", format!("its blocks ±{:.1} % of measured", error * 100.0)));
-    }
+    facts.push(("address", info.address.clone()));
+    facts.push(("key", info.fingerprint.short()));
     facts
 }
 
+/// What the operator can change, and what follows from it.
 fn state(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
     let Some(status) = &worker.status else { return Vec::new() };
     let throttle = worker.throttle;
@@ -77,10 +78,12 @@ fn state(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
         let blocks = running.plan.blocks.iter();
         blocks.map(|block| block.rows(scene.ui.worker).len().to_string()).collect()
     });
-    let mut state = vec![("cpu share", share), ("sends over", shape(status.link))];
+    let mut state = vec![("cpu share", share)];
     if !owned.is_empty() {
-        state.push(("rows", format!("{} by block", owned.join(", "))));
+        let plural = if owned.len() == 1 { "the only block" } else { "each block" };
+        state.push(("rows", format!("{} of {plural}", owned.join(", "))));
     }
+    state.push(("sends over", shape(status.link)));
     if status.dropped + status.refused > 0 {
         state.push((
             "▲ dropped",
@@ -106,7 +109,7 @@ fn links(scene: &Scene, worker: &WorkerState) -> Vec<Line<'static>> {
         let rate = link.rate_mbps.map_or_else(|| "—".to_owned(), text::rate);
         let ends = format!("{} → {}", link.from, link.to);
         let clock = text::signed_ms(link.offset_ms);
-        lines.push(Line::raw(format!("{ends:<10} {:>9} {rate:>11} {clock:>11}", text::ms(link.rtt_ms))));
+        lines.push(Line::raw(format!("{ends:<10} {:>9.2} {rate:>11} {clock:>11}", link.rtt_ms)));
     }
     if lines.len() == 2 { Vec::new() } else { lines }
 }

@@ -146,7 +146,7 @@ fn a_replay_is_moved_in_by_keys_words_lines_and_the_bar() {
     let expected = [
         PlaybackRequest::Toggle,
         PlaybackRequest::Step(-1),
-        PlaybackRequest::Mark(1),
+        PlaybackRequest::Moment(1),
         PlaybackRequest::End,
         PlaybackRequest::SeekTo(Micros(7_000_000)),
         PlaybackRequest::SeekBy(-1.0),
