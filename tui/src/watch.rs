@@ -1,5 +1,6 @@
 //! Recorded sessions: shown, watched as they grow, printed, exported.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,11 @@ fn print_state(args: &ReplayArgs, form: Form) -> anyhow::Result<()> {
 
 /// `collab-tui watch`: the end of a session that another process still records.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        std::io::stdout().is_terminal(),
+        "watch needs a terminal; for the state as text use collab-tui replay {}",
+        args.file.display()
+    );
     let stage = Arc::new(Stage::new(Shown::default()));
     let mut session = Session::open(&args.file)?;
     show_end(&session, &args.file, &stage)?;

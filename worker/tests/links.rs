@@ -29,10 +29,29 @@ async fn an_unknown_key_is_refused_with_a_sentence_and_counted() {
     assert_eq!(link.status().await.unwrap().refused, 1);
     AuthorizedKeys::at(worker.authorized()).add(stranger.dialer.fingerprint(), "").unwrap();
     let refused = stranger.dialer.connect(WorkerId(0), &worker.address, worker.fingerprint).await;
-    let Err(ConnectError::Refused { reason, .. }) = refused else { panic!("expected a refusal") };
+    let Err(ConnectError::Led { reason, .. }) = refused else { panic!("expected a refusal") };
     assert!(reason.contains("led by another lab"), "{reason}");
     assert!(link.ping().await.is_ok(), "the first lab goes on");
     link.close();
+}
+
+#[tokio::test]
+async fn a_second_lab_with_the_same_key_waits_for_the_first_to_go_and_never_takes_its_place() {
+    let identity = Identity::generate().unwrap();
+    let worker = Worker::start("A", Some(identity.fingerprint()), Setup::default());
+    let (first, second) = (TestLab::new(&identity), TestLab::new(&identity));
+    let link = first.connect(0, &worker).await;
+    let refused = second.dialer.connect(WorkerId(0), &worker.address, worker.fingerprint).await;
+    let Err(ConnectError::Led { reason, .. }) = refused else { panic!("expected a refusal") };
+    assert!(reason.contains("with the same key"), "{reason}");
+    assert!(link.ping().await.is_ok(), "the first lab goes on");
+    let next = second.dialer.connect(WorkerId(0), &worker.address, worker.fingerprint);
+    let ends = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        link.close();
+    };
+    let (next, ()) = tokio::join!(next, ends);
+    assert!(next.unwrap().ping().await.is_ok(), "it leads now");
 }
 
 #[tokio::test]
@@ -132,7 +151,8 @@ async fn throttle_and_link_are_acknowledged_and_end_with_the_lab() {
     let status = link.status().await.unwrap();
     assert_eq!((status.throttle_percent, status.link), (25.0, slow_link(8.0)));
     assert!(matches!(link.throttle(0.0).await, Err(AskError::Protocol(_))));
-    // Coming back takes the place of the connection before, and everything is as the worker was started.
+    link.close();
+    // Whoever leads next finds everything as the worker was started.
     let link = lab.connect(0, &worker).await;
     let status = link.status().await.unwrap();
     assert_eq!((status.throttle_percent, status.link.rate_mbps), (100.0, Some(40.0)));

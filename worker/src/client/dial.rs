@@ -10,7 +10,7 @@ use collab_core::wire::{Answered, Asked, LabHello, Preface, Reply, Request, Stre
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{ConnectError, FromWorker, WorkerLink};
 use crate::clock::Clock;
@@ -23,6 +23,9 @@ use crate::streams::{self, Farewell, StreamError, describe, priority, read_prefa
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long an admitted lab may wait for the worker's hello.
 const HELLO: Duration = Duration::from_secs(5);
+/// How long a worker may be led by a lab that has gone: longer than it takes to notice.
+const SUCCESSION: Duration = Duration::from_secs(2);
+const RETRY: Duration = Duration::from_millis(200);
 /// How many messages wait for the lab before its links are slowed down.
 const EVENTS: usize = 4096;
 
@@ -109,7 +112,13 @@ impl Dialer {
         address: &str,
         pin: Fingerprint,
     ) -> Result<WorkerLink, ConnectError> {
-        self.hail(worker, address, Some(pin)).await
+        let begun = Instant::now();
+        loop {
+            match self.hail(worker, address, Some(pin)).await {
+                Err(ConnectError::Led { .. }) if begun.elapsed() < SUCCESSION => sleep(RETRY).await,
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn hail(
@@ -241,7 +250,8 @@ fn explain(address: SocketAddr, connection: &Connection, error: StreamError) -> 
 /// What a connection's end means before it was of any use.
 fn unwelcome(address: SocketAddr, error: &ConnectionError) -> ConnectError {
     match Farewell::heard(error) {
-        Some((Farewell::Refused | Farewell::Busy, reason)) => ConnectError::Refused { address, reason },
+        Some((Farewell::Refused, reason)) => ConnectError::Refused { address, reason },
+        Some((Farewell::Busy, reason)) => ConnectError::Led { address, reason },
         _ => failed(address, &describe(error)),
     }
 }

@@ -54,6 +54,14 @@ pub enum ConnectError {
         /// The worker's sentence.
         reason: String,
     },
+    /// The worker is led by another lab.
+    #[error("the worker at {address} refused the connection: {reason}")]
+    Led {
+        /// Where.
+        address: SocketAddr,
+        /// The worker's sentence.
+        reason: String,
+    },
     /// The versions differ.
     #[error(
         "the worker at {address} speaks version {theirs} of the protocol, this lab version {ours}: update the older one"

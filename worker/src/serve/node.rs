@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::host::{self, CpuShare};
 use crate::keys::{AuthorizedKeys, Pairing};
 use crate::store::Store;
-use crate::streams::{Farewell, priority, rows_head};
+use crate::streams::{priority, rows_head};
 
 /// Rows may wait for this many bytes unless the worker has a memory limit, of which they may take a quarter.
 const BUFFER: u64 = 512 << 20;
@@ -104,18 +104,17 @@ impl Node {
         }
     }
 
-    /// Makes a lab the leader, unless another one is. A lab that comes back takes its own place.
+    /// Makes a lab the leader, unless another one is; two labs with one key are two. A lab that comes back has to
+    /// wait until its earlier link is known to be broken.
     pub(crate) fn follow(&self, lab: Fingerprint, connection: &Connection) -> Result<(), String> {
         let mut leader = self.leader.lock().expect("no holder panics");
-        match leader.as_ref() {
-            Some((other, _)) if *other != lab => {
-                return Err(format!(
-                    "this worker is led by another lab (key {}…): stop that one first",
-                    other.short()
-                ));
-            }
-            Some((_, before)) => Farewell::Replaced.say(before, "the lab connected anew"),
-            None => {}
+        if let Some((other, _)) = leader.as_ref().filter(|(_, led)| led.close_reason().is_none()) {
+            let key = if *other == lab {
+                "with the same key".to_owned()
+            } else {
+                format!("(key {}…)", other.short())
+            };
+            return Err(format!("this worker is led by another lab {key}: stop that one first"));
         }
         *leader = Some((lab, connection.clone()));
         drop(leader);
