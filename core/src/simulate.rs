@@ -110,6 +110,7 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
         };
         let mut todo: Vec<(Part, f64)> = strip.parts.iter().map(|part| (*part, ready(part.need))).collect();
         let mut done: Vec<(Rows, f64)> = Vec::with_capacity(todo.len());
+        let factor = self.costs.strip_factor(worker, &span, strip.rows);
         while !todo.is_empty() {
             let now = self.nodes[worker].computing;
             let index = todo.iter().position(|(_, at)| *at <= now).unwrap_or_else(|| earliest(&todo));
@@ -121,7 +122,7 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
             let read = self.network.cut(span.start).bytes(need.len());
             let sent = strip.sends.iter().map(|send| send.rows.intersect(rows).len()).sum();
             let piece = self.costs.piece(worker).ms(read, self.network.cut(span.end).bytes(sent));
-            let end = start + self.costs.strip_ms(self.network, worker, &span, rows) + piece;
+            let end = start + factor * (self.costs.strip_ms(self.network, worker, &span, rows) + piece);
             self.push(node, SpanKind::Compute, block, None, start, end, 0);
             self.nodes[worker].computing = end;
             done.push((rows, end));

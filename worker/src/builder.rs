@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::network::Network;
@@ -15,10 +15,13 @@ use collab_core::schedule::Schedule;
 use collab_core::wire::{NetworkOffer, NetworkOptions, Reply};
 use tokio::sync::oneshot;
 
-use crate::compute::{Part, Prepared, SharedStrip};
+use crate::compute::{Cold, Compute, Part, Prepared, SharedStrip, Work};
 use crate::engine::{Engine, Model, Strip};
 use crate::memory::{self, mib};
 use crate::store::Store;
+
+/// How long preparing a partition waits for the computing thread to find time for strips that never ran.
+const WARM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A strip that lives as long as some partition uses it.
 type WeakStrip = Weak<Mutex<Box<dyn Strip>>>;
@@ -54,6 +57,7 @@ impl Builder {
         store: Store,
         memory_limit: Option<u64>,
         registry: Registry,
+        compute: Compute,
     ) -> Self {
         let (jobs, inbox) = channel();
         let mut thread = Thread {
@@ -61,6 +65,7 @@ impl Builder {
             store,
             memory_limit,
             registry,
+            compute,
             offer: None,
             loaded: None,
             strips: HashMap::new(),
@@ -83,6 +88,8 @@ struct Thread {
     store: Store,
     memory_limit: Option<u64>,
     registry: Registry,
+    /// Who runs strips.
+    compute: Compute,
     offer: Option<NetworkOffer>,
     loaded: Option<(NetworkOffer, Box<dyn Model>)>,
     /// Every strip of the network that some partition still uses.
@@ -164,6 +171,8 @@ impl Thread {
         let bytes = memory::check(&strips, memory::kept(&network, &schedule, me), self.memory_limit)?;
         let (mut built, mut reused) = (0, 0);
         let mut parts = Vec::with_capacity(schedule.stages.len());
+        let (warmed, all_warm) = channel();
+        let mut cold = Vec::new();
         for stage in &schedule.stages {
             let units = stage.units.0 as usize..stage.units.1 as usize;
             let mut block = Vec::new();
@@ -173,7 +182,13 @@ impl Thread {
                 *if known.is_some() { &mut reused } else { &mut built } += 1;
                 let strip: SharedStrip = match known {
                     Some(strip) => strip,
-                    None => Arc::new(Mutex::new(prepare(&**model, units.clone(), part.rows)?)),
+                    None => {
+                        let strip = Arc::new(Mutex::new(prepare(&**model, units.clone(), part.rows)?));
+                        let input = (network.cut(units.start), part.need);
+                        let layers = network.layers.len();
+                        cold.push(Cold { strip: strip.clone(), input, layers, warmed: warmed.clone() });
+                        strip
+                    }
                 };
                 self.strips.insert(key, Arc::downgrade(&strip));
                 let layers = computed_layers(&network, &units, part.rows);
@@ -182,6 +197,10 @@ impl Thread {
             parts.push(block);
         }
         self.strips.retain(|_, strip| strip.strong_count() > 0);
+        drop(warmed);
+        self.compute.give(Work::Warm(cold));
+        // Ends when the last of them is dropped. One that is not run by then will be cold once.
+        let _ = all_warm.recv_timeout(WARM_PATIENCE);
         let ends = schedule.stages.iter().map(|stage| stage.units.1 as usize);
         let cuts = [0].into_iter().chain(ends).map(|cut| network.cut(cut)).collect();
         let pixels = network.input.pixels.clone();

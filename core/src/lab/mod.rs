@@ -30,7 +30,7 @@ pub use workers::{LinkState, Phase, Throttle, WorkerState};
 use crate::event::{Answer, Comparison, Event, Level, Proposal, SessionInfo, Span, Thumbnail, Verdict, What};
 use crate::id::{Node, PartitionId, RunId};
 use crate::network::Network;
-use crate::predict::{LinkMemory, WorkerMemory};
+use crate::predict::{LinkMemory, RunMemory, WorkerMemory};
 use crate::time::Micros;
 
 /// Sentences kept.
@@ -81,6 +81,9 @@ pub struct Lab {
     /// Late transfers, by sender and receiver.
     #[serde(default)]
     transfers: Vec<(Node, Node, LinkMemory)>,
+    /// What runs took over what was simulated.
+    #[serde(default)]
+    run_memory: RunMemory,
     /// How well predictions made before runs hold.
     #[serde(default)]
     pub accuracy: Accuracy,

@@ -6,8 +6,8 @@ use crate::event::{LayersTimed, Level, LinkShape, SpanKind};
 use crate::id::{Node, PartitionId, WorkerId};
 use crate::network::Network;
 use crate::partition::Partition;
-use crate::predict::{FleetCosts, LayerCost, LinkCost, LinkMemory, TimedBlock, TimedLayer, WorkerMemory};
-use crate::predict::{assumed_shape, link_cost};
+use crate::predict::{FleetCosts, LayerCost, LinkCost, LinkMemory, RunMemory, TimedBlock, TimedLayer};
+use crate::predict::{WorkerMemory, assumed_shape, link_cost};
 use crate::schedule::{Schedule, StripPlan};
 use crate::simulate::simulate;
 
@@ -45,25 +45,34 @@ impl Lab {
 
     /// What a run of `plan` should take as far as is known now; `None` if a worker it uses was never measured.
     pub fn predict(&self, plan: &Partition) -> Option<Prediction> {
+        let known = self.partitions.iter().find(|(_, known)| known.plan == *plan);
+        self.predict_as(plan, known.map(|(id, _)| *id))
+    }
+
+    fn predict_as(&self, plan: &Partition, partition: Option<PartitionId>) -> Option<Prediction> {
         let network = self.network.as_ref()?;
         let used = (0..plan.workers()).filter(|&worker| plan.uses(worker));
         if !used.into_iter().all(|worker| self.learnt.get(worker).is_some_and(WorkerMemory::is_known)) {
             return None;
         }
-        let costs = self.costs()?;
+        let strips = self.learnt.iter().map(|memory| memory.strips().clone()).collect();
+        let costs = self.costs()?.with_strips(strips);
         let schedule = Schedule::new(network, plan);
         let timeline = simulate(network, &schedule, &costs);
-        Some(Prediction::new(network, &schedule, &costs, timeline, self.accuracy.run_interval().half()))
+        let factor = self.run_memory.factor(partition);
+        let half = self.accuracy.run_interval().half();
+        Some(Prediction::new(network, &schedule, &costs, timeline, factor, half))
     }
 
     /// The same for a partition that is known under a number; before anything was measured, what its
     /// proposal said.
     pub(super) fn predict_partition(&self, partition: PartitionId) -> Option<Prediction> {
         let known = self.partitions.get(&partition)?;
-        self.predict(&known.plan).or_else(|| {
+        self.predict_as(&known.plan, Some(partition)).or_else(|| {
             let half = self.accuracy.run_interval().half();
             Some(Prediction {
                 ms: known.predicted_ms?,
+                factor: 1.0,
                 half,
                 spans: known.spans.clone(),
                 layers: known.layers.clone(),
@@ -90,6 +99,7 @@ impl Lab {
     /// Starts to learn anew of every worker: the network is another one.
     pub(super) fn relearn_all(&mut self) {
         self.learnt.clear();
+        self.run_memory = RunMemory::default();
         (0..self.workers.len()).for_each(|worker| self.relearn(worker));
     }
 
@@ -99,11 +109,13 @@ impl Lab {
         let Some(plan) = self.partitions.get(&run.partition).map(|known| known.plan.clone()) else { return };
         let schedule = Schedule::new(&network, &plan);
         let shape = assumed_shape(&network);
+        let mut steady = true;
         for worker in 0..self.workers.len() {
             let share = self.workers[worker].throttle.percent / 100.0;
             // A run that was throttled on its way belongs to neither share.
-            let steady = run.shares.get(worker).is_some_and(|before| (before - share).abs() < 1e-6);
-            if !steady || self.workers[worker].throttle.is_pending() {
+            let same = run.shares.get(worker).is_some_and(|before| (before - share).abs() < 1e-6);
+            if !same || self.workers[worker].throttle.is_pending() {
+                steady = false;
                 continue;
             }
             let blocks = timed_blocks(&network, &schedule, run, worker);
@@ -111,6 +123,9 @@ impl Lab {
             if let Some(factor) = memory.learn(&network, &blocks, share, &shape) {
                 self.tell_change(worker, factor);
             }
+        }
+        if let Some(predicted) = run.predicted.as_deref().filter(|_| steady) {
+            self.run_memory.learn(run.partition, run_ms * predicted.factor / predicted.ms);
         }
         self.learn_transfers(run, run_ms);
     }
@@ -231,6 +246,8 @@ fn timed_block(
     let read = strip.parts.iter().map(|part| input.bytes(part.need.len()));
     let sent = strip.sends.iter().map(|send| output.bytes(send.rows.len()));
     Some(TimedBlock {
+        units: stage.units.0 as usize..stage.units.1 as usize,
+        rows: strip.rows,
         layers,
         pieces: strip.parts.len() as u32,
         bytes_in: read.sum(),

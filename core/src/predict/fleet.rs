@@ -1,8 +1,11 @@
 //! The costs of a whole fleet, as planners and the simulator ask for them.
 
-use super::{Costs, LayerCost, LinkCost, PieceCost};
+use std::ops::Range;
+
+use super::{Costs, LayerCost, LinkCost, PieceCost, StripMemory};
 use crate::id::Node;
 use crate::network::Network;
+use crate::rows::Rows;
 
 /// Every layer of every worker on its own, every directed link on its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +16,8 @@ pub struct FleetCosts {
     pieces: Vec<PieceCost>,
     /// By sender, then by receiver; the lab is the last of both.
     links: Vec<LinkCost>,
+    /// By worker; empty where strips are taken for the sum of their layers.
+    strips: Vec<StripMemory>,
 }
 
 impl FleetCosts {
@@ -28,7 +33,12 @@ impl FleetCosts {
             false => Node::Worker(crate::id::WorkerId::at(at)),
         };
         let links = (0..nodes * nodes).map(|at| link(node(at / nodes), node(at % nodes))).collect();
-        Self { layers, pieces, links }
+        Self { layers, pieces, links, strips: Vec::new() }
+    }
+
+    /// Has strips that ran take what they took. Without it strips are separable, as planners need them.
+    pub fn with_strips(self, strips: Vec<StripMemory>) -> Self {
+        Self { strips, ..self }
     }
 
     /// Makes a worker compute `factor` times slower.
@@ -58,5 +68,9 @@ impl Costs for FleetCosts {
 
     fn piece(&self, worker: usize) -> PieceCost {
         self.pieces[worker]
+    }
+
+    fn strip_factor(&self, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
+        self.strips.get(worker).map_or(1.0, |strips| strips.factor(units, rows))
     }
 }

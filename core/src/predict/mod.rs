@@ -15,7 +15,9 @@ mod layer;
 pub mod nnls;
 mod piece;
 mod profile;
+mod run;
 mod scale;
+mod strip;
 mod transfer;
 mod worker;
 
@@ -28,7 +30,9 @@ pub use interval::{COVERAGE, Interval};
 pub use layer::LayerMemory;
 pub use piece::{PieceCost, PieceMemory};
 pub use profile::{Coefficient, PROFILE_VERSION, Profile, Sample, fit};
+pub use run::RunMemory;
 pub use scale::Scale;
+pub use strip::StripMemory;
 pub use transfer::LinkMemory;
 pub use worker::{TimedBlock, TimedLayer, WorkerMemory, assumed_shape};
 
@@ -80,6 +84,11 @@ pub trait Costs: fmt::Debug {
     /// What `worker` takes for a piece of a strip beside its layers.
     fn piece(&self, _worker: usize) -> PieceCost {
         PieceCost::default()
+    }
+
+    /// How much longer `worker` takes for the rows `rows` of the block `units` than their layers and pieces.
+    fn strip_factor(&self, _worker: usize, _units: &Range<usize>, _rows: Rows) -> f64 {
+        1.0
     }
 
     /// Milliseconds that `worker` computes for `rows` of the block `units`, recomputed halo included.

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::nnls::fit_relative;
-use super::push_bounded;
+use super::{TimedBlock, push_bounded};
 
 /// Blocks remembered.
 const SAMPLES: usize = 48;
 /// Blocks before anything is said.
-const ENOUGH: usize = 3;
+const ENOUGH: usize = 6;
 
 /// What a worker takes for a piece of a strip beside its layers. Nothing is negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,11 @@ impl PieceCost {
     /// Milliseconds for a piece that reads and sends so many bytes.
     pub fn ms(&self, bytes_in: u64, bytes_out: u64) -> f64 {
         self.call_ms + self.in_ms * bytes_in as f64 + self.out_ms * bytes_out as f64
+    }
+
+    /// The same for all pieces of a block.
+    pub fn pieces_ms(&self, block: &TimedBlock) -> f64 {
+        f64::from(block.pieces.saturating_sub(1)) * self.call_ms + self.ms(block.bytes_in, block.bytes_out)
     }
 
     /// The same, `factor` times slower.

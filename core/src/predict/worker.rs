@@ -1,9 +1,12 @@
 //! What is known of a worker's speed: its profile, its layers as measured, its scale, its pieces.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::{LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, Scale};
+use super::{LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, Scale, StripMemory};
 use crate::network::{Kind, Network};
+use crate::rows::Rows;
 
 /// A layer of a block as a worker computed it in one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +22,10 @@ pub struct TimedLayer {
 /// A block as a worker computed it in one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimedBlock {
+    /// Its units.
+    pub units: Range<usize>,
+    /// Rows of its output.
+    pub rows: Rows,
     /// Its layers.
     pub layers: Vec<TimedLayer>,
     /// In how many pieces.
@@ -41,6 +48,8 @@ pub struct WorkerMemory {
     /// The whole network alone, ms, where that is all there is.
     single_ms: Option<f64>,
     piece: PieceMemory,
+    #[serde(default)]
+    strips: StripMemory,
     scale: Scale,
 }
 
@@ -91,6 +100,11 @@ impl WorkerMemory {
         self.piece.cost().times(self.scale.factor())
     }
 
+    /// What strips that ran took over their layers and pieces.
+    pub fn strips(&self) -> &StripMemory {
+        &self.strips
+    }
+
     /// What every layer takes, at full share. `shape` stands in for a profile: only the proportions between
     /// calls and rows, and between layers never measured, are taken from it.
     pub fn costs(&self, network: &Network, shape: &[LayerCost]) -> Vec<LayerCost> {
@@ -120,7 +134,7 @@ impl WorkerMemory {
         share: f64,
         shape: &[LayerCost],
     ) -> Option<f64> {
-        let costs = self.costs(network, shape);
+        let (costs, piece) = (self.costs(network, shape), self.piece());
         let known =
             |layer: &TimedLayer| self.layers.get(layer.layer).is_some_and(|memory| !memory.is_empty());
         let mut ratios: Vec<(f64, f64)> = Vec::new();
@@ -138,16 +152,22 @@ impl WorkerMemory {
         let change = self.scale.learn(pace);
         let normal = share / (before * pace);
         for block in blocks {
-            let mut layers_ms = 0.0;
+            let (mut layers_ms, mut expected_ms) = (0.0, piece.pieces_ms(block));
             for layer in &block.layers {
                 layers_ms += layer.ms;
+                expected_ms += costs[layer.layer].pieces_ms(block.pieces, layer.rows);
                 if let Some(memory) = self.layers.get_mut(layer.layer).filter(|_| layer.rows > 0) {
                     memory.learn(block.pieces, layer.rows, layer.ms * normal);
                 }
             }
             if let Some(spans_ms) = block.spans_ms {
-                let rest = (spans_ms - layers_ms) * normal;
-                self.piece.learn(block.pieces, block.bytes_in, block.bytes_out, rest);
+                // What it takes to turn a picture into numbers says nothing about pieces that read numbers.
+                if block.units.start > 0 || network.input.pixels.is_none() {
+                    let rest = (spans_ms - layers_ms) * normal;
+                    self.piece.learn(block.pieces, block.bytes_in, block.bytes_out, rest);
+                }
+                let ratio = spans_ms * share / (pace * expected_ms);
+                self.strips.learn(&block.units, block.rows, ratio);
             }
         }
         self.piece.fit();

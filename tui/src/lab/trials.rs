@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use collab_core::event::{PredictedSpan, Proposal, Span, SpanKind};
 use collab_core::id::RunId;
+use collab_core::lab::Prediction;
 use collab_core::partition::Partition;
 
 use super::controller::Controller;
@@ -22,7 +23,7 @@ pub struct Trial {
 
 impl Controller {
     /// Measures every worker alone, then runs each partition: `first` runs as it was predicted before it ever
-    /// ran, and `late` more as predicted after `learned` of them.
+    /// ran, and `late` more, after `learned` of them, each as it was predicted right before.
     pub async fn trials(
         &mut self,
         partitions: Vec<Partition>,
@@ -34,47 +35,48 @@ impl Controller {
         self.measure_singles().await;
         let mut trials = Vec::new();
         for partition in partitions {
-            let proposal = self.predict(&partition)?;
+            let proposal = self.announced(&partition)?;
             let id = proposal.partition;
-            self.offer(proposal.clone(), true, None);
+            self.offer(proposal, true, None);
             anyhow::ensure!(self.wait_until_prepared(id).await, "partition {partition} was refused");
             self.switch_now();
-            for run in 0..learned {
+            let mut before_all = None;
+            for run in 0..learned + late {
                 let run_id = self.run_once(id).await.context("a run was lost")?;
+                let before = self.journal.stage().look().lab.timeline_predicted.clone();
+                let before_all = before_all.get_or_insert_with(|| before.clone());
                 if run < first {
-                    trials.extend(self.compare("profiled", &proposal, run_id));
+                    trials.extend(self.compare("profiled", &partition, before_all.as_deref(), run_id));
+                } else if run >= learned {
+                    trials.extend(self.compare("live", &partition, before.as_deref(), run_id));
                 }
-            }
-            let proposal = self.predict(&partition)?;
-            for _ in 0..late {
-                let run_id = self.run_once(id).await.context("a run was lost")?;
-                trials.extend(self.compare("live", &proposal, run_id));
             }
         }
         Ok(trials)
     }
 
-    fn predict(&mut self, partition: &Partition) -> anyhow::Result<Proposal> {
+    fn announced(&mut self, partition: &Partition) -> anyhow::Result<Proposal> {
         let shown = self.journal.stage().look();
         self.planning.announce(&shown.lab, "random", partition.clone()).context("nothing was measured")
     }
 
-    fn compare(&self, state: &'static str, proposal: &Proposal, run: RunId) -> Option<Trial> {
-        let shown = self.journal.stage().look();
+    fn compare(
+        &self,
+        state: &'static str,
+        partition: &Partition,
+        predicted: Option<&Prediction>,
+        run: RunId,
+    ) -> Option<Trial> {
+        let (shown, predicted) = (self.journal.stage().look(), predicted?);
         let last = shown.lab.runs.last().filter(|last| last.run == run)?;
         let measured =
             shown.lab.timeline.iter().filter(|span| span.run == run && span.kind == SpanKind::Send);
         let transfers = measured.filter_map(|span| {
-            let predicted = proposal.spans.iter().find(|predicted| is_of(predicted, span))?;
+            let predicted = predicted.spans.iter().find(|predicted| is_of(predicted, span))?;
             Some((predicted.end_ms - predicted.start_ms, span.end_ms - span.start_ms))
         });
-        let partition = proposal.plan.to_string();
-        Some(Trial {
-            state,
-            partition,
-            run: (proposal.predicted_ms?, last.ms),
-            transfers: transfers.collect(),
-        })
+        let transfers = transfers.collect();
+        Some(Trial { state, partition: partition.to_string(), run: (predicted.ms, last.ms), transfers })
     }
 }
 

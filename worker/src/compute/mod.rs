@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 
 pub use calibrate::calibrate;
-pub(crate) use prepared::{Part, Prepared, SharedStrip};
+pub(crate) use prepared::{Cold, Part, Prepared, SharedStrip};
 pub(crate) use stretch::Throttle;
 pub use timing::{Round, TimedStrip, time_strips};
 
@@ -47,6 +47,8 @@ pub(crate) struct Arrival {
 
 pub(crate) enum Work {
     Rows(Box<Arrival>),
+    /// Run strips once on zeros while there is nothing else to compute.
+    Warm(Vec<Cold>),
     Cancel(RunId),
     /// Time the synthetic networks, unless a run is in progress.
     Calibrate {

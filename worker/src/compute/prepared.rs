@@ -1,5 +1,6 @@
 //! A partition that is ready to run on this worker.
 
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
 use collab_core::id::{Node, PartitionId};
@@ -12,6 +13,18 @@ use crate::engine::Strip;
 
 /// A strip that several partitions may use; only the computing thread runs it.
 pub(crate) type SharedStrip = Arc<Mutex<Box<dyn Strip>>>;
+
+/// A strip that never ran. Its first run touches memory for the first time and takes up to some times as long as
+/// later ones, so it is run once on zeros before anything waits for it.
+pub(crate) struct Cold {
+    pub(crate) strip: SharedStrip,
+    /// The tensor that it reads, and which rows of it.
+    pub(crate) input: (Cut, Rows),
+    /// How many layers the network has.
+    pub(crate) layers: usize,
+    /// Dropped once the strip ran: whoever holds the other end then knows.
+    pub(crate) warmed: Sender<()>,
+}
 
 /// A piece of a strip with what computes it.
 pub(crate) struct Part {

@@ -1,6 +1,6 @@
 //! The loop of the computing thread: the oldest run that has a part ready goes first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,10 +13,10 @@ use collab_core::wire::{Reply, Telemetry, WorkerSpan};
 
 use super::run::{Outgoing, Run};
 use super::stretch::{Debt, Pace, Processor, Throttle, Timed};
-use super::{Arrival, Outlet, Work, calibrate};
+use super::{Arrival, Cold, Outlet, Work, calibrate};
 use crate::client::Calibrated;
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, Map};
 
 /// The most runs in progress.
 const MOST_RUNS: usize = 32;
@@ -33,6 +33,8 @@ pub(super) struct Thread {
     outlet: Box<dyn Outlet>,
     busy_us: Arc<AtomicU64>,
     runs: BTreeMap<RunId, Run>,
+    /// Strips that are to be run once when there is time.
+    cold: VecDeque<Cold>,
     ended: BTreeSet<RunId>,
     debt: Debt,
     /// Since when there is nothing to compute, µs.
@@ -56,6 +58,7 @@ impl Thread {
             outlet,
             busy_us,
             runs: BTreeMap::new(),
+            cold: VecDeque::new(),
             ended: BTreeSet::new(),
             debt: Debt::default(),
             idle_us: clock.now(),
@@ -74,6 +77,10 @@ impl Thread {
                 self.step(id, part);
                 continue;
             }
+            if let Some(cold) = self.cold.pop_front() {
+                self.warm(cold);
+                continue;
+            }
             match inbox.recv_timeout(Duration::from_secs(1)) {
                 Ok(work) => self.take(work),
                 Err(RecvTimeoutError::Timeout) => self.give_up_stale(),
@@ -88,6 +95,7 @@ impl Thread {
             Work::Cancel(run) => {
                 self.end(run);
             }
+            Work::Warm(cold) => self.cold.extend(cold),
             Work::Calibrate { engine, budget, answer } => {
                 let reply = self.calibrate(&*engine, budget);
                 // The lab may have gone; its answer is then of no use.
@@ -95,6 +103,7 @@ impl Thread {
             }
             Work::Reset => {
                 self.runs.clear();
+                self.cold.clear();
                 self.ended.clear();
             }
         }
@@ -148,6 +157,19 @@ impl Thread {
         for run in stale.collect::<Vec<_>>() {
             self.fail(run, format!("no rows came for {} seconds", STALE.as_secs()));
         }
+    }
+
+    /// Runs a strip on zeros. Nobody waits for what it yields, so nothing is stretched; how it fails will be seen
+    /// when it is run in earnest.
+    fn warm(&mut self, cold: Cold) {
+        let (cut, rows) = cold.input;
+        let mut times = vec![Duration::ZERO; cold.layers];
+        let mut strip = cold.strip.lock().unwrap_or_else(PoisonError::into_inner);
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            strip.run(Map::zeros(cut, rows), &mut || Duration::ZERO, &mut times).map(drop)
+        }));
+        drop((ran, strip));
+        drop(cold.warmed);
     }
 
     /// Computes one part of one run.

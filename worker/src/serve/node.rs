@@ -67,11 +67,13 @@ impl Node {
         let reports = Arc::new(Reports::default());
         let egress = Egress::start(own_link(&config));
         let store = Store::at(config.networks.clone());
-        let builder = Builder::start(engine.clone(), store, config.memory_limit, registry.clone());
         let outlet = Way { routes: routes.clone(), egress: egress.clone(), reports: reports.clone(), clock };
         let slowdown = config.emulation.as_ref().map(|emulation| emulation.slowdown);
+        let compute = Compute::start(slowdown, clock, outlet, engine.clone());
+        let builder =
+            Builder::start(engine.clone(), store, config.memory_limit, registry.clone(), compute.clone());
         Arc::new(Self {
-            compute: Compute::start(slowdown, clock, outlet, engine.clone()),
+            compute,
             budget: Budget::new(config.memory_limit.map_or(BUFFER, |limit| limit / 4)),
             config,
             fingerprint,

@@ -222,7 +222,8 @@ fn run_of(strips: &[TimedStrip], round: Option<usize>) -> Vec<Block> {
             let ms = took(&|round| f64::from(round.layers[at]));
             Seen { layer: layer as usize, rows, ms }
         });
-        Block { layers: layers.collect(), ms: took(&|round| round.ms) }
+        let (units, rows) = (strip.units.clone(), strip.rows);
+        Block { units, rows, layers: layers.collect(), ms: took(&|round| round.ms) }
     };
     strips.iter().map(block).collect()
 }

@@ -21,6 +21,10 @@ pub struct Seen {
 /// A strip with what it took.
 #[derive(Clone, Debug)]
 pub struct Block {
+    /// Its units.
+    pub units: Range<usize>,
+    /// Rows of its output.
+    pub rows: Rows,
     /// Its layers that computed rows.
     pub layers: Vec<Seen>,
     /// What all of it took, ms.
@@ -253,7 +257,8 @@ mod tests {
         ];
         for predictor in &mut predictors {
             let run = (0..3).map(|layer| Seen { layer, rows: 16, ms: 5.0 }).collect::<Vec<_>>();
-            predictor.learn(&network, &[Block { layers: run, ms: 15.0 }]);
+            let block = Block { units: 0..3, rows: Rows::all(16), layers: run, ms: 15.0 };
+            predictor.learn(&network, &[block]);
             let strip = predictor.strip(&network, &(0..3), Rows::all(16));
             assert!((strip - 15.0).abs() < 1e-6, "{strip}");
         }

@@ -29,7 +29,8 @@ impl Ours {
 
     fn block_ms(&self, block: &Block) -> f64 {
         let layers = block.layers.iter().map(|seen| self.costs[seen.layer].ms(seen.rows));
-        layers.sum::<f64>() + self.memory.piece().ms(0, 0)
+        let factor = self.memory.strips().factor(&block.units, block.rows);
+        factor * (layers.sum::<f64>() + self.memory.piece().ms(0, 0))
     }
 }
 
@@ -46,6 +47,8 @@ impl Predictor for Ours {
             }
         }
         let timed = |block: &Block| TimedBlock {
+            units: block.units.clone(),
+            rows: block.rows,
             layers: block
                 .layers
                 .iter()
@@ -62,8 +65,8 @@ impl Predictor for Ours {
     fn strip(&self, network: &Network, units: &Range<usize>, rows: Rows) -> f64 {
         let demand = network.demand(units, rows);
         let layers = network.layers_of(units).zip(&demand.layers);
-        layers.map(|(layer, rows)| self.costs[layer].ms(rows.len())).sum::<f64>()
-            + self.memory.piece().ms(0, 0)
+        let layers = layers.map(|(layer, rows)| self.costs[layer].ms(rows.len())).sum::<f64>();
+        self.memory.strips().factor(units, rows) * (layers + self.memory.piece().ms(0, 0))
     }
 
     fn intervals(&self) -> Option<(f64, f64)> {
