@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use rayon::ThreadPool;
@@ -15,6 +15,10 @@ pub struct Team {
     threads: usize,
     /// Nanoseconds of [`Team::awaited`].
     awaited: AtomicU64,
+    /// How often tasks were given to helpers.
+    calls: Arc<AtomicU64>,
+    /// Helpers that look for tasks instead of sleeping.
+    looking: Arc<AtomicUsize>,
 }
 
 impl Team {
@@ -31,7 +35,7 @@ impl Team {
                 Some(pool.map_err(|error| format!("cannot start {helpers} threads: {error}"))?)
             }
         };
-        Ok(Arc::new(Self { pool, threads: helpers + 1, awaited: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { pool, threads: helpers + 1, ..Self::default() }))
     }
 
     /// How many threads compute.
@@ -51,35 +55,90 @@ impl Team {
         let Some(pool) = self.pool.as_ref().filter(|_| tasks.len() > 1) else {
             return tasks.into_iter().map(work).collect();
         };
+        self.awaken(pool);
         let mut results: Vec<Option<(R, Duration)>> = tasks.iter().map(|_| None).collect();
         let timed = |task: T| {
             let begun = thread_time();
             let result = work(task);
             (result, thread_time().saturating_sub(begun))
         };
+        let unfinished = AtomicUsize::new(tasks.len() - 1);
         let mut slots = results.iter_mut().zip(tasks);
         let first = slots.next();
+        let mut waited = Duration::ZERO;
         pool.in_place_scope(|scope| {
             for (slot, task) in slots {
-                let timed = &timed;
-                scope.spawn(move |_| *slot = Some(timed(task)));
+                let (timed, unfinished) = (&timed, &unfinished);
+                scope.spawn(move |_| {
+                    *slot = Some(timed(task));
+                    unfinished.fetch_sub(1, Ordering::Release);
+                });
             }
             if let Some((slot, task)) = first {
                 *slot = Some(timed(task));
             }
+            let begun = thread_time();
+            spin_while(|| unfinished.load(Ordering::Acquire) > 0);
+            waited = thread_time().saturating_sub(begun);
         });
         let times = || results.iter().flatten().map(|(_, time)| *time);
-        let own = times().next().unwrap_or_default();
+        let own = times().next().unwrap_or_default() + waited;
         let over = times().max().unwrap_or_default().saturating_sub(own);
         self.awaited.fetch_add(over.as_nanos() as u64, Ordering::Relaxed);
         results.into_iter().flatten().map(|(result, _)| result).collect()
     }
+
+    /// Has every helper look for tasks, and go on looking for [`PATIENCE`] after the last.
+    fn awaken(&self, pool: &ThreadPool) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        for _ in 1..self.threads {
+            // As many helpers look as there are; each says so before and after.
+            let looking = self.looking.fetch_add(1, Ordering::Relaxed);
+            if looking + 1 >= self.threads {
+                self.looking.fetch_sub(1, Ordering::Relaxed);
+                break;
+            }
+            let (calls, looking) = (self.calls.clone(), self.looking.clone());
+            pool.spawn(move || {
+                let mut seen = calls.load(Ordering::Relaxed);
+                while spin_while(|| {
+                    rayon::yield_now();
+                    calls.load(Ordering::Relaxed) == seen
+                }) {
+                    seen = calls.load(Ordering::Relaxed);
+                }
+                looking.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    }
+}
+
+/// How long a thread spins before it sleeps. Waking it takes a tenth to a half of this; the serial stretches between
+/// two divided layers are mostly shorter.
+const PATIENCE: Duration = Duration::from_micros(100);
+
+/// Spins while `waiting`, for [`PATIENCE`] at most; whether the wait is over.
+fn spin_while(waiting: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while waiting() {
+        if begun.elapsed() > PATIENCE {
+            return false;
+        }
+        std::hint::spin_loop();
+    }
+    true
 }
 
 impl Default for Team {
     /// The caller alone.
     fn default() -> Self {
-        Self { pool: None, threads: 1, awaited: AtomicU64::new(0) }
+        Self {
+            pool: None,
+            threads: 1,
+            awaited: AtomicU64::new(0),
+            calls: Arc::default(),
+            looking: Arc::default(),
+        }
     }
 }
 

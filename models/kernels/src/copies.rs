@@ -1,18 +1,19 @@
-//! Rows of a channel copied between zeros, split into phases where the stride is above 1, so that each tap of consecutive
-//! outputs is a contiguous stretch.
+//! Rows of a channel copied between zeros, split into phases where taps of consecutive outputs have to be contiguous
+//! although the stride is above 1.
 
 use crate::gather::{Window, copy, outputs_inside, pick};
 use crate::isa::{Vector, load, load_few, store};
 use std::ops::Range;
 
-/// How the copied rows lie: phase of the stride, row, column.
+/// How the copied rows lie: phase, row, column.
 #[derive(Clone, Copy)]
 pub(crate) struct Copies {
     /// Of a row of one phase.
     pub(crate) width: usize,
     /// Of one phase.
     pub(crate) rows: usize,
-    pub(crate) stride: [usize; 2],
+    /// Rows and columns that are so many apart make a phase.
+    pub(crate) phases: [usize; 2],
 }
 
 impl Copies {
@@ -24,16 +25,16 @@ impl Copies {
     /// Where a row begins.
     #[inline(always)]
     pub(crate) fn row(self, row: usize) -> usize {
-        self.phase(row % self.stride[0] * self.stride[1]) + row / self.stride[0] * self.width
+        self.phase(row % self.phases[0] * self.phases[1]) + row / self.phases[0] * self.width
     }
 
     /// What a column adds.
     #[inline(always)]
     pub(crate) fn column(self, column: usize) -> usize {
-        self.phase(column % self.stride[1]) + column / self.stride[1]
+        self.phase(column % self.phases[1]) + column / self.phases[1]
     }
 
-    /// Copies what output rows from `start` on need: `rows` rows of every phase. Zeros are not written.
+    /// Copies `rows` rows, the first of which output row `start` needs first. Zeros are not written.
     #[inline(always)]
     pub(crate) fn fill<V: Vector>(
         self,
@@ -44,10 +45,10 @@ impl Copies {
         rows: usize,
         copied: &mut [f32],
     ) {
-        // The usual strides as constants: dividing by an unknown one takes longer than copying a row.
-        match self.stride {
-            [1, 1] => Copies { stride: [1, 1], ..self }.fill_rows(v, window, channel, start, rows, copied),
-            [2, 2] => Copies { stride: [2, 2], ..self }.fill_rows(v, window, channel, start, rows, copied),
+        // The usual phases as constants: dividing by an unknown number takes longer than copying a row.
+        match self.phases {
+            [1, 1] => Copies { phases: [1, 1], ..self }.fill_rows(v, window, channel, start, rows, copied),
+            [2, 2] => Copies { phases: [2, 2], ..self }.fill_rows(v, window, channel, start, rows, copied),
             _ => self.fill_rows(v, window, channel, start, rows, copied),
         }
     }
@@ -62,31 +63,31 @@ impl Copies {
         rows: usize,
         copied: &mut [f32],
     ) {
-        let [row_stride, stride] = self.stride;
+        let step = self.phases[1];
         let plane = window.map.plane(channel);
         let map_width = window.map.width();
-        let first = (window.first_row + start) * row_stride;
+        let first = (window.first_row + start) * window.stride[0];
         let above = window.top.saturating_sub(first);
-        let end = (window.map.rows() + window.top).saturating_sub(first).min(rows * row_stride);
-        for column in 0..stride {
+        let end = (window.map.rows() + window.top).saturating_sub(first).min(rows);
+        for column in 0..step {
             let reach = column as isize - window.left;
-            let inside: Range<usize> = outputs_inside(reach, stride, map_width, self.width);
+            let inside: Range<usize> = outputs_inside(reach, step, map_width, self.width);
             if inside.is_empty() {
                 continue;
             }
-            let shift = (inside.start * stride).strict_add_signed(reach);
+            let shift = (inside.start * step).strict_add_signed(reach);
             for row in above..end {
                 let from = &plane[(first + row - window.top) * map_width..][shift..map_width];
                 let to = &mut copied[self.row(row) + self.phase(column)..];
-                if self.stride == [1, 1] {
+                if self.phases == [1, 1] {
                     copy_with_zeros(v, &from[..inside.len()], &mut to[inside.start..]);
                     continue;
                 }
                 let to = &mut to[inside.clone()];
-                match stride {
+                match step {
                     1 => copy(v, from, to, to.len()),
-                    2 => pick::<2>(from, to),
-                    _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(t, f)| *t = *f),
+                    2 => pick::<V, 2>(v, from, to),
+                    _ => to.iter_mut().zip(from.iter().step_by(step)).for_each(|(t, f)| *t = *f),
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Convolution of each channel by itself.
 //!
-//! A channel's rows are copied between zeros, split into phases where the stride is above 1, so that each tap of
-//! consecutive outputs is a contiguous stretch. On wide maps, 3×3 and 5×5 kernels compute four rows at once and share
-//! the loads; otherwise outputs run on across the ends of rows, so that narrow maps fill whole vectors. In either form
-//! an output is one chain of multiply-adds over the taps in order, so the form does not show in its bits.
+//! A channel's rows are copied between zeros. On wide maps, and where the stride is 2, 3×3 and 5×5 kernels compute four
+//! rows at once and share the loads; a stride of 2 splits two vectors into their even and odd columns. Otherwise outputs
+//! run on across the ends of rows, so that narrow maps fill whole vectors. In either form an output is one chain of
+//! multiply-adds over the taps in order, so the form does not show in its bits.
 //! Bound: loads from the first-level cache, and for the widest maps memory.
 //!
 //! Measured (AVX-512, loaded machine): 3×3 on maps of 56 and 112 18–19 GMAC/s (16 GB/s), 5×5 on 14 and 28 15–17, stride 2
@@ -13,6 +13,7 @@ use crate::copies::Copies;
 use crate::epilogue::{Epilogue, residual_plane};
 use crate::gather::{Window, copy_before};
 use crate::isa::{Kernel, Vector, load, store};
+use crate::tile::{load_row, store_row};
 use crate::scratch::Buffers;
 use crate::{ConvShape, KernelError, Map, flat};
 use std::ops::Range;
@@ -82,23 +83,7 @@ impl Kernel for Depthwise<'_, '_> {
         let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers } =
             self;
         let Window { kernel, stride, dilation, out_width, .. } = window;
-        let width = out_width + (kernel[1] - 1) * dilation[1] / stride[1];
-        let extra = (kernel[0] - 1) * dilation[0] / stride[0];
-        let phases = stride[0] * stride[1];
-        let most = (COPIED / (width * phases)).saturating_sub(extra).clamp(1, rows);
-        let block = rows.div_ceil(rows.div_ceil(most));
-        let copies = Copies { width, rows: block + extra, stride };
-
-        buffers.taps.clear();
-        for row in 0..kernel[0] {
-            let row = copies.row(row * dilation[0]);
-            buffers.taps.extend((0..kernel[1]).map(|column| row + copies.column(column * dilation[1])));
-        }
-        let group = VECTORS * V::F32_LANES;
-        let copied = buffers.first.take(copies.phase(phases) + group);
-        let sums = buffers.second.take(block * width + group);
-        let taps = kernel[0] * kernel[1];
-        let wide = dilation == [1, 1] && out_width >= V::F32_LANES;
+        let wide = dilation == [1, 1] && (out_width >= V::F32_LANES || stride == [2, 2]);
         let form = match (kernel, stride) {
             ([3, 3], [1, 1]) if wide => Form::Wide3,
             ([3, 3], [2, 2]) if wide => Form::Wide3Stride2,
@@ -106,13 +91,33 @@ impl Kernel for Depthwise<'_, '_> {
             ([5, 5], [2, 2]) if wide => Form::Wide5Stride2,
             _ => Form::Any,
         };
+        let phases = if matches!(form, Form::Any) { stride } else { [1, 1] };
+        let all = phases[0] * phases[1];
+        let width = (out_width - 1) * stride[1] / phases[1] + 1 + (kernel[1] - 1) * dilation[1] / phases[1];
+        let reach = (kernel[0] - 1) * dilation[0];
+        // Rows of a phase that `count` output rows need.
+        let needed = |count: usize| ((count - 1) * stride[0] + reach) / phases[0] + 1;
+        let fits = |count: &usize| needed(*count) * width * all <= COPIED;
+        let most = (1..=rows).rev().find(fits).unwrap_or(1);
+        let block = rows.div_ceil(rows.div_ceil(most));
+        let copies = Copies { width, rows: needed(block), phases };
+
+        buffers.taps.clear();
+        for row in 0..kernel[0] {
+            let row = copies.row(row * dilation[0]);
+            buffers.taps.extend((0..kernel[1]).map(|column| row + copies.column(column * dilation[1])));
+        }
+        let group = VECTORS * V::F32_LANES;
+        let copied = buffers.first.take(copies.phase(all) + group);
+        let sums = buffers.second.take(block * width + group);
+        let taps = kernel[0] * kernel[1];
         for start in (0..rows).step_by(block) {
             let count = block.min(rows - start);
             // The zeros around the rows stay; only what lies between them changes from channel to channel.
             copied.fill(0.0);
             let sources = channels.start / multiple..;
             for (channel, planes) in sources.zip(output.chunks_exact_mut(multiple)) {
-                copies.fill(v, &window, channel, start, count + extra, copied);
+                copies.fill(v, &window, channel, start, needed(count) * phases[0], copied);
                 for (index, plane) in planes.iter_mut().enumerate() {
                     let out = channel * multiple + index;
                     let span = start * out_width..(start + count) * out_width;
@@ -124,10 +129,10 @@ impl Kernel for Depthwise<'_, '_> {
                         width: out_width,
                     };
                     match form {
-                        Form::Wide3 => wide_rows::<V, 3, 1>(v, copies, copied, weights, &mut plane),
-                        Form::Wide3Stride2 => wide_rows::<V, 3, 2>(v, copies, copied, weights, &mut plane),
-                        Form::Wide5 => wide_rows::<V, 5, 1>(v, copies, copied, weights, &mut plane),
-                        Form::Wide5Stride2 => wide_rows::<V, 5, 2>(v, copies, copied, weights, &mut plane),
+                        Form::Wide3 => wide_rows::<V, 3, 1>(v, width, copied, weights, &mut plane),
+                        Form::Wide3Stride2 => wide_rows::<V, 3, 2>(v, width, copied, weights, &mut plane),
+                        Form::Wide5 => wide_rows::<V, 5, 1>(v, width, copied, weights, &mut plane),
+                        Form::Wide5Stride2 => wide_rows::<V, 5, 2>(v, width, copied, weights, &mut plane),
                         Form::Any => {
                             run_on(v, copied, weights, &buffers.taps, (count - 1) * width + out_width, sums);
                             plane.finish(v, sums, width);
@@ -180,12 +185,13 @@ impl Plane<'_> {
         }
     }
 
+    /// Takes the sums of a vector of outputs, or of a row that is shorter.
     #[inline(always)]
     fn store<V: Vector>(&mut self, v: V, row: usize, column: usize, sums: V::f32s) {
         let at = row * self.width + column;
-        let residual = self.residual.map(|r| [load::<V>(&r[at..])]);
-        let [value] = self.epilogue.apply(v, [sums], residual);
-        store::<V>(&mut self.values[at..], value);
+        let end = at + self.width.min(V::F32_LANES);
+        let residual = self.residual.map(|r| load_row(v, &r[at..end]));
+        store_row(v, &mut self.values[at..end], self.epilogue.apply(v, [sums], residual));
     }
 }
 
@@ -229,50 +235,48 @@ fn run_vectors<V: Vector, const N: usize>(
     }
 }
 
-/// A `K`×`K` kernel of stride `S`, several rows at once.
+/// A `K`×`K` kernel of stride `S`, several rows at once; the copied rows lie `pitch` apart.
 #[inline(always)]
 fn wide_rows<V: Vector, const K: usize, const S: usize>(
     v: V,
-    copies: Copies,
+    pitch: usize,
     copied: &[f32],
     weights: &[f32],
     plane: &mut Plane<'_>,
 ) {
-    // As constants: dividing by an unknown stride takes longer than a tile.
-    let copies = Copies { stride: [S, S], ..copies };
     let rows = plane.values.len() / plane.width;
     let whole = rows / ROWS * ROWS;
+    let taps = Taps::<V, K>::new(v, weights);
     for row in (0..whole).step_by(ROWS) {
-        wide_tile::<V, K, S, ROWS>(v, copies, copied, weights, row, plane);
+        wide_tile::<V, K, S, ROWS>(v, pitch, copied, &taps, row, plane);
     }
     for row in whole..rows {
-        wide_tile::<V, K, S, 1>(v, copies, copied, weights, row, plane);
+        wide_tile::<V, K, S, 1>(v, pitch, copied, &taps, row, plane);
     }
 }
 
 #[inline(always)]
 fn wide_tile<V: Vector, const K: usize, const S: usize, const R: usize>(
     v: V,
-    copies: Copies,
+    pitch: usize,
     copied: &[f32],
-    weights: &[f32],
+    taps: &Taps<'_, V, K>,
     row: usize,
     plane: &mut Plane<'_>,
 ) {
-    let weights: &[[f32; K]] = weights.as_chunks::<K>().0;
-    let weights: &[[f32; K]; K] = weights[..K].try_into().expect("a square kernel has K rows");
     let mut column = 0;
     while column < plane.width {
         // The last vector ends with the row, and may compute some outputs a second time.
-        let at = column.min(plane.width - V::F32_LANES);
+        let at = column.min(plane.width.saturating_sub(V::F32_LANES));
         let mut acc = [v.splat_f32s(0.0); R];
         for line in 0..(R - 1) * S + K {
-            let from = &copied[copies.row(row * S + line) + at..];
+            let x = line_taps::<V, K, S>(v, &copied[(row * S + line) * pitch + at * S..]);
+            // Constants only index, or the compiler would keep vectors in memory.
+            #[allow(clippy::needless_range_loop)]
             for kx in 0..K {
-                let x = load::<V>(&from[copies.column(kx)..]);
                 for (j, acc) in acc.iter_mut().enumerate() {
                     if line >= j * S && line < j * S + K {
-                        *acc = v.fma(v.splat_f32s(weights[line - j * S][kx]), x, *acc);
+                        *acc = v.fma(taps.at(v, line - j * S, kx), x[kx], *acc);
                     }
                 }
             }
@@ -282,4 +286,53 @@ fn wide_tile<V: Vector, const K: usize, const S: usize, const R: usize>(
         }
         column += V::F32_LANES;
     }
+}
+
+/// The weights of a square kernel.
+pub(crate) struct Taps<'a, V: Vector, const K: usize> {
+    weights: &'a [[f32; K]],
+    /// Each in all lanes.
+    splat: [[V::f32s; K]; K],
+}
+
+impl<'a, V: Vector, const K: usize> Taps<'a, V, K> {
+    #[inline(always)]
+    pub(crate) fn new(v: V, weights: &'a [f32]) -> Self {
+        let weights = &weights.as_chunks::<K>().0[..K];
+        let mut splat = [[v.splat_f32s(0.0); K]; K];
+        for (splat, weights) in splat.iter_mut().zip(weights) {
+            for (splat, &weight) in splat.iter_mut().zip(weights) {
+                *splat = v.splat_f32s(weight);
+            }
+        }
+        Taps { weights, splat }
+    }
+
+    /// One of them. Those of 3×3 stay in registers while a plane passes by; of more, one of four bytes is read again
+    /// for each use rather than a whole vector.
+    #[inline(always)]
+    pub(crate) fn at(&self, v: V, row: usize, column: usize) -> V::f32s {
+        if K <= 3 { self.splat[row][column] } else { v.splat_f32s(self.weights[row][column]) }
+    }
+}
+
+/// What each tap of a row of the kernel reads for a vector of outputs, the first of which begins at the start of `from`.
+#[inline(always)]
+fn line_taps<V: Vector, const K: usize, const S: usize>(v: V, from: &[f32]) -> [V::f32s; K] {
+    let mut x = [v.splat_f32s(0.0); K];
+    let from = &from[..K - 1 + S * V::F32_LANES];
+    if S == 1 {
+        for (kx, x) in x.iter_mut().enumerate() {
+            *x = load::<V>(&from[kx..]);
+        }
+    } else {
+        for kx in (0..K).step_by(2) {
+            let [even, odd] = v.split(load::<V>(&from[kx..]), load::<V>(&from[kx + V::F32_LANES..]));
+            x[kx] = even;
+            if kx + 1 < K {
+                x[kx + 1] = odd;
+            }
+        }
+    }
+    x
 }

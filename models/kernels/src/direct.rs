@@ -45,7 +45,7 @@ pub(crate) fn run<V: Vector>(v: V, layer: Dense<'_, '_>) {
     let phases = stride[0] * stride[1];
     let most = (COPIED / (width * phases * in_channels)).saturating_sub(extra).clamp(1, rows);
     let block = rows.div_ceil(rows.div_ceil(most));
-    let copies = Copies { width, rows: block + extra, stride };
+    let copies = Copies { width, rows: block + extra, phases: stride };
     let plane = copies.phase(phases);
 
     buffers.taps.clear();
@@ -65,7 +65,8 @@ pub(crate) fn run<V: Vector>(v: V, layer: Dense<'_, '_>) {
             copied.fill(0.0);
             for channel in 0..in_channels {
                 let copied = &mut copied[channel * plane..];
-                copies.fill(v, &window, group * in_channels + channel, start, count + extra, copied);
+                let rows = (count + extra) * stride[0];
+                copies.fill(v, &window, group * in_channels + channel, start, rows, copied);
             }
             for row in 0..count {
                 let mut column = 0;

@@ -4,7 +4,7 @@
 //! rows are neither copied one by one nor padded: pixels run on, and where a tap reaches over the left or right edge a
 //! mask puts zeros. Outputs are written where they belong. Bound: loads, one not aligned for each tap.
 
-use crate::depthwise::Depthwise;
+use crate::depthwise::{Depthwise, Taps};
 use crate::epilogue::residual_plane;
 use crate::gather::{Window, copy, outputs_inside};
 use crate::isa::{Vector, load};
@@ -54,12 +54,12 @@ pub(crate) fn run<V: Vector, const K: usize>(v: V, layer: Depthwise<'_, '_>) {
                 copy(v, from, &mut copied[left + above * width..], (end - above) * width);
             }
             for (out, plane) in (channel * multiple..).zip(planes) {
-                let taps = weights.of(out, K * K).as_chunks::<K>().0;
+                let taps = Taps::<V, K>::new(v, weights.of(out, K * K));
                 let epilogue = epilogue.channel(out);
                 let residual = residual_plane(&residual, out).map(|r| &r[start * width..][..len]);
                 let plane = &mut plane[start * width..][..len];
                 for (at, to) in (0..).step_by(lanes).zip(plane.chunks_mut(lanes)) {
-                    let sums = sum_taps::<V, K>(v, copied, width, at, taps, masks, most);
+                    let sums = sum_taps::<V, K>(v, copied, width, at, &taps, masks, most);
                     let residual = residual.map(|r| load_row(v, &r[at..at + to.len()]));
                     store_row(v, to, epilogue.apply(v, [sums], residual));
                 }
@@ -75,7 +75,7 @@ fn sum_taps<V: Vector, const K: usize>(
     copied: &[f32],
     width: usize,
     at: usize,
-    taps: &[[f32; K]],
+    taps: &Taps<'_, V, K>,
     masks: &[f32],
     most: usize,
 ) -> V::f32s {
@@ -84,11 +84,11 @@ fn sum_taps<V: Vector, const K: usize>(
         *keep = load::<V>(&masks[column * most + at..]);
     }
     let mut sums = v.splat_f32s(0.0);
-    for (row, taps) in taps.iter().enumerate().take(K) {
+    for row in 0..K {
         let from = &copied[row * width + at..][..V::F32_LANES + K - 1];
         for column in 0..K {
             let x = v.and_f32s(load::<V>(&from[column..]), keep[column]);
-            sums = v.fma(v.splat_f32s(taps[column]), x, sums);
+            sums = v.fma(taps.at(v, row, column), x, sums);
         }
     }
     sums

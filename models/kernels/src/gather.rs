@@ -32,6 +32,16 @@ impl Window<'_> {
         self.kernel == [1, 1] && self.stride == [1, 1] && unpadded && inside
     }
 
+    /// The same pixels as one row, if each reads exactly the value in its own place: one long row is copied faster than
+    /// many short ones.
+    pub(crate) fn as_one_row(&self, pixels: usize) -> Self {
+        if !self.is_plain(pixels) {
+            return *self;
+        }
+        let map = self.map.rows_between(self.first_row, self.map.rows()).as_one_row();
+        Window { map, first_row: 0, out_width: pixels, ..*self }
+    }
+
     /// Fills `panel`: for input channel `first + c` and tap `t`, the values of `pixels` start at
     /// `(c · taps + t) · stride`. What follows them up to the next row of the panel is unspecified.
     #[inline(always)]
@@ -90,8 +100,8 @@ impl Window<'_> {
             let inner = &mut to[lo..];
             match stride {
                 1 => copy(v, from, inner, hi - lo),
-                2 => pick::<2>(from, &mut inner[..hi - lo]),
-                4 => pick::<4>(from, &mut inner[..hi - lo]),
+                2 => pick::<V, 2>(v, from, &mut inner[..hi - lo]),
+                4 => pick::<V, 4>(v, from, &mut inner[..hi - lo]),
                 _ => {
                     inner.iter_mut().take(hi - lo).zip(from.iter().step_by(stride)).for_each(|(t, f)| *t = *f)
                 }
@@ -142,35 +152,31 @@ pub(crate) fn copy<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize) {
     }
 }
 
-/// Copies every `STRIDE`th value.
+/// Copies every `STRIDE`th value, of two or four, to all of `to`.
 #[inline(always)]
-pub(crate) fn pick<const STRIDE: usize>(from: &[f32], to: &mut [f32]) {
-    let groups = from.as_chunks::<STRIDE>().0;
-    let count = groups.len().min(to.len());
-    if count >= 16 {
-        pick_blocks::<STRIDE, 16>(&groups[..count], to);
-    } else if count >= 8 {
-        pick_blocks::<STRIDE, 8>(&groups[..count], to);
-    } else {
-        to.iter_mut().zip(groups).for_each(|(to, from)| *to = from[0]);
-    }
-    // The last value may stand in a group that is cut short.
-    if let Some(last) = to.get_mut(count) {
-        *last = from[count * STRIDE];
-    }
-}
-
-/// Takes the first of each group, in blocks of constant size, which the compiler turns into shuffles. The last block
-/// ends with the groups.
-#[inline(always)]
-fn pick_blocks<const STRIDE: usize, const BLOCK: usize>(groups: &[[f32; STRIDE]], to: &mut [f32]) {
-    let last = groups.len() - BLOCK;
-    for at in (0..last).step_by(BLOCK).chain([last]) {
-        if let (Some(from), Some(to)) =
-            (groups[at..].first_chunk::<BLOCK>(), to[at..].first_chunk_mut::<BLOCK>())
-        {
-            *to = std::array::from_fn(|i| from[i][0]);
+pub(crate) fn pick<V: Vector, const STRIDE: usize>(v: V, from: &[f32], to: &mut [f32]) {
+    let (lanes, len) = (V::F32_LANES, to.len());
+    let mut at = 0;
+    while at < len {
+        let from = &from[at * STRIDE..];
+        let rest = (len - at).min(lanes);
+        // The group of the last value may be cut short.
+        let used = (rest - 1) * STRIDE + 1;
+        let part = |i: usize| match from.len() >= (i + 1) * lanes {
+            true => load::<V>(&from[i * lanes..]),
+            false => load_few(v, &from[(i * lanes).min(used)..used.min((i + 1) * lanes)]),
+        };
+        let [mut values, _] = v.split(part(0), part(1));
+        if STRIDE == 4 {
+            let [others, _] = v.split(part(2), part(3));
+            [values, _] = v.split(values, others);
         }
+        if rest == lanes {
+            store::<V>(&mut to[at..], values);
+        } else {
+            store_few(v, &mut to[at..], values);
+        }
+        at += lanes;
     }
 }
 

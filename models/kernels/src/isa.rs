@@ -10,7 +10,7 @@
 //! adds, the others do not.
 
 use crate::KernelError;
-use pulp::Simd;
+use pulp::{Simd, cast};
 use std::hint::black_box;
 
 /// An instruction set a kernel can run on.
@@ -145,6 +145,12 @@ pub(crate) trait Vector: Simd {
 
     /// `a · b + c`, with the one rounding (or two) that all kernels of this instruction set share.
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s;
+
+    /// The values in even and those in odd places of `a` with `b` behind it.
+    fn split(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2];
+
+    /// The opposite of [`Vector::split`]: values of `a` and `b` in turn.
+    fn interleave(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2];
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -155,6 +161,27 @@ impl Vector for pulp::x86::V4 {
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
         self.mul_add_f32s(a, b, c)
     }
+
+    #[inline(always)]
+    fn split(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        const EVEN: [i32; 16] = [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30];
+        const ODD: [i32; 16] = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31];
+        [pick(self, a, EVEN, b), pick(self, a, ODD, b)]
+    }
+
+    #[inline(always)]
+    fn interleave(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        const LOW: [i32; 16] = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
+        const HIGH: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31];
+        [pick(self, a, LOW, b), pick(self, a, HIGH, b)]
+    }
+}
+
+/// The values at `places` of `a` with `b` behind it.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn pick(v: pulp::x86::V4, a: pulp::f32x16, places: [i32; 16], b: pulp::f32x16) -> pulp::f32x16 {
+    cast(v.avx512f._mm512_permutex2var_ps(cast(a), cast(places), cast(b)))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -164,6 +191,29 @@ impl Vector for pulp::x86::V3 {
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
         self.mul_add_f32s(a, b, c)
+    }
+
+    #[inline(always)]
+    fn split(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        let (a, b) = (cast(a), cast(b));
+        // Both work within halves of a vector: a0 a2 b0 b2 | a4 a6 b4 b6.
+        let even = self.avx._mm256_shuffle_ps::<0b10_00_10_00>(a, b);
+        let odd = self.avx._mm256_shuffle_ps::<0b11_01_11_01>(a, b);
+        [
+            cast(self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(cast(even))),
+            cast(self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(cast(odd))),
+        ]
+    }
+
+    #[inline(always)]
+    fn interleave(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        let (a, b) = (cast(a), cast(b));
+        let low = self.avx._mm256_unpacklo_ps(a, b);
+        let high = self.avx._mm256_unpackhi_ps(a, b);
+        [
+            cast(self.avx._mm256_permute2f128_ps::<0x20>(low, high)),
+            cast(self.avx._mm256_permute2f128_ps::<0x31>(low, high)),
+        ]
     }
 }
 
@@ -175,6 +225,18 @@ impl Vector for pulp::aarch64::Neon {
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
         self.mul_add_f32s(a, b, c)
     }
+
+    #[inline(always)]
+    fn split(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        let (a, b) = (cast(a), cast(b));
+        [cast(self.neon.vuzp1q_f32(a, b)), cast(self.neon.vuzp2q_f32(a, b))]
+    }
+
+    #[inline(always)]
+    fn interleave(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        let (a, b) = (cast(a), cast(b));
+        [cast(self.neon.vzip1q_f32(a, b)), cast(self.neon.vzip2q_f32(a, b))]
+    }
 }
 
 impl Vector for pulp::Scalar128b {
@@ -183,6 +245,16 @@ impl Vector for pulp::Scalar128b {
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
         self.add_f32s(self.mul_f32s(a, b), c)
+    }
+
+    #[inline(always)]
+    fn split(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        [pulp::f32x4(a.0, a.2, b.0, b.2), pulp::f32x4(a.1, a.3, b.1, b.3)]
+    }
+
+    #[inline(always)]
+    fn interleave(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
+        [pulp::f32x4(a.0, b.0, a.1, b.1), pulp::f32x4(a.2, b.2, a.3, b.3)]
     }
 }
 

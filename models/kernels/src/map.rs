@@ -39,6 +39,11 @@ impl<'a> Map<'a> {
         Map { data: &self.data[start..], rows: end - first, ..self }
     }
 
+    /// The same values as one row a channel.
+    pub(crate) fn as_one_row(self) -> Map<'a> {
+        Map { rows: 1, width: self.rows * self.width, ..self }
+    }
+
     /// The number of channels.
     pub fn channels(&self) -> usize {
         self.channels

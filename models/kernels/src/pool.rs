@@ -1,10 +1,9 @@
 //! Maximum and average pooling.
 //!
 //! An output row first combines its input rows, then the columns of the result: both in ascending order. The combined
-//! rows of a channel lie one after the other, padding between them, and columns run on across the ends of rows, so that
-//! narrow maps fill whole vectors. Bound: loads, kernel rows + kernel columns for each value rather than their product.
+//! rows lie between padding; where the stride is 2, a vector of outputs splits two of their vectors into even and odd
+//! columns. Bound: loads, kernel rows + kernel columns for each value rather than their product.
 
-use crate::gather::{copy_before, pick};
 use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, store_few};
 use crate::map::check_planes;
 use crate::scratch::Buffers;
@@ -73,11 +72,6 @@ impl Pool {
         if self.kind == PoolKind::Max { f32::NEG_INFINITY } else { 0.0 }
     }
 
-    #[inline(always)]
-    fn combine<V: Vector>(&self, v: V, a: V::f32s, b: V::f32s) -> V::f32s {
-        if self.kind == PoolKind::Max { v.max_f32s(a, b) } else { v.add_f32s(a, b) }
-    }
-
     /// Taps of direction `axis` that count for output `position`, over `size` values with `before` and `after` padding.
     fn count(&self, axis: usize, position: usize, before: usize, size: usize, after: usize) -> usize {
         let taps = (0..self.kernel[axis]).map(|tap| position * self.stride[axis] + tap * self.dilation[axis]);
@@ -103,20 +97,36 @@ impl Kernel for Pooled<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
+        let Pool { kind, kernel, stride, dilation, .. } = *self.pool;
+        let size = if kernel[0] == kernel[1] && dilation == [1, 1] { kernel[0] } else { 0 };
+        match (kind, size, stride[1]) {
+            (PoolKind::Max, 2, 2) => self.compute::<V, 2, 2, true>(v),
+            (PoolKind::Max, 3, 2) => self.compute::<V, 3, 2, true>(v),
+            (PoolKind::Max, 3, 1) => self.compute::<V, 3, 1, true>(v),
+            (PoolKind::Max, ..) => self.compute::<V, 0, 0, true>(v),
+            (_, 3, 1) => self.compute::<V, 3, 1, false>(v),
+            (_, 3, 2) => self.compute::<V, 3, 2, false>(v),
+            _ => self.compute::<V, 0, 0, false>(v),
+        }
+    }
+}
+
+impl Pooled<'_, '_> {
+    /// `K` is the size of a square window without dilation and `S` the step along the width, or 0 where they are
+    /// something else: the loops over a few values are unrolled if they are known.
+    #[inline(always)]
+    fn compute<V: Vector, const K: usize, const S: usize, const MAX: bool>(self, v: V) {
         let Pooled { pool, strip, output, buffers } = self;
         let Strip { top, bottom, ref rows, .. } = *strip;
         let lanes = V::F32_LANES;
         let [row_stride, stride] = pool.stride;
         let reach = (pool.kernel[1] - 1) * pool.dilation[1];
-        let columns =
-            (pool.left + pool.width).max((pool.out_width - 1) * stride + reach + 1).div_ceil(stride);
-        let pitch = columns * stride;
+        // Whole vectors of outputs are computed, and whole vectors of the map written.
+        let used = pool.out_width.next_multiple_of(lanes) * stride + reach + 2 * lanes;
+        let pitch = used.max(pool.left + pool.width.next_multiple_of(lanes));
         let block = (COMBINED / pitch).clamp(1, rows.len().max(1));
-        let size = (block * columns).next_multiple_of(lanes) + reach / stride + 2 * lanes;
-        let combined = buffers.first.take(size * stride);
-        let phases = buffers.second.take(size * stride);
-        let (counts, sums) =
-            buffers.third.take(pool.out_width + lanes + size).split_at_mut(pool.out_width + lanes);
+        let combined = buffers.first.take(block * pitch);
+        let counts = buffers.second.take(pool.out_width.next_multiple_of(lanes));
         counts.fill(1.0);
         for (x, count) in counts.iter_mut().enumerate().take(pool.out_width) {
             *count = pool.count(1, x, pool.left, pool.width, pool.right) as f32;
@@ -130,53 +140,73 @@ impl Kernel for Pooled<'_, '_> {
         for start in (0..rows.len()).step_by(block) {
             let count = block.min(rows.len() - start);
             for (channel, plane) in output.iter_mut().enumerate() {
-                for y in 0..count {
-                    let first = (rows.start + start + y) * row_stride;
-                    combine_rows(
-                        v,
-                        pool,
-                        strip,
-                        [channel, first],
-                        tail,
-                        &mut combined[y * pitch + pool.left..],
-                    );
-                }
-                let len = count * columns;
-                if stride > 1 {
-                    for (phase, to) in phases.chunks_exact_mut(size).enumerate() {
-                        let to = &mut to[..len + reach / stride];
-                        match stride {
-                            2 => pick::<2>(&combined[phase..], to),
-                            _ => to
-                                .iter_mut()
-                                .zip(combined[phase..].iter().step_by(stride))
-                                .for_each(|(t, f)| *t = *f),
-                        }
-                    }
-                }
-                let split = if stride > 1 { &*phases } else { &*combined };
-                for at in (0..len).step_by(lanes) {
-                    let mut value = load::<V>(&split[at..]);
-                    for tap in 1..pool.kernel[1] {
-                        let x = tap * pool.dilation[1];
-                        value =
-                            pool.combine(v, value, load::<V>(&split[x % stride * size + x / stride + at..]));
-                    }
-                    store::<V>(&mut sums[at..], value);
+                let lines = combined.chunks_exact_mut(pitch).take(count);
+                for (y, to) in (rows.start + start..).zip(lines) {
+                    let to = &mut to[pool.left..];
+                    combine_rows::<V, K, MAX>(v, pool, strip, [channel, y * row_stride], tail, to);
                 }
                 let plane = &mut plane[start * pool.out_width..][..count * pool.out_width];
-                for y in 0..count {
-                    let from = &sums[y * columns..];
-                    let to = &mut plane[y * pool.out_width..];
-                    if pool.kind == PoolKind::Max {
-                        copy_before(v, from, to, pool.out_width);
-                        continue;
+                let lines = combined.chunks_exact(pitch).zip(plane.chunks_exact_mut(pool.out_width));
+                for (y, (from, to)) in (rows.start + start..).zip(lines) {
+                    let counted = match pool.kind {
+                        PoolKind::Max => None,
+                        _ => Some(pool.count(0, y, top, strip.input.rows(), bottom) as f32),
+                    };
+                    for (at, to) in (0..).step_by(lanes).zip(to.chunks_mut(lanes)) {
+                        let mut value = combine_columns::<V, K, S, MAX>(v, pool, &from[at * stride..]);
+                        if let Some(rows) = counted {
+                            let count = v.mul_f32s(load::<V>(&counts[at..]), v.splat_f32s(rows));
+                            value = v.div_f32s(value, count);
+                        }
+                        if to.len() == lanes { store::<V>(to, value) } else { store_few(v, to, value) }
                     }
-                    let counted =
-                        pool.count(0, rows.start + start + y, top, strip.input.rows(), bottom) as f32;
-                    divide(v, from, counts, counted, &mut to[..pool.out_width]);
                 }
             }
+        }
+    }
+}
+
+#[inline(always)]
+fn combine<V: Vector, const MAX: bool>(v: V, a: V::f32s, b: V::f32s) -> V::f32s {
+    if MAX { v.max_f32s(a, b) } else { v.add_f32s(a, b) }
+}
+
+/// Combines the columns under a vector of outputs, the first of which begins at the start of `from`.
+#[inline(always)]
+fn combine_columns<V: Vector, const K: usize, const S: usize, const MAX: bool>(
+    v: V,
+    pool: &Pool,
+    from: &[f32],
+) -> V::f32s {
+    let lanes = V::F32_LANES;
+    let (columns, step) = if K > 0 { (K, 1) } else { (pool.kernel[1], pool.dilation[1]) };
+    match if S > 0 { S } else { pool.stride[1] } {
+        1 => {
+            let from = &from[..(columns - 1) * step + lanes];
+            let mut value = load::<V>(from);
+            for tap in 1..columns {
+                value = combine::<V, MAX>(v, value, load::<V>(&from[tap * step..]));
+            }
+            value
+        }
+        2 => {
+            let from = &from[..(columns - 1) * step + 2 * lanes];
+            let pair = |x: usize| v.split(load::<V>(&from[x..]), load::<V>(&from[x + lanes..]));
+            let [mut value, odd] = pair(0);
+            for tap in 1..columns {
+                let other = if tap * step == 1 { odd } else { pair(tap * step)[0] };
+                value = combine::<V, MAX>(v, value, other);
+            }
+            value
+        }
+        stride => {
+            let every = |first: usize| {
+                let mut lines = [0.0; MAX_LANES];
+                let places = from[first..].iter().step_by(stride);
+                lines[..lanes].iter_mut().zip(places).for_each(|(to, from)| *to = *from);
+                load::<V>(&lines)
+            };
+            (1..columns).fold(every(0), |value, tap| combine::<V, MAX>(v, value, every(tap * step)))
         }
     }
 }
@@ -184,7 +214,7 @@ impl Kernel for Pooled<'_, '_> {
 /// Combines the input rows under the output row that begins in row `first`, padding counted. Whole vectors are written:
 /// behind the row they hold padding.
 #[inline(always)]
-fn combine_rows<V: Vector>(
+fn combine_rows<V: Vector, const K: usize, const MAX: bool>(
     v: V,
     pool: &Pool,
     strip: &Strip<'_>,
@@ -192,33 +222,40 @@ fn combine_rows<V: Vector>(
     tail: V::m32s,
     to: &mut [f32],
 ) {
-    let (lanes, width, step) = (V::F32_LANES, pool.width, pool.dilation[0]);
-    let neutral = v.splat_f32s(pool.neutral());
-    let before = strip.top.saturating_sub(first).div_ceil(step).min(pool.kernel[0]);
-    let end =
-        (strip.top + strip.input.rows()).saturating_sub(first).div_ceil(step).clamp(before, pool.kernel[0]);
+    let (lanes, width) = (V::F32_LANES, pool.width);
+    let (taps, step) = if K > 0 { (K, 1) } else { (pool.kernel[0], pool.dilation[0]) };
+    let before = strip.top.saturating_sub(first).div_ceil(step).min(taps);
+    let end = (strip.top + strip.input.rows()).saturating_sub(first).div_ceil(step).clamp(before, taps);
     let plane = strip.input.beyond(channel);
     let line = |tap: usize| &plane[(first + tap * step - strip.top) * width..];
-    for at in (0..width).step_by(lanes) {
+    let whole = width / lanes * lanes;
+    let mut at = 0;
+    if K > 0 && end - before == K {
+        let mut lines = [V::as_simd_f32s(&plane[..0]).0; K];
+        for (tap, from) in lines.iter_mut().enumerate() {
+            *from = V::as_simd_f32s(&line(tap)[..whole]).0;
+        }
+        for (i, to) in V::as_mut_simd_f32s(&mut to[..whole]).0.iter_mut().enumerate() {
+            let mut value = lines[0][i];
+            for line in &lines[1..] {
+                value = combine::<V, MAX>(v, value, line[i]);
+            }
+            *to = value;
+        }
+        at = whole;
+    }
+    let neutral = v.splat_f32s(pool.neutral());
+    while at < width {
         let mut value = neutral;
         for tap in before..end {
             let from = &line(tap)[at..];
             let x = if from.len() >= lanes { load::<V>(from) } else { load_few(v, from) };
-            value = if tap == before { x } else { pool.combine(v, value, x) };
+            value = if tap == before { x } else { combine::<V, MAX>(v, value, x) };
         }
-        if at + lanes > width {
+        if at == whole {
             value = v.select_f32s(tail, value, neutral);
         }
         store::<V>(&mut to[at..], value);
-    }
-}
-
-/// Divides sums by how many values they are made of.
-#[inline(always)]
-fn divide<V: Vector>(v: V, sums: &[f32], counts: &[f32], rows: f32, to: &mut [f32]) {
-    for (at, to) in (0..).step_by(V::F32_LANES).zip(to.chunks_mut(V::F32_LANES)) {
-        let count = v.mul_f32s(load::<V>(&counts[at..]), v.splat_f32s(rows));
-        let mean = v.div_f32s(load::<V>(&sums[at..]), count);
-        if to.len() == V::F32_LANES { store::<V>(to, mean) } else { store_few(v, to, mean) }
+        at += lanes;
     }
 }

@@ -14,7 +14,7 @@ use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
 use crate::scratch::Buffers;
 use crate::tile::{PANEL, Product, Target, compute, load_row, store_row, tile_pixels};
-use crate::weights::PackedWeights;
+use crate::weights::{FETCHED, PackedWeights};
 use crate::{Map, direct};
 use std::ops::Range;
 
@@ -71,9 +71,11 @@ impl Kernel for Dense<'_, '_> {
         let taps = window.kernel[0] * window.kernel[1];
         let in_channels = window.map.channels() / groups;
         let group_channels = out_channels / groups;
+        let panels = group_channels.div_ceil(PANEL);
         let step = in_channels.div_ceil(in_channels.div_ceil((DEPTH / taps).max(1)));
         let depth = step * taps;
         let in_place = window.is_plain(pixels) && group_channels <= IN_PLACE_CHANNELS;
+        let window = window.as_one_row(pixels);
         let block = (TILES * nr).min(pixels.next_multiple_of(V::F32_LANES));
         let stride = odd_lines(block);
 
@@ -104,7 +106,11 @@ impl Kernel for Dense<'_, '_> {
                         (&*gathered, packed_taps)
                     };
                     for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
-                        let weights = &weights.panel(group, panel + index)[first * taps..][..step * taps];
+                        let lines = first * taps..(first + step) * taps;
+                        if index.is_multiple_of(FETCHED) {
+                            weights.fetch(v, group, panel + index, panels, lines.clone());
+                        }
+                        let weights = &weights.panel(group, panel + index)[lines];
                         let count_channels = planes.len();
                         let mut target = Planes {
                             planes,

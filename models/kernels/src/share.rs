@@ -6,11 +6,12 @@
 //! ```
 //! # use collab_kernels::*;
 //! # fn run(conv: &Conv, strip: &Strip<'_>, output: &mut [f32], scratches: &mut [Scratch]) -> Result<(), KernelError> {
-//! let (shape, rows) = (conv.shape(), strip.rows.len());
-//! let shares = conv.shares(rows, scratches.len());
-//! let parts = divide(output, shape.out_channels, rows, shape.out_width(), &shares);
+//! let width = conv.shape().out_width();
+//! let shares = conv.shares(strip.rows.len(), scratches.len());
+//! let mut lists: Vec<_> = shares.iter().map(|_| Vec::new()).collect();
+//! divide(output.chunks_exact_mut(strip.rows.len() * width), width, &shares, &mut lists);
 //! std::thread::scope(|scope| {
-//!     for ((share, mut planes), scratch) in shares.iter().zip(parts).zip(scratches) {
+//!     for ((share, mut planes), scratch) in shares.iter().zip(lists).zip(scratches) {
 //!         scope.spawn(move || conv.run_share(strip, share, &mut planes, scratch));
 //!     }
 //! });
@@ -46,7 +47,7 @@ impl Conv {
                 })
                 .collect()
         } else {
-            divided(rows, count).map(|rows| Share { rows, channels: 0..channels }).collect()
+            Share::by_rows(channels, rows, count)
         }
     }
 
@@ -76,36 +77,39 @@ impl Conv {
     }
 }
 
+impl Share {
+    /// All of an output's channels, `rows` divided into at most `count` shares.
+    pub fn by_rows(channels: usize, rows: usize, count: usize) -> Vec<Share> {
+        divided(rows, count).map(|rows| Share { rows, channels: 0..channels }).collect()
+    }
+}
+
 /// `0..len` in at most `count` ranges, none empty, as even as can be.
 fn divided(len: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
     let count = count.min(len).max(1);
     (0..count).map(move |i| i * len / count..(i + 1) * len / count)
 }
 
-/// Cuts `output`, `channels` × `rows` × `width` values, into the slices of each share: one a channel. Shares must be
-/// disjoint and in order, as [`Conv::shares`] gives them.
+/// Deals the planes of an output, `width` values a row, to shares: `lists` has one empty list for each, which takes a
+/// slice a channel. Shares must be disjoint and in order, as [`Conv::shares`] gives them.
 ///
 /// # Panics
 /// If they are not, or lie outside the output.
 pub fn divide<'a>(
-    output: &'a mut [f32],
-    channels: usize,
-    rows: usize,
+    planes: impl Iterator<Item = &'a mut [f32]>,
     width: usize,
     shares: &[Share],
-) -> Vec<Vec<&'a mut [f32]>> {
-    assert_eq!(output.len(), channels * rows * width, "the output has {channels} × {rows} × {width} values");
-    let mut parts: Vec<Vec<&'a mut [f32]>> = shares.iter().map(|_| Vec::new()).collect();
-    for (channel, mut plane) in output.chunks_exact_mut((rows * width).max(1)).enumerate() {
+    lists: &mut [Vec<&'a mut [f32]>],
+) {
+    for (channel, mut plane) in planes.enumerate() {
         let mut at = 0;
-        for (share, part) in shares.iter().zip(&mut parts) {
+        for (share, list) in shares.iter().zip(&mut *lists) {
             if share.channels.contains(&channel) {
                 let (_, rest) = plane.split_at_mut(share.rows.start * width - at);
                 let (own, rest) = rest.split_at_mut(share.rows.len() * width);
-                part.push(own);
+                list.push(own);
                 (plane, at) = (rest, share.rows.end * width);
             }
         }
     }
-    parts
 }

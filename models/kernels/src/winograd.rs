@@ -10,7 +10,7 @@
 //! 83–88, 512 channels 78–85, 16 to 32 channels 56–75, 7×7 46. AVX2: 60–80.
 
 use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::{Window, outputs_inside, pick};
+use crate::gather::{Window, copy};
 use crate::isa::{Kernel, Vector, load, store};
 use crate::scratch::Buffers;
 use crate::tile::{PANEL, Product, Sums, compute, tile_pixels};
@@ -105,6 +105,7 @@ impl Kernel for Winograd<'_, '_> {
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;
+        let panels = group_channels.div_ceil(PANEL);
         let groups = window.out_width.div_ceil(COLUMNS);
         let row = POINTS * in_channels * groups;
         let fits = |values: usize| (values / row).saturating_sub(2).max(1);
@@ -119,7 +120,7 @@ impl Kernel for Winograd<'_, '_> {
         let stride = pixels.next_multiple_of(lanes);
         let sums = buffers.second.take(POINTS * PANELS * PANEL * stride);
         let split = (band.channel() + MAX_SLACK).max(stride);
-        let work = buffers.third.take(split * (POINTS + COLUMNS));
+        let work = buffers.third.take(split * (POINTS + COLUMNS) + COLUMNS * (groups + 2 * MAX_SLACK));
 
         for set in channels.start / group_channels..channels.end.div_ceil(group_channels) {
             let own = channels.start.max(set * group_channels)..channels.end.min((set + 1) * group_channels);
@@ -142,7 +143,11 @@ impl Kernel for Winograd<'_, '_> {
                                 break;
                             };
                             let panel = first_panel + chunk * PANELS + index;
-                            let weights = weights.panel(set * POINTS + point, panel);
+                            let set = set * POINTS + point;
+                            if index == 0 {
+                                weights.fetch(v, set, panel, panels, 0..3 * in_channels);
+                            }
+                            let weights = weights.panel(set, panel);
                             for pixel in (0..pixels).step_by(nr) {
                                 let product =
                                     Product { weights, taps: &buffers.taps, input: &input[pixel..] };
@@ -207,16 +212,20 @@ fn transform_input<V: Vector>(
     let (channels, rows) = (from.len(), lines.len());
     let count = rows * band.groups;
     let stride = band.channel() + MAX_SLACK;
+    let (work, padded) = work.split_at_mut(POINTS * stride);
+    let left = window.left as usize;
+    padded.fill(0.0);
     for (channel, source) in from.enumerate() {
         for row in 0..rows {
             let line = (window.first_row + lines.start + row).checked_sub(window.top);
-            let line = line.filter(|&line| line < window.map.rows());
-            for (shift, columns) in work.chunks_exact_mut(stride).enumerate().take(POINTS) {
-                let to = &mut columns[row * band.groups..][..band.groups];
-                match line {
-                    Some(line) => spread(window, source, line, shift, to),
-                    None => to.fill(0.0),
+            let to = &mut work[row * band.groups..];
+            match line.filter(|&line| line < window.map.rows()) {
+                Some(line) => {
+                    let line = window.map.row(source, line);
+                    copy(v, line, &mut padded[left..], line.len());
+                    spread(v, padded, band.groups, stride, to);
                 }
+                None => to.chunks_mut(stride).for_each(|to| to[..band.groups].fill(0.0)),
             }
         }
         let four = v.splat_f32s(4.0);
@@ -247,18 +256,29 @@ fn transform_input<V: Vector>(
     }
 }
 
-/// Every fourth value of a row with its zeros left and right, from column `shift − left` on.
+/// For each of six shifts, every fourth value of a row between its zeros. Whole vectors are written, so rows go in order.
 #[inline(always)]
-fn spread(window: &Window<'_>, channel: usize, line: usize, shift: usize, to: &mut [f32]) {
-    let row = window.map.row(channel, line);
-    let reach = shift as isize - window.left;
-    let inside = outputs_inside(reach, COLUMNS, row.len(), to.len());
-    to[..inside.start].fill(0.0);
-    to[inside.end..].fill(0.0);
-    if !inside.is_empty() {
-        let start = (inside.start * COLUMNS).strict_add_signed(reach);
-        pick::<COLUMNS>(&row[start..], &mut to[inside]);
+fn spread<V: Vector>(v: V, row: &[f32], groups: usize, stride: usize, to: &mut [f32]) {
+    let lanes = V::F32_LANES;
+    for group in (0..groups).step_by(lanes) {
+        let from = &row[group * COLUMNS..];
+        let [a, b, c, d] = fourths::<V>(v, from);
+        let [e, f, ..] = fourths::<V>(v, &from[COLUMNS..]);
+        for (shift, value) in [a, b, c, d, e, f].into_iter().enumerate() {
+            store::<V>(&mut to[shift * stride + group..], value);
+        }
     }
+}
+
+/// The values at places 0, 1, 2 and 3 modulo 4.
+#[inline(always)]
+fn fourths<V: Vector>(v: V, from: &[f32]) -> [V::f32s; COLUMNS] {
+    let lanes = V::F32_LANES;
+    let from = &from[..COLUMNS * lanes];
+    let [a, b] = v.split(load::<V>(from), load::<V>(&from[lanes..]));
+    let [c, d] = v.split(load::<V>(&from[2 * lanes..]), load::<V>(&from[3 * lanes..]));
+    let ([first, third], [second, fourth]) = (v.split(a, c), v.split(b, d));
+    [first, second, third, fourth]
 }
 
 /// Transforms the sums of one channel back: `pixels` groups of four columns side by side.
@@ -283,13 +303,12 @@ fn transform_output<'a, V: Vector>(
             v.fma(far_even, four, even),
             v.add_f32s(v.fma(far_odd, eight, odd), m5),
         ];
-        let mut turned = [[0.0; MAX_SLACK]; COLUMNS];
-        for (turned, value) in turned.iter_mut().zip(columns) {
-            store::<V>(turned, value);
-        }
-        let to = work[at * COLUMNS..].as_chunks_mut::<COLUMNS>().0;
-        for (i, to) in to.iter_mut().enumerate().take(V::F32_LANES) {
-            *to = [turned[0][i], turned[1][i], turned[2][i], turned[3][i]];
+        let ([a, b], [c, d]) =
+            (v.interleave(columns[0], columns[2]), v.interleave(columns[1], columns[3]));
+        let to = &mut work[at * COLUMNS..][..COLUMNS * V::F32_LANES];
+        let ([a, c], [b, d]) = (v.interleave(a, c), v.interleave(b, d));
+        for (i, value) in [a, c, b, d].into_iter().enumerate() {
+            store::<V>(&mut to[i * V::F32_LANES..], value);
         }
     }
     &work[..pixels * COLUMNS]

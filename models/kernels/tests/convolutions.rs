@@ -328,7 +328,9 @@ fn channels_split_between_threads_have_the_bits_of_one_thread() {
             });
             assert_eq!(bits(&whole), bits(&output), "{algorithm:?} {isa:?}");
             let mut output = vec![f32::NAN; whole.len()];
-            let parts = divide(&mut output, 72, case.out_rows(), case.shape.out_width(), &shares);
+            let width = case.shape.out_width();
+            let mut parts: Vec<_> = shares.iter().map(|_| Vec::new()).collect();
+            divide(output.chunks_exact_mut(case.out_rows() * width), width, &shares, &mut parts);
             for (share, mut planes) in shares.iter().zip(parts) {
                 conv.run_share(&strip, share, &mut planes, &mut Scratch::new()).unwrap();
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::*;
 
-use super::{Operator, Own, channelwise, convolution, dense, lrn, pool, transposed};
+use super::{Operator, Own, channelwise, concat, convolution, dense, lrn, pool, transposed};
 
 /// Nodes that one operator of ours replaces.
 pub(super) struct Found {
@@ -27,7 +27,7 @@ type Find = fn(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Opt
 const FOLDING: &[Find] = &[dense::find, convolution::find, transposed::find];
 
 /// The others, looked for from the beginning: what is left of arithmetic begins with its first operator.
-const OTHERS: &[Find] = &[pool::find, lrn::find, channelwise::find];
+const OTHERS: &[Find] = &[pool::find, lrn::find, concat::find, channelwise::find];
 
 /// Replaces what [`FOLDING`] and [`OTHERS`] know.
 pub(crate) fn rewrite(model: &mut TypedModel) -> TractResult<()> {

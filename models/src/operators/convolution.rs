@@ -15,7 +15,7 @@ use tract_onnx::tract_core::ops::downsample::Downsample;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use super::chain::{Found, as_map, floats};
-use super::fold::Folded;
+use super::fold::{Folded, only_reader};
 use super::{Operator, Own, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
@@ -35,6 +35,8 @@ pub(crate) struct Convolution {
     rows: Range<usize>,
     /// Whether a second input is added.
     residual: bool,
+    /// Where the plane of each channel lies in the output, if not in order (see [`shuffle`]).
+    places: Arc<[usize]>,
 }
 
 /// The layer along its rows.
@@ -83,6 +85,11 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult
         return Ok(None);
     }
     let folded = Folded::after(model, id, output.len() - 3, taken)?;
+    let last = folded.members.last().copied().unwrap_or(id);
+    let (shuffled, places) = match folded.residual {
+        None => shuffle(model, last, taken)?.unwrap_or_default(),
+        Some(_) => Default::default(),
+    };
     let depth = layer.shape.depth();
     for (weights, &scale) in layer.weights.chunks_exact_mut(depth).zip(&folded.scale) {
         weights.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * scale) as f32);
@@ -98,9 +105,11 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult
         pads: whole.pads,
         rows: 0..whole.rows,
         residual: folded.residual.is_some(),
+        places: places.into(),
     };
     let inputs = std::iter::once(layer.input).chain(folded.residual).collect();
     layer.members.extend(folded.members);
+    layer.members.extend(shuffled);
     Ok(Some(Found { operator: Arc::new(operator), inputs, members: layer.members, named: id }))
 }
 
@@ -220,6 +229,40 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
     Ok(Some(Layer { input, members, shape, pads: [0, 0], input_rows, weights, bias: Vec::new() }))
 }
 
+/// A shuffle of the channels that node `last` yields, as its only readers do it: split in groups, the two axes
+/// swapped, merged again. Its nodes, and where each channel goes.
+fn shuffle(
+    model: &TypedModel,
+    last: usize,
+    taken: &[bool],
+) -> TractResult<Option<(Vec<usize>, Vec<usize>)>> {
+    let mut members = vec![last];
+    let mut ops = Vec::new();
+    for _ in 0..3 {
+        let next = only_reader(model, members[members.len() - 1]).filter(|next| !taken[next.node]);
+        let Some(next) = next else { return Ok(None) };
+        let Some(op) = model.node(next.node).op_as::<AxisOp>() else { return Ok(None) };
+        members.push(next.node);
+        ops.push(op);
+    }
+    let [AxisOp::Reshape(at, _, split), AxisOp::Move(from, to), AxisOp::Reshape(back, _, merged)] = &ops[..]
+    else {
+        return Ok(None);
+    };
+    let swapped = [(*at, at + 1), (at + 1, *at)].contains(&(*from, *to));
+    let channels = model.node(last).outputs[0].fact.shape.rank().checked_sub(3);
+    let ([groups, each], [all]) = (&split[..], &merged[..]) else { return Ok(None) };
+    if !swapped || at != back || Some(*at) != channels {
+        return Ok(None);
+    }
+    let (groups, each, all) = (groups.to_usize()?, each.to_usize()?, all.to_usize()?);
+    if groups * each != all {
+        return Ok(None);
+    }
+    members.remove(0);
+    Ok(Some((members, (0..all).map(|channel| channel % each * groups + channel / each).collect())))
+}
+
 /// The step that a stride makes over rows (0) or columns (1), if it yields `outlet` for one reader alone.
 fn stride_before(
     model: &TypedModel,
@@ -296,10 +339,11 @@ impl Operator for Convolution {
         };
         let input = Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?;
         let [top, bottom] = self.pads;
-        workspace.by_rows(output, [shape.out_channels, count], self.macs(), |part, planes, scratch| {
-            let residual = residual.map(|map| map.rows_between(part.start, part.end));
-            let rows = self.rows.start + part.start..self.rows.start + part.end;
-            self.conv.run_planes(&Strip { input, top, bottom, rows, residual }, planes, scratch)
+        let strip = Strip { input, top, bottom, rows: self.rows.clone(), residual };
+        let shares = |threads| self.conv.shares(count, threads);
+        let (size, macs) = ([shape.out_channels, count], self.macs());
+        workspace.by_shares(output, size, &self.places, macs, shares, |share, planes, scratch| {
+            self.conv.run_share(&strip, share, planes, scratch)
         })
     }
 

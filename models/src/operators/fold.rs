@@ -197,7 +197,7 @@ impl Folded {
 }
 
 /// The one reader of node `id`, if the world does not read it too.
-fn only_reader(model: &TypedModel, id: usize) -> Option<InletId> {
+pub(super) fn only_reader(model: &TypedModel, id: usize) -> Option<InletId> {
     let [output] = &*model.node(id).outputs else { return None };
     let [reader] = *output.successors else { return None };
     let is_output = model.outputs.iter().any(|outlet| outlet.node == id);

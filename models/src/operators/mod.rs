@@ -8,6 +8,7 @@
 
 mod chain;
 mod channelwise;
+mod concat;
 mod convolution;
 mod dense;
 mod fold;

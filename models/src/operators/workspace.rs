@@ -1,11 +1,11 @@
 //! Memory that operators work in, kept from layer to layer and from run to run, and the threads they work on.
 
 use std::collections::VecDeque;
-use std::mem::take;
+use std::mem::{replace, take};
 use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use collab_kernels::{KernelError, PlaneList, Scratch};
+use collab_kernels::{KernelError, PlaneList, Scratch, Share, divide};
 use tract_onnx::tract_core::internal::*;
 
 use crate::team::Team;
@@ -45,6 +45,9 @@ impl Workspaces {
 pub(crate) struct Workspace {
     team: Arc<Team>,
     hands: Vec<Hand>,
+    /// Memory for lists of an output's planes, as they lie and in the kernel's order.
+    planes: PlaneList,
+    ordered: PlaneList,
     /// The oldest first.
     spare: VecDeque<Tensor>,
 }
@@ -75,34 +78,48 @@ impl Workspace {
         work: u64,
         kernel: impl Fn(Range<usize>, &mut [&mut [f32]], &mut Scratch) -> Result<(), KernelError> + Sync,
     ) -> Result<(), KernelError> {
+        let shares = |count| Share::by_rows(channels, rows, count);
+        self.by_shares(output, [channels, rows], &[], work, shares, |share, planes, scratch| {
+            kernel(share.rows.clone(), planes, scratch)
+        })
+    }
+
+    /// Runs `kernel` for every share that `shares` makes for so many threads. The plane of channel `i` is number
+    /// `places[i]` of the output, or `i` where `places` is empty.
+    pub(super) fn by_shares(
+        &mut self,
+        output: &mut [f32],
+        [channels, rows]: [usize; 2],
+        places: &[usize],
+        work: u64,
+        shares: impl FnOnce(usize) -> Vec<Share>,
+        kernel: impl Fn(&Share, &mut [&mut [f32]], &mut Scratch) -> Result<(), KernelError> + Sync,
+    ) -> Result<(), KernelError> {
         let work = work.max(8 * output.len() as u64);
         let worthwhile = (work / WORTH_A_THREAD).clamp(1, self.team.threads() as u64) as usize;
-        let parts = worthwhile.min(rows.max(1));
-        while self.hands.len() < parts {
+        let width = output.len() / (channels * rows).max(1);
+        let shares = shares(worthwhile);
+        while self.hands.len() < shares.len() {
             self.hands.push(Hand::default());
         }
-        if let ([hand, ..], 1) = (&mut self.hands[..], parts) {
-            let mut planes = hand.planes.split(output, channels);
-            let result = kernel(0..rows, &mut planes, &mut hand.scratch);
-            hand.planes.keep(planes);
+        let mut planes = self.planes.split(output, channels);
+        if !places.is_empty() {
+            let mut ordered = self.ordered.split(&mut [], 1);
+            ordered.extend(places.iter().map(|&place| take(&mut planes[place])));
+            self.ordered.keep(replace(&mut planes, ordered));
+        }
+        if let ([hand, ..], [share]) = (&mut self.hands[..], &shares[..]) {
+            let result = kernel(share, &mut planes, &mut hand.scratch);
+            self.planes.keep(planes);
             return result;
         }
-        let width = output.len() / (channels * rows).max(1);
-        let bounds = |part: usize| rows * part / parts..rows * (part + 1) / parts;
-        let mut tasks: Vec<_> = self.hands[..parts]
-            .iter_mut()
-            .enumerate()
-            .map(|(part, hand)| (bounds(part), hand.planes.split(&mut [], 1), hand))
-            .collect();
-        for mut plane in output.chunks_exact_mut((rows * width).max(1)) {
-            for (rows, planes, _) in &mut tasks {
-                let (part, rest) = take(&mut plane).split_at_mut(rows.len() * width);
-                planes.push(part);
-                plane = rest;
-            }
-        }
-        let results = self.team.run(tasks, |(rows, mut planes, hand)| {
-            let result = kernel(rows, &mut planes, &mut hand.scratch);
+        let hands = &mut self.hands[..shares.len()];
+        let mut lists: Vec<_> = hands.iter_mut().map(|hand| hand.planes.split(&mut [], 1)).collect();
+        divide(planes.drain(..), width, &shares, &mut lists);
+        self.planes.keep(planes);
+        let tasks: Vec<_> = shares.iter().zip(lists).zip(hands).collect();
+        let results = self.team.run(tasks, |((share, mut planes), hand)| {
+            let result = kernel(share, &mut planes, &mut hand.scratch);
             hand.planes.keep(planes);
             result
         });
@@ -112,7 +129,8 @@ impl Workspace {
     /// A tensor of 32-bit floats of unspecified value.
     pub(super) fn tensor(&mut self, shape: &[usize]) -> TractResult<Tensor> {
         let len = shape.iter().product::<usize>();
-        match self.spare.iter().position(|spare| spare.len() == len).and_then(|at| self.spare.remove(at)) {
+        // The last that was given back is the likeliest to be in a cache.
+        match self.spare.iter().rposition(|spare| spare.len() == len).and_then(|at| self.spare.remove(at)) {
             Some(spare) => spare.into_shape(shape),
             None => Tensor::zero::<f32>(shape),
         }

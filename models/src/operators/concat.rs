@@ -1,0 +1,112 @@
+//! Concatenation of maps along their channels.
+
+use std::sync::Arc;
+
+use collab_core::network::Kind;
+use collab_core::rows::{RowMap, Rows};
+use collab_kernels::{Epilogue, Isa, KernelError, Map, apply_epilogue};
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::TypedConcat;
+
+use super::chain::{Found, as_map, floats};
+use super::fold::Folded;
+use super::{Operator, Own, Workspace};
+use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
+use crate::strip::Wiring;
+
+/// Some rows of maps, one behind the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Concat {
+    /// Of each map.
+    channels: TVec<usize>,
+    /// An activation, or nothing.
+    epilogue: Arc<Epilogue>,
+    shape: TVec<usize>,
+    isa: Isa,
+}
+
+/// Knows concatenations of channels of maps, none of which is constant.
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+    let node = model.node(id);
+    let Some(op) = node.op_as::<TypedConcat>() else { return Ok(None) };
+    let Some(shape) = floats(model, OutletId::new(id, 0))?.filter(|shape| as_map(shape).is_some()) else {
+        return Ok(None);
+    };
+    let axis = shape.len() - 3;
+    let mut channels = TVec::new();
+    for &input in &node.inputs {
+        let fact = model.outlet_fact(input)?;
+        match floats(model, input)? {
+            Some(shape) if op.axis == axis && fact.konst.is_none() => channels.push(shape[axis]),
+            _ => return Ok(None),
+        }
+    }
+    let mut folded = Folded::after(model, id, axis, taken)?;
+    let mut epilogue = folded.whole();
+    // Lists of one value a channel would have to be cut, and a sum would be no concatenation any more.
+    if folded.residual.is_some() || epilogue != Epilogue::new(Vec::new(), epilogue.activation) {
+        (epilogue, folded.members) = (Epilogue::none(), Vec::new());
+    }
+    let operator = Concat { channels, epilogue: Arc::new(epilogue), shape: shape.into(), isa: Isa::best() };
+    let members = std::iter::once(id).chain(folded.members).collect();
+    let inputs = node.inputs.iter().copied().collect();
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members, named: id }))
+}
+
+impl Operator for Concat {
+    fn name(&self) -> &'static str {
+        "Concat"
+    }
+
+    fn label(&self) -> (String, Kind) {
+        ("Concat".to_owned(), Kind::Move)
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        output: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError> {
+        let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
+        workspace.by_rows(output, [channels, rows], 0, |part, mut planes, _| {
+            for (input, &channels) in inputs.iter().zip(&self.channels) {
+                let input = Map::new(input, channels, rows, width)?.rows_between(part.start, part.end);
+                let (own, rest) = planes.split_at_mut(channels);
+                apply_epilogue(self.isa, &self.epilogue, input, None, own)?;
+                planes = rest;
+            }
+            Ok(())
+        })
+    }
+
+    fn split(&self, node: &Node) -> Option<Split> {
+        let along = Along::Rows(self.shape.len() - 2);
+        let needs: Vec<RowMap> = node.feeds.iter().map(super::residual_need).collect();
+        node.feeds.iter().any(|feed| feed.along == along).then(|| Split {
+            along,
+            needs,
+            weight: Weight::Heavy,
+            obstacle: None,
+            by: Arc::new(self.clone()),
+        })
+    }
+}
+
+impl ByRows for Concat {
+    fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
+        let axis = self.shape.len() - 2;
+        let mut feeds = TVec::new();
+        for part in parts {
+            let wire = wiring.part(part)?;
+            feeds.push(wiring.narrow(wire, axis, out)?);
+        }
+        let mut operator = self.clone();
+        operator.shape[axis] = out.len() as usize;
+        Ok((wiring.op(Box::new(Own::new(operator)), &feeds)?, out))
+    }
+}
