@@ -13,8 +13,8 @@ use crate::copies::Copies;
 use crate::epilogue::{Epilogue, residual_plane};
 use crate::gather::{Window, copy_before};
 use crate::isa::{Kernel, Vector, load, store};
-use crate::tile::{load_row, store_row};
 use crate::scratch::Buffers;
+use crate::tile::{load_row, store_row};
 use crate::{ConvShape, KernelError, Map, flat};
 use std::ops::Range;
 

@@ -158,17 +158,13 @@ pub(crate) fn pick<V: Vector, const STRIDE: usize>(v: V, from: &[f32], to: &mut 
     let (lanes, len) = (V::F32_LANES, to.len());
     let mut at = 0;
     while at < len {
-        let from = &from[at * STRIDE..];
         let rest = (len - at).min(lanes);
         // The group of the last value may be cut short.
-        let used = (rest - 1) * STRIDE + 1;
-        let part = |i: usize| match from.len() >= (i + 1) * lanes {
-            true => load::<V>(&from[i * lanes..]),
-            false => load_few(v, &from[(i * lanes).min(used)..used.min((i + 1) * lanes)]),
-        };
-        let [mut values, _] = v.split(part(0), part(1));
+        let from = &from[at * STRIDE..];
+        let from = &from[..from.len().min(lanes * STRIDE)];
+        let [mut values, _] = v.split(part::<V>(v, from, 0), part::<V>(v, from, 1));
         if STRIDE == 4 {
-            let [others, _] = v.split(part(2), part(3));
+            let [others, _] = v.split(part::<V>(v, from, 2), part::<V>(v, from, 3));
             [values, _] = v.split(values, others);
         }
         if rest == lanes {
@@ -178,6 +174,13 @@ pub(crate) fn pick<V: Vector, const STRIDE: usize>(v: V, from: &[f32], to: &mut 
         }
         at += lanes;
     }
+}
+
+/// Vector number `i` of `from`, zeros behind its end.
+#[inline(always)]
+fn part<V: Vector>(v: V, from: &[f32], i: usize) -> V::f32s {
+    let from = &from[(i * V::F32_LANES).min(from.len())..];
+    if from.len() >= V::F32_LANES { load::<V>(from) } else { load_few(v, from) }
 }
 
 /// Copies `len` values to the start of `to`. What follows them in `to` may be overwritten, so rows go in order.

@@ -191,24 +191,36 @@ fn combine_columns<V: Vector, const K: usize, const S: usize, const MAX: bool>(
         }
         2 => {
             let from = &from[..(columns - 1) * step + 2 * lanes];
-            let pair = |x: usize| v.split(load::<V>(&from[x..]), load::<V>(&from[x + lanes..]));
-            let [mut value, odd] = pair(0);
+            let [mut value, odd] = pair::<V>(v, from);
             for tap in 1..columns {
-                let other = if tap * step == 1 { odd } else { pair(tap * step)[0] };
+                let other = if tap * step == 1 { odd } else { pair::<V>(v, &from[tap * step..])[0] };
                 value = combine::<V, MAX>(v, value, other);
             }
             value
         }
         stride => {
-            let every = |first: usize| {
-                let mut lines = [0.0; MAX_LANES];
-                let places = from[first..].iter().step_by(stride);
-                lines[..lanes].iter_mut().zip(places).for_each(|(to, from)| *to = *from);
-                load::<V>(&lines)
-            };
-            (1..columns).fold(every(0), |value, tap| combine::<V, MAX>(v, value, every(tap * step)))
+            let mut value = every::<V>(from, stride);
+            for tap in 1..columns {
+                value = combine::<V, MAX>(v, value, every::<V>(&from[tap * step..], stride));
+            }
+            value
         }
     }
+}
+
+/// The even and the odd values of two vectors.
+#[inline(always)]
+fn pair<V: Vector>(v: V, from: &[f32]) -> [V::f32s; 2] {
+    v.split(load::<V>(from), load::<V>(&from[V::F32_LANES..]))
+}
+
+/// A vector of every `stride`th value.
+#[inline(always)]
+fn every<V: Vector>(from: &[f32], stride: usize) -> V::f32s {
+    let mut lanes = [0.0; MAX_LANES];
+    let places = from.iter().step_by(stride);
+    lanes[..V::F32_LANES].iter_mut().zip(places).for_each(|(to, from)| *to = *from);
+    load::<V>(&lanes)
 }
 
 /// Combines the input rows under the output row that begins in row `first`, padding counted. Whole vectors are written:

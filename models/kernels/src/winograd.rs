@@ -234,8 +234,7 @@ fn transform_input<V: Vector>(
         let minus_four = v.splat_f32s(-4.0);
         let minus_two = v.splat_f32s(-2.0);
         for at in (0..count).step_by(V::F32_LANES) {
-            let d = |i: usize| load::<V>(&work[i * stride + at..]);
-            let (d0, d1, d2, d3, d4, d5) = (d(0), d(1), d(2), d(3), d(4), d(5));
+            let [d0, d1, d2, d3, d4, d5] = points::<V>(v, &work[at..], stride);
             let even = v.fma(d2, minus_four, d4);
             let odd = v.fma(d1, minus_four, d3);
             let near = v.sub_f32s(d4, d2);
@@ -270,6 +269,16 @@ fn spread<V: Vector>(v: V, row: &[f32], groups: usize, stride: usize, to: &mut [
     }
 }
 
+/// A vector of each point; they lie `stride` apart.
+#[inline(always)]
+fn points<V: Vector>(v: V, from: &[f32], stride: usize) -> [V::f32s; POINTS] {
+    let mut points = [v.splat_f32s(0.0); POINTS];
+    for (i, point) in points.iter_mut().enumerate() {
+        *point = load::<V>(&from[i * stride..]);
+    }
+    points
+}
+
 /// The values at places 0, 1, 2 and 3 modulo 4.
 #[inline(always)]
 fn fourths<V: Vector>(v: V, from: &[f32]) -> [V::f32s; COLUMNS] {
@@ -293,8 +302,8 @@ fn transform_output<'a, V: Vector>(
 ) -> &'a [f32] {
     let (two, four, eight) = (v.splat_f32s(2.0), v.splat_f32s(4.0), v.splat_f32s(8.0));
     for at in (0..pixels).step_by(V::F32_LANES) {
-        let m = |i: usize| load::<V>(&sums[(i * PANELS * PANEL + channel) * stride + at..]);
-        let (m0, m1, m2, m3, m4, m5) = (m(0), m(1), m(2), m(3), m(4), m(5));
+        let [m0, m1, m2, m3, m4, m5] =
+            points::<V>(v, &sums[channel * stride + at..], PANELS * PANEL * stride);
         let (even, odd) = (v.add_f32s(m1, m2), v.sub_f32s(m1, m2));
         let (far_even, far_odd) = (v.add_f32s(m3, m4), v.sub_f32s(m3, m4));
         let columns = [
@@ -303,8 +312,7 @@ fn transform_output<'a, V: Vector>(
             v.fma(far_even, four, even),
             v.add_f32s(v.fma(far_odd, eight, odd), m5),
         ];
-        let ([a, b], [c, d]) =
-            (v.interleave(columns[0], columns[2]), v.interleave(columns[1], columns[3]));
+        let ([a, b], [c, d]) = (v.interleave(columns[0], columns[2]), v.interleave(columns[1], columns[3]));
         let to = &mut work[at * COLUMNS..][..COLUMNS * V::F32_LANES];
         let ([a, c], [b, d]) = (v.interleave(a, c), v.interleave(b, d));
         for (i, value) in [a, c, b, d].into_iter().enumerate() {

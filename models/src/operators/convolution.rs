@@ -231,11 +231,7 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
 
 /// A shuffle of the channels that node `last` yields, as its only readers do it: split in groups, the two axes
 /// swapped, merged again. Its nodes, and where each channel goes.
-fn shuffle(
-    model: &TypedModel,
-    last: usize,
-    taken: &[bool],
-) -> TractResult<Option<(Vec<usize>, Vec<usize>)>> {
+fn shuffle(model: &TypedModel, last: usize, taken: &[bool]) -> TractResult<Option<(Vec<usize>, Vec<usize>)>> {
     let mut members = vec![last];
     let mut ops = Vec::new();
     for _ in 0..3 {
