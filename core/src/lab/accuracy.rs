@@ -17,8 +17,8 @@ const LATE_RUNS: usize = 15;
 const LEAST_BLOCK_MS: f64 = 1.0;
 /// Layers shorter than this likewise, ms.
 const LEAST_LAYER_MS: f64 = 0.05;
-/// Transfers shorter than this likewise, ms.
-const LEAST_TRANSFER_MS: f64 = 1.0;
+/// Transfers that should be shorter than this likewise, ms.
+const LEAST_TRANSFER_MS: f64 = 0.5;
 /// Layers of a worker that a run adds to the interval: more would only repeat the same run.
 const LAYERS_A_RUN: usize = 6;
 
@@ -199,10 +199,12 @@ impl Lab {
     /// Transfers against what links should take, as learnt from earlier runs.
     fn judge_transfers(&self, run: &CurrentRun, run_ms: f64) -> Tally {
         let mut tally = Tally::default();
-        let long = transfers(run, run_ms).into_iter().filter(|transfer| transfer.ms >= LEAST_TRANSFER_MS);
-        for transfer in long {
+        for transfer in transfers(run, run_ms).into_iter().filter(|transfer| transfer.ms > 0.0) {
             let cost = self.link_cost(transfer.from, transfer.to);
-            tally.add((cost.delay_ms + cost.sending_ms(transfer.bytes)) / transfer.ms - 1.0);
+            let expected = cost.delay_ms + cost.sending_ms(transfer.bytes);
+            if expected >= LEAST_TRANSFER_MS {
+                tally.add(expected / transfer.ms - 1.0);
+            }
         }
         tally
     }

@@ -177,7 +177,7 @@ fn a_transfer_that_somebody_waited_for_is_judged() {
             rows,
             start_ms: 0.0,
             end_ms,
-            bytes: 4096,
+            bytes: 4 << 20,
         })
     };
     let (lab, worker) = (Node::Lab, Node::Worker(WorkerId(0)));

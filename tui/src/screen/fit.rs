@@ -23,7 +23,9 @@ struct Kind<'a> {
 
 fn kinds(lab: &Lab) -> [Kind<'_>; 4] {
     let accuracy = &lab.accuracy;
-    let workers = || (0..lab.workers.len()).filter_map(|worker| accuracy.worker(worker));
+    // Only of workers that compute something: the others' intervals are of partitions long gone.
+    let busy = || (0..lab.workers.len()).filter(|worker| lab.worker_mape(*worker).is_some());
+    let workers = || busy().filter_map(|worker| accuracy.worker(worker));
     let kind = |name, tally, intervals| Kind { name, tally, intervals };
     [
         kind("layers", accuracy.layers(), workers().map(|worker| &worker.layers).collect()),

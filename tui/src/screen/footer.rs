@@ -101,15 +101,6 @@ fn draw_prompt(scene: &Scene, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> 
         Ask::Find => "/",
     };
     buf.set_string(area.x + 1, area.y, sign, theme.accent());
-    let room = usize::from(area.width) - 4;
-    // A long text is shown around the cursor.
-    let skip = (prompt.cursor + 1).saturating_sub(room);
-    let visible: String = prompt.text.chars().skip(skip).collect();
-    let typed = prompt.text.chars().skip(skip).take(prompt.cursor - skip).collect::<String>();
-    let (end, _) = buf.set_stringn(area.x + 2, area.y, visible, room, theme.text());
-    // The cursor stands behind what is offered, all of which typing replaces.
-    let offered = prompt.offered as u16;
-    buf.set_style(Rect { x: end - offered, width: offered, height: 1, ..area }, theme.selected(theme.text()));
     let remark = match (&prompt.error, prompt.ask) {
         (Some(error), _) => Some((format!("▲ {error}"), theme.warning())),
         (None, Ask::Command) => match preview::of_edit(&prompt.text, scene.lab) {
@@ -119,6 +110,17 @@ fn draw_prompt(scene: &Scene, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> 
         },
         (None, Ask::Find) => Some(("Enter keeps it, Esc clears it".to_owned(), theme.dim())),
     };
+    // What is said of a long text stays, and the text is shown around the cursor.
+    let all = usize::from(area.width) - 4;
+    let kept = remark.as_ref().map_or(0, |(remark, _)| text::width(remark) + 3).min(all / 2);
+    let room = all - kept;
+    let skip = (prompt.cursor + 1).saturating_sub(room);
+    let visible: String = prompt.text.chars().skip(skip).collect();
+    let typed = prompt.text.chars().skip(skip).take(prompt.cursor - skip).collect::<String>();
+    let (end, _) = buf.set_stringn(area.x + 2, area.y, visible, room, theme.text());
+    // The cursor stands behind what is offered, all of which typing replaces.
+    let offered = prompt.offered as u16;
+    buf.set_style(Rect { x: end - offered, width: offered, height: 1, ..area }, theme.selected(theme.text()));
     if let Some((remark, style)) = remark {
         let room = usize::from(area.right().saturating_sub(end + 4));
         buf.set_string(end + 3, area.y, text::shorten(&remark, room), style);

@@ -93,8 +93,8 @@ fn times(scene: &Scene, row: &Row) -> Vec<Line<'static>> {
     if let Some(error) = row.error() {
         let told = match text::signed_percent(error.abs()).trim_start_matches('+') {
             "0 %" => "as long as predicted".to_owned(),
-            part if error > 0.0 => format!("{part} longer than it should"),
-            part => format!("{part} shorter than it should"),
+            part if error > 0.0 => format!("{part} more than predicted"),
+            part => format!("{part} less than predicted"),
         };
         let sign = if row.is_wrong() { Span::styled("▲ ", theme.warning()) } else { Span::raw("  ") };
         lines.push(Line::from(vec![sign, Span::styled(told, theme.dim())]));
@@ -113,7 +113,7 @@ fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
     let told = if explained.terms.len() > TERMS { TERMS - 1 } else { TERMS };
     let line = |ms: f64, name: String| {
         Line::from(vec![
-            Span::raw(format!("{ms:>6.2} ")),
+            Span::raw(format!("{} ", short_ms(ms))),
             Span::styled(bar::thin(ms / most, 6, true), theme.worker(row.worker)),
             Span::styled(format!(" {}", text::shorten(&name, room.saturating_sub(14))), theme.dim()),
         ])
@@ -135,46 +135,48 @@ fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// `0.44 ×0.98 own ×1.67 B at 60 % = 0.72`: as calibrated, and what makes more or less of it.
+/// `0.44 ×0.98 learnt ×1.67 share = 0.72`: as calibrated, and what makes more or less of it.
 fn sum(scene: &Scene, row: &Row, explained: &Explained, room: usize) -> Vec<Line<'static>> {
     let theme = scene.theme;
-    let is_worth = |factor: f64| (factor - 1.0).abs() >= WORTH_SAYING;
-    let factor = |factor: f64, name: String| {
-        let number = Span::raw(format!("×{factor:.2}"));
-        vec![number, Span::styled(format!(" {name}"), theme.dim())]
-    };
-    let mut parts = vec![vec![Span::raw(format!("{:>6.2}", explained.calibrated_ms))]];
-    if is_worth(explained.own) {
-        parts.push(factor(explained.own, "own".to_owned()));
-    }
-    if is_worth(explained.pace) {
-        parts.push(factor(explained.pace, "pace".to_owned()));
-    }
-    if is_worth(explained.throttle) {
-        parts.push(factor(explained.throttle, "share".to_owned()));
+    let mut parts = vec![vec![Span::raw(short_ms(explained.calibrated_ms))]];
+    for (factor, name) in [(explained.learnt, "learnt"), (explained.throttle, "CPU share")] {
+        if (factor - 1.0).abs() >= WORTH_SAYING {
+            let number = Span::raw(format!("×{factor:.2}"));
+            parts.push(vec![number, Span::styled(format!(" {name}"), theme.dim())]);
+        }
     }
     if let Some(predicted) = row.predicted {
-        parts.push(vec![Span::styled(format!("= {predicted:.2}"), theme.strong())]);
+        parts.push(vec![Span::styled(format!("= {}", short_ms(predicted).trim_start()), theme.strong())]);
     }
     text::flow(parts, 1, room)
+}
+
+/// Six cells, more decimals where there is less.
+fn short_ms(ms: f64) -> String {
+    let decimals = if ms < 0.1 { 3 } else { 2 };
+    format!("{ms:>6.decimals$}")
 }
 
 fn facts(row: &Row, layer: &Layer, room: usize) -> Vec<Line<'static>> {
     let macs = layer.row_macs as f64 * f64::from(row.rows);
     let mut facts = vec![
-        format!("{}  {} of {} rows", layer.op, row.rows, layer.output.rows),
+        vec![layer.op.clone(), format!("{} of {} rows", row.rows, layer.output.rows)],
         match row.measured.filter(|ms| *ms > 0.0 && macs > 0.0) {
-            Some(ms) => format!("{} MACs, {}MAC/s", text::macs(macs), text::macs(macs / ms * 1e3)),
-            None if macs > 0.0 => format!("{} MACs {}", text::macs(macs), kind(layer.kind)),
-            None => kind(layer.kind).to_owned(),
+            Some(ms) => {
+                vec![format!("{} MACs,", text::macs(macs)), format!("{}MAC/s", text::macs(macs / ms * 1e3))]
+            }
+            None if macs > 0.0 => vec![format!("{} MACs", text::macs(macs)), kind(layer.kind).to_owned()],
+            None => vec![kind(layer.kind).to_owned()],
         },
+        vec![format!("out {}", text::bytes(layer.output.bytes(row.rows)))],
     ];
-    let output = text::bytes(layer.output.bytes(row.rows));
-    facts.push(match layer.weight_bytes {
-        0 => format!("out {output}"),
-        weights => format!("out {output}, weights {}", text::bytes(weights)),
-    });
-    facts.into_iter().map(|fact| Line::raw(text::shorten(&fact, room))).collect()
+    if layer.weight_bytes > 0 {
+        facts[2].push(format!("weights {}", text::bytes(layer.weight_bytes)));
+    }
+    let parts = |fact: Vec<String>| {
+        fact.into_iter().map(|part| vec![Span::raw(text::shorten(&part, room))]).collect()
+    };
+    facts.into_iter().flat_map(|fact| text::flow(parts(fact), 1, room)).collect()
 }
 
 fn kind(kind: Kind) -> &'static str {

@@ -109,7 +109,7 @@ fn columns() -> [Column; 9] {
         table::right("rows", 4, 4),
         table::right("predicted", 9, 1),
         table::right("measured", 8, 0),
-        table::right("error", 8, 1),
+        table::right("error", 7, 1),
         table::left(errorbar::HEAD, errorbar::CELLS as u16, 3),
     ]
 }

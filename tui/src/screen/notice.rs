@@ -34,8 +34,11 @@ fn refused(lab: &Lab) -> Option<(WorkerId, String)> {
 }
 
 fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {
+    // The link of a worker without rows holds up nothing.
+    let owns = |it: &&WorkerState| lab.share(it.info.worker.index()).is_none_or(|share| share > 0.0);
+    let owners = ready(lab).filter(owns);
     let rates: Vec<(WorkerId, f64)> =
-        ready(lab).filter_map(|it| Some((it.info.worker, lab.sending_mbps(it.info.worker)?))).collect();
+        owners.filter_map(|it| Some((it.info.worker, lab.sending_mbps(it.info.worker)?))).collect();
     let fastest = rates.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let slowest = rates.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let slower = |rate: f64| fastest.1 / rate.max(1e-3);

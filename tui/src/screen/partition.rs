@@ -94,17 +94,21 @@ fn slabs(scene: &Scene, network: &Network, proposal: &Proposal, is_hollow: bool)
             .map(|span| span.bytes)
             .sum();
         let is_last = index + 1 == blocks.len();
-        let exchange = match exchanged {
-            _ if is_last => String::new(),
-            0 => "no halo".to_owned(),
-            bytes => format!("halo {} →", text::bytes(bytes)),
+        let exchanges = match exchanged {
+            _ if is_last => Vec::new(),
+            0 => vec!["no halo".to_owned(), "—".to_owned()],
+            bytes => {
+                let told = text::bytes(bytes);
+                vec![format!("halo {told} →"), format!("{told} →"), "→".to_owned()]
+            }
         };
-        let title = format!("{name} · {units}");
+        let number = (index + 1).to_string();
+        let titles = vec![format!("{name} · {units}"), format!("{number} · {units}"), number];
         Slab {
-            title,
+            titles,
             weight: (work.max(1) as f64).sqrt(),
             bands: (0..proposal.plan.workers()).map(band).collect(),
-            exchange,
+            exchanges,
         }
     };
     blocks.iter().enumerate().map(slab).collect()
@@ -206,12 +210,14 @@ fn missed(scene: &Scene) -> (&'static str, Vec<Vec<Span<'static>>>) {
         let allowed = format!(" (±{})", text::ms(predicted.ms * predicted.half));
         parts.push(vec![Span::styled("the run ", theme.dim()), missed, Span::styled(allowed, theme.dim())]);
     }
-    let mut compute = vec![Span::styled("compute", theme.dim())];
-    for worker in (0..lab.workers.len()).map(WorkerId::at) {
-        compute.push(Span::styled(format!(" {worker} "), theme.worker(worker)));
-        compute.push(Span::raw(text::signed_ms(by(SpanKind::Compute, Some(Node::Worker(worker))))));
+    let computes = |worker: &WorkerId| lab.timeline.iter().any(|it| it.node == Node::Worker(*worker));
+    for (index, worker) in (0..lab.workers.len()).map(WorkerId::at).filter(computes).enumerate() {
+        parts.push(vec![
+            Span::styled(if index == 0 { "compute " } else { "" }, theme.dim()),
+            Span::styled(format!("{worker} "), theme.worker(worker)),
+            Span::raw(text::signed_ms(by(SpanKind::Compute, Some(Node::Worker(worker))))),
+        ]);
     }
-    parts.push(compute);
     for (kind, word) in [(SpanKind::Send, "send "), (SpanKind::Wait, "wait ")] {
         let difference = Span::raw(text::signed_ms(by(kind, None)));
         parts.push(vec![Span::styled(word, theme.dim()), difference]);

@@ -18,7 +18,9 @@ pub(super) fn of_edit(typed: &str, lab: &Lab) -> Option<Result<String, String>> 
     let (allowed, memory) = (lab.allowed(), lab.memory_limits());
     let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &memory };
     let predicted = problem.cost(partition).timeline.finish_ms;
-    let measured = lab.measured_ms(0.5);
-    let now = measured.map_or_else(String::new, |ms| format!(", now ● {} ms", text::ms(ms)));
+    let now = [("○", lab.prediction().map(|now| now.ms)), ("●", lab.measured_ms(0.5))];
+    let now: Vec<String> =
+        now.iter().filter_map(|(sign, ms)| Some(format!("{sign} {}", text::ms((*ms)?)))).collect();
+    let now = if now.is_empty() { String::new() } else { format!(", now {} ms", now.join("  ")) };
     Some(Ok(format!("○ {} ms{now}", text::ms(predicted))))
 }

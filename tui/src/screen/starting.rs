@@ -36,6 +36,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let steps = steps(scene.lab);
     let next = steps.iter().position(|step| !step.is_done);
     let indent = if inner.width > 90 { "    " } else { "" };
+    let room = usize::from(inner.width).saturating_sub(indent.len() + 24);
     let mut lines = Vec::new();
     if inner.height as usize > steps.len() * 2 + 1 {
         lines.push(Line::default());
@@ -51,7 +52,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
             Span::raw(indent),
             Span::styled(sign, style),
             Span::styled(format!(" {:<22}", step.what), words),
-            Span::styled(step.detail.clone(), theme.dim()),
+            Span::styled(text::shorten(&step.detail, room), theme.dim()),
         ]));
         if inner.height as usize > steps.len() * 2 + 1 {
             lines.push(Line::default());

@@ -7,17 +7,15 @@ use collab_core::schedule::Schedule;
 
 use super::layers::Row;
 
-/// A prediction taken apart: `predicted = calibrated · own · pace · throttle`.
+/// A prediction taken apart: `predicted = calibrated · learnt · throttle`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Explained {
     /// What each kind of work costs by the profile, ms; the dearest first, those that cost nothing left out.
     pub(super) terms: Vec<(Term, f64)>,
     /// Their sum, ms.
     pub(super) calibrated_ms: f64,
-    /// How much longer the layer takes by its own times.
-    pub(super) own: f64,
-    /// How much longer everything takes on this worker of late.
-    pub(super) pace: f64,
+    /// How much longer it takes by its own times and the worker's late pace.
+    pub(super) learnt: f64,
     /// How much longer its CPU share makes it.
     pub(super) throttle: f64,
 }
@@ -39,10 +37,9 @@ pub(super) fn explained(lab: &Lab, row: &Row) -> Option<Explained> {
     terms.sort_by(|a, b| b.1.total_cmp(&a.1));
     let calibrated_ms: f64 = terms.iter().map(|(_, ms)| ms).sum();
     let throttle = 100.0 / worker.throttle.percent.max(1.0);
-    let pace = lab.memory(row.worker).map_or(1.0, |memory| memory.scale().factor());
-    let known = calibrated_ms * throttle * pace;
-    let own = row.predicted.filter(|_| known > 0.0).map_or(1.0, |predicted| predicted / known);
-    Some(Explained { terms, calibrated_ms, own, pace, throttle })
+    let known = calibrated_ms * throttle;
+    let learnt = row.predicted.filter(|_| known > 0.0).map_or(1.0, |predicted| predicted / known);
+    Some(Explained { terms, calibrated_ms, learnt, throttle })
 }
 
 /// In how many pieces the running partition has the layer computed.

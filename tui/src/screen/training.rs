@@ -151,8 +151,11 @@ fn draw_population(scene: &Scene, last: &Trained, area: Rect, buf: &mut Buffer) 
     for (offset, kin) in kinships(&last.population).into_iter().take(room).enumerate() {
         let row = Rect { y: inner.y + 1 + offset as u16, height: 1, ..inner };
         let count: usize = kin.origins.iter().map(|(_, count)| count).sum();
-        let origins: Vec<String> =
-            kin.origins.iter().map(|(origin, count)| format!("{} {count}", origin.name())).collect();
+        let named = |(origin, several): &(Origin, usize)| match (count, several) {
+            (1, _) => origin.name().to_owned(),
+            (_, several) => format!("{} {several}", origin.name()),
+        };
+        let origins: Vec<String> = kin.origins.iter().map(named).collect();
         let age = if kin.youngest == kin.oldest {
             text::thousands(kin.oldest)
         } else {

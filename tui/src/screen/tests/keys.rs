@@ -49,7 +49,7 @@ fn e_offers_the_running_partition_and_tells_what_an_edit_should_take() {
     let (_, row) = desk.find(":edit 0-4:96,46,0/5-6:96,46,0");
     assert_eq!(row, 34, "in the last line");
     let line = desk.text().lines().last().unwrap().to_owned();
-    assert!(line.contains("○ ") && line.contains("now ● "), "{line}");
+    assert!(line.contains("○ ") && line.contains("now ○ ") && line.contains("● "), "{line}");
     desk.press(KeyCode::Backspace).type_text("x");
     assert!(desk.text().contains("'x' is no number of rows"));
     desk.press(KeyCode::Backspace).type_text("0\n");

@@ -22,14 +22,14 @@ pub(in crate::screen) struct Band {
 /// A block.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::screen) struct Slab {
-    /// Above it.
-    pub(in crate::screen) title: String,
+    /// Above it: the first of these that fits.
+    pub(in crate::screen) titles: Vec<String>,
     /// Its part of the width.
     pub(in crate::screen) weight: f64,
     /// From the top.
     pub(in crate::screen) bands: Vec<Band>,
-    /// Below its end: what is exchanged there.
-    pub(in crate::screen) exchange: String,
+    /// Below its end: what is exchanged there, the first of these that fits.
+    pub(in crate::screen) exchanges: Vec<String>,
 }
 
 /// How a ribbon is drawn.
@@ -58,8 +58,7 @@ pub(in crate::screen) fn draw(slabs: &[Slab], look: Look, area: Rect, buf: &mut 
         shares(&slabs.iter().map(|slab| slab.weight).collect::<Vec<_>>(), area.width - GAP * (count - 1));
     let mut x = area.x;
     for (index, (slab, &width)) in slabs.iter().zip(&widths).enumerate() {
-        let title = text::shorten(&slab.title, usize::from(width));
-        buf.set_string(x, area.y, title, look.dim);
+        buf.set_string(x, area.y, fitting(&slab.titles, usize::from(width)), look.dim);
         let map = Rect { x, y: area.y + 1, width, height: area.height - 2 };
         bands(&slab.bands, look, map, buf);
         let is_last = index + 1 == slabs.len();
@@ -69,11 +68,16 @@ pub(in crate::screen) fn draw(slabs: &[Slab], look: Look, area: Rect, buf: &mut 
             }
         }
         let room = usize::from(if is_last { width } else { width + GAP });
-        let exchange = text::shorten(&slab.exchange, room);
-        let start = x + (room as u16).saturating_sub(text::width(&exchange) as u16);
+        let exchange = fitting(&slab.exchanges, room);
+        let start = x + (room as u16).saturating_sub(text::width(exchange) as u16);
         buf.set_string(start, area.bottom() - 1, exchange, look.dim);
         x += width + GAP;
     }
+}
+
+/// The first of `texts` that takes at most `cells` cells; nothing if none does.
+fn fitting(texts: &[String], cells: usize) -> &str {
+    texts.iter().find(|text| text::width(text) <= cells).map_or("", String::as_str)
 }
 
 fn bands(bands: &[Band], look: Look, area: Rect, buf: &mut Buffer) {
@@ -156,10 +160,10 @@ mod tests {
             rows,
         };
         let slab = Slab {
-            title: "1".into(),
+            titles: vec!["block 1".into(), "1".into()],
             weight: 1.0,
             bands: vec![band("A", 3), band("B", 3)],
-            exchange: String::new(),
+            exchanges: vec!["halo 3 KiB →".into()],
         };
         let look = Look { is_hollow: false, is_mono: false, dim: Style::new(), line: Style::new() };
         let area = Rect::new(0, 0, 3, 4);
