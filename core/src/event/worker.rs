@@ -71,6 +71,9 @@ pub struct WorkerStatus {
     pub worker: WorkerId,
     /// Of one core, over the last second; emulated workers count stretched time as busy.
     pub cpu_percent: f64,
+    /// Over the last seconds, how much longer computing took because other programs had the processor, %.
+    #[serde(default)]
+    pub delayed_percent: f64,
     /// Of the hottest sensor, if there is one.
     pub temperature_c: Option<f64>,
     /// CPU share it runs at, 1…100.

@@ -257,6 +257,8 @@ pub struct Peer {
 pub struct StatusReport {
     /// Of one core, over the last second; emulated workers count stretched time as busy.
     pub cpu_percent: f64,
+    /// Over the last seconds, how much longer computing took because other programs had the processor, %.
+    pub delayed_percent: f64,
     /// Of the hottest sensor, if there is one.
     pub temperature_c: Option<f64>,
     /// CPU share it runs at, 1…100.
@@ -274,6 +276,7 @@ pub struct StatusReport {
 impl StatusReport {
     pub(super) fn check(&self) -> Result<(), String> {
         check_number("CPU", self.cpu_percent, 0.0..=1e5)?;
+        check_number("delay", self.delayed_percent, 0.0..=1e9)?;
         check_number("temperature", self.temperature_c.unwrap_or(0.0), -300.0..=1e4)?;
         check_number("throttle", self.throttle_percent, 0.0..=100.0)?;
         check_link(&self.link)

@@ -269,6 +269,7 @@ impl Story {
             let status = WorkerStatus {
                 worker,
                 cpu_percent: 100.0 * self.chance.unit(),
+                delayed_percent: 0.0,
                 temperature_c: (worker.0 > 0).then_some(58.5),
                 throttle_percent: 100.0,
                 link: LinkShape::default(),

@@ -8,7 +8,9 @@ use crate::stage::Shown;
 
 /// A link this many times slower than the fastest one is worth a sentence.
 const SLOW_LINK: f64 = 4.0;
-/// So is waiting for more than this part of a run.
+/// So is computing that takes this much longer, %, because other programs have the processor…
+const LONG_DELAY: f64 = 15.0;
+/// …and waiting for more than this part of a run.
 const LONG_WAIT: f64 = 0.25;
 
 /// What matters most at the moment, and whose it is. A lost worker says so in its own row.
@@ -17,7 +19,8 @@ pub(super) fn notice(shown: &Shown, lab: &Lab) -> Option<(Option<WorkerId>, Stri
     if let Some(reason) = failed {
         return Some((None, format!("the session is no longer recorded: {reason}")));
     }
-    let of_worker = refused(lab).or_else(|| slow_link(lab)).or_else(|| long_wait(lab));
+    let of_worker =
+        refused(lab).or_else(|| delayed(lab)).or_else(|| slow_link(lab)).or_else(|| long_wait(lab));
     of_worker.map(|(worker, sentence)| (Some(worker), sentence))
 }
 
@@ -31,6 +34,19 @@ fn refused(lab: &Lab) -> Option<(WorkerId, String)> {
     let times = if most.refused == 1 { "once".to_owned() } else { format!("{} times", most.refused) };
     (most.refused > 0)
         .then(|| (most.worker, format!("refused {times} to talk to someone with an unknown key")))
+}
+
+fn delayed(lab: &Lab) -> Option<(WorkerId, String)> {
+    let statuses = ready(lab).filter_map(|it| Some((it.info.emulation.is_some(), it.status.as_ref()?)));
+    let (is_emulated, most) = statuses.max_by(|a, b| a.1.delayed_percent.total_cmp(&b.1.delayed_percent))?;
+    let percent = most.delayed_percent;
+    let sentence = match is_emulated {
+        true => {
+            format!("this machine is too busy: computing takes {percent:.0} % longer than on the device.")
+        }
+        false => format!("other programs on it make computing take {percent:.0} % longer."),
+    };
+    (percent >= LONG_DELAY).then_some((most.worker, sentence))
 }
 
 fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {

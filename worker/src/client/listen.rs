@@ -93,6 +93,7 @@ impl Listener {
             Telemetry::Status(status) => FromWorker::Status(WorkerStatus {
                 worker: self.worker,
                 cpu_percent: status.cpu_percent,
+                delayed_percent: status.delayed_percent,
                 temperature_c: status.temperature_c,
                 throttle_percent: status.throttle_percent,
                 link: status.link,

@@ -65,7 +65,16 @@ pub(crate) enum Work {
 pub(crate) struct Compute {
     work: Sender<Work>,
     pub(crate) throttle: Arc<Throttle>,
-    busy_us: Arc<AtomicU64>,
+    load: Arc<Load>,
+}
+
+/// What the computing thread did since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    /// µs spent computing, emulated time included.
+    pub(crate) busy_us: AtomicU64,
+    /// Of these, µs in which other programs had the processor and the device would have been done.
+    pub(crate) delayed_us: AtomicU64,
 }
 
 impl Compute {
@@ -77,17 +86,17 @@ impl Compute {
     ) -> Self {
         let (work, inbox) = channel();
         let throttle = Arc::new(Throttle::default());
-        let busy_us = Arc::new(AtomicU64::new(0));
+        let load = Arc::new(Load::default());
         let processor = stretch::Processor::new(engine);
         let mut thread = thread::Thread::new(
             (slowdown, throttle.clone()),
             processor,
             clock,
             Box::new(outlet),
-            busy_us.clone(),
+            load.clone(),
         );
         std::thread::spawn(move || thread.work(&inbox));
-        Self { work, throttle, busy_us }
+        Self { work, throttle, load }
     }
 
     pub(crate) fn give(&self, work: Work) {
@@ -95,9 +104,9 @@ impl Compute {
         let _ = self.work.send(work);
     }
 
-    /// µs spent computing since the start, emulated time included.
-    pub(crate) fn busy_us(&self) -> u64 {
-        self.busy_us.load(Ordering::Relaxed)
+    /// What the thread did since the start: µs spent computing and µs of delay, as [`Load`] has them.
+    pub(crate) fn load(&self) -> (u64, u64) {
+        (self.load.busy_us.load(Ordering::Relaxed), self.load.delayed_us.load(Ordering::Relaxed))
     }
 }
 

@@ -104,15 +104,19 @@ impl Timed {
         Self { wall: Instant::now(), cpu: processor.time() }
     }
 
-    /// Sleeps until it has taken as long as on the slower device.
-    pub(super) fn stretch(self, pace: Pace, processor: &Processor, debt: &mut Debt) {
-        let Pace::Slowed(factor) = pace else { return };
+    /// Sleeps until it has taken as long as on the slower device. What it took longer than the device does, because
+    /// other programs had the processor, is returned.
+    pub(super) fn stretch(self, pace: Pace, processor: &Processor, debt: &mut Debt) -> Duration {
         let cpu = processor.time().saturating_sub(self.cpu);
-        let rest = debt.sleep_for(cpu.mul_f64(factor), self.wall.elapsed());
+        let Pace::Slowed(factor) = pace else { return self.wall.elapsed().saturating_sub(cpu) };
+        let target = cpu.mul_f64(factor);
+        let delayed = self.wall.elapsed().saturating_sub(target);
+        let rest = debt.sleep_for(target, self.wall.elapsed());
         if !rest.is_zero() {
             std::thread::sleep(rest);
         }
-        debt.settle(cpu.mul_f64(factor), self.wall.elapsed());
+        debt.settle(target, self.wall.elapsed());
+        delayed
     }
 }
 

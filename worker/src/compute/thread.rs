@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use collab_core::wire::{Reply, Telemetry, WorkerSpan};
 
 use super::run::{Outgoing, Run};
 use super::stretch::{Debt, Pace, Processor, Throttle, Timed};
-use super::{Arrival, Cold, Outlet, Work, calibrate};
+use super::{Arrival, Cold, Load, Outlet, Work, calibrate};
 use crate::client::Calibrated;
 use crate::clock::Clock;
 use crate::engine::{Engine, Map};
@@ -31,7 +31,7 @@ pub(super) struct Thread {
     processor: Processor,
     clock: Clock,
     outlet: Box<dyn Outlet>,
-    busy_us: Arc<AtomicU64>,
+    load: Arc<Load>,
     runs: BTreeMap<RunId, Run>,
     /// Strips that are to be run once when there is time.
     cold: VecDeque<Cold>,
@@ -48,7 +48,7 @@ impl Thread {
         processor: Processor,
         clock: Clock,
         outlet: Box<dyn Outlet>,
-        busy_us: Arc<AtomicU64>,
+        load: Arc<Load>,
     ) -> Self {
         Self {
             slowdown,
@@ -56,7 +56,7 @@ impl Thread {
             processor,
             clock,
             outlet,
-            busy_us,
+            load,
             runs: BTreeMap::new(),
             cold: VecDeque::new(),
             ended: BTreeSet::new(),
@@ -119,7 +119,7 @@ impl Thread {
         let calibrated = catch_unwind(calibrate)
             .unwrap_or_else(|_| Err("the engine panicked while calibrating".to_owned()));
         self.idle_us = self.clock.now();
-        self.busy_us.fetch_add(self.idle_us - begun, Ordering::Relaxed);
+        self.load.busy_us.fetch_add(self.idle_us - begun, Ordering::Relaxed);
         let Calibrated { layers, networks, ms } = calibrated?;
         Ok(Reply::Calibrated { layers, networks, ms })
     }
@@ -199,9 +199,10 @@ impl Thread {
         self.times.clear();
         self.times.resize(run.partition.layers, Duration::ZERO);
         let computed = compute(run, part, pace.clock(|| self.processor.awaited()), &mut self.times);
-        timed.stretch(pace, &self.processor, &mut self.debt);
+        let delayed = timed.stretch(pace, &self.processor, &mut self.debt);
+        self.load.delayed_us.fetch_add(delayed.as_micros() as u64, Ordering::Relaxed);
         let end_us = self.clock.now();
-        self.busy_us.fetch_add(end_us - start_us, Ordering::Relaxed);
+        self.load.busy_us.fetch_add(end_us - start_us, Ordering::Relaxed);
         self.idle_us = end_us;
         let outgoing = match computed {
             Ok(outgoing) => outgoing,

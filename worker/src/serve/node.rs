@@ -26,6 +26,9 @@ use crate::streams::{priority, rows_head};
 /// Rows may wait for this many bytes unless the worker has a memory limit, of which they may take a quarter.
 const BUFFER: u64 = 512 << 20;
 
+/// How much of the delays of the seconds before counts beside the last second's.
+const MEMORY: f64 = 0.75;
+
 /// The connections to everyone who sends or receives rows.
 pub(crate) type Routes = Arc<Mutex<HashMap<id::Node, Connection>>>;
 
@@ -216,18 +219,23 @@ impl Outlet for Way {
 /// Looks at the worker once a second and reports.
 pub(super) async fn report_status(node: Arc<Node>) {
     let mut share = CpuShare::start();
-    let mut busy = node.compute.busy_us();
+    let mut before = node.compute.load();
+    let mut late = (0.0, 0.0);
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let (seconds, used) = share.read();
-        let now_busy = node.compute.busy_us();
-        let computing = (now_busy - busy) as f64 / 1e4 / seconds.max(1e-6);
-        busy = now_busy;
+        let now = node.compute.load();
+        let (busy, delayed) = ((now.0 - before.0) as f64, (now.1 - before.1) as f64);
+        before = now;
+        let computing = busy / 1e4 / seconds.max(1e-6);
+        // One second holds too few runs to tell a moment's delay from a busy machine.
+        late = (late.0 * MEMORY + busy, late.1 * MEMORY + delayed);
         let emulated = node.config.emulation.is_some();
         *node.measured.lock().expect("no holder panics") = StatusReport {
             cpu_percent: if emulated { computing.min(100.0) } else { used },
+            delayed_percent: 100.0 * late.1 / (late.0 - late.1).max(1.0),
             temperature_c: host::temperature(),
             memory: host::resident_memory(),
             ..StatusReport::default()

@@ -51,6 +51,18 @@ fn classes_have_bars_and_every_layer_an_error() {
 }
 
 #[test]
+fn a_machine_too_busy_to_emulate_its_devices_says_so() {
+    let mut story = story::demo();
+    let told = |story: &Story| Desk::new(&story.lab, LARGE).text().contains("this machine is too busy");
+    assert!(!told(&story));
+    let mut status = story.lab.workers[1].status.clone().expect("it reported");
+    status.delayed_percent = 32.4;
+    story.tell(What::WorkerStatus(status));
+    assert!(told(&story));
+    assert!(Desk::new(&story.lab, LARGE).text().contains("computing takes 32 % longer than on the device."));
+}
+
+#[test]
 fn a_lost_worker_says_why_in_its_own_row() {
     let desk = Desk::new(&story::lost().lab, LARGE).mono();
     snapshot("lost-mono", &desk);
