@@ -30,6 +30,7 @@ mod summation;
 mod team;
 mod unmodified;
 
+pub use collab_kernels::Isa;
 pub use load::{LoadError, LoadOptions, Model};
 pub use map::{Map, MapError};
 pub use memory::Memory;

@@ -1,8 +1,8 @@
 //! From ONNX bytes to a [`Model`].
 //!
 //! The steps, in order: [`proto`] puts the file right, tract parses, types and simplifies it, [`prepare`]
-//! applies the passes that every graph of ours goes through, [`crate::graph`] cuts it into units and layers.
-//! Own operators replace the engine's in [`prepare::REWRITES`], before anything is cut.
+//! applies the passes that every graph of ours goes through and puts our own operators in place of the engine's,
+//! [`crate::graph`] cuts it into units and layers.
 
 mod dequantize;
 mod error;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use collab_core::id::NetworkId;
 use collab_core::network::{Network, Pixels};
+use collab_kernels::Isa;
 use tract_onnx::pb::ModelProto;
 
 pub use error::LoadError;
@@ -53,24 +54,38 @@ impl Model {
     /// If the bytes are neither, or no convolutional network on pictures, or need an operator that is not
     /// supported.
     pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::load_for(bytes, options, Isa::best())
+    }
+
+    /// As [`Model::load`], with kernels for another instruction set than the machine's best. Its answers are equal bit
+    /// for bit only to those of the same one.
+    ///
+    /// # Errors
+    /// As [`Model::load`], or if the machine lacks it.
+    pub fn load_for(bytes: &[u8], options: &LoadOptions, isa: Isa) -> Result<Self, LoadError> {
         let read = source::read(bytes).map_err(|error| LoadError::Source(error.to_string()));
         let Source { id, proto } = read?;
-        Self::from_proto(proto, id, options)
+        Self::build(proto, id, options, isa)
     }
 
     /// Builds a network from a model that was decoded or generated; `id` is the SHA-256 of its bytes.
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn from_proto(
+    pub fn from_proto(proto: ModelProto, id: NetworkId, options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::build(proto, id, options, Isa::best())
+    }
+
+    fn build(
         mut proto: ModelProto,
         id: NetworkId,
         options: &LoadOptions,
+        isa: Isa,
     ) -> Result<Self, LoadError> {
         let shape = proto::repair(&mut proto, options.input_shape.as_deref())?;
         // The engine asserts its way through damaged graphs; such a file must not end the program.
         let graph = catch_unwind(AssertUnwindSafe(|| {
-            let model = prepare::prepare(proto, &shape)?;
+            let model = prepare::prepare(proto, &shape, isa)?;
             Graph::new(&model, &shape).map_err(|error| LoadError::engine(&error))
         }))
         .unwrap_or_else(|_| Err(LoadError::Engine { reason: "the engine gave up on it".to_owned() }))?;

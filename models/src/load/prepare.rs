@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use collab_kernels::Isa;
 use tract_onnx::Onnx;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
@@ -14,21 +15,18 @@ use super::{proto, upsample};
 use crate::operators;
 use crate::rows::resample;
 
-/// What replaces operators of the engine by our own, in order. A rewrite chooses by what the layer is and
-/// never by its number of rows, or strips would differ from the whole.
-const REWRITES: &[fn(&mut TypedModel) -> TractResult<()>] = &[resample::rewrite, operators::rewrite];
-
-/// Parses, types and simplifies `proto`, whose input has shape `shape`, into a graph with one output.
-pub(super) fn prepare(proto: ModelProto, shape: &[usize]) -> Result<TypedModel, LoadError> {
+/// Parses, types and simplifies `proto`, whose input has shape `shape`, into a graph with one output, whose
+/// operators of our own run on `isa`.
+pub(super) fn prepare(proto: ModelProto, shape: &[usize], isa: Isa) -> Result<TypedModel, LoadError> {
     let mut onnx: Onnx = tract_onnx::onnx().with_ignore_value_info(true);
     onnx.op_register.insert("Upsample", upsample::build);
     if let Some(graph) = &proto.graph {
         proto::check_operators(graph, |node| onnx.op_register.0.contains_key(&node.op_type))?;
     }
-    typed(&onnx, proto, shape).map_err(|error| LoadError::engine(&error))
+    typed(&onnx, proto, shape, isa).map_err(|error| LoadError::engine(&error))
 }
 
-fn typed(onnx: &Onnx, proto: ModelProto, shape: &[usize]) -> TractResult<TypedModel> {
+fn typed(onnx: &Onnx, proto: ModelProto, shape: &[usize], isa: Isa) -> TractResult<TypedModel> {
     let fact = f32::fact(shape).into();
     let model = onnx.model_for_proto_model(&proto)?;
     // The weights are in the graph now: one copy of them is enough.
@@ -36,9 +34,9 @@ fn typed(onnx: &Onnx, proto: ModelProto, shape: &[usize]) -> TractResult<TypedMo
     let mut model = model.with_input_fact(0, fact)?.into_typed()?;
     join_outputs(&mut model)?;
     simplify(&mut model)?;
-    for rewrite in REWRITES {
-        rewrite(&mut model)?;
-    }
+    // A rewrite chooses by what the layer is and never by its number of rows, or strips would differ from the whole.
+    resample::rewrite(&mut model)?;
+    operators::rewrite(&mut model, isa)?;
     model.compact()?;
     Ok(model)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use collab_kernels::Isa;
 use tract_onnx::tract_core::internal::*;
 
 use super::{Operator, Own, channelwise, concat, convolution, dense, lrn, pool, transposed};
@@ -19,8 +20,8 @@ pub(super) struct Found {
     pub(super) named: usize,
 }
 
-/// Looks at node `id` of a graph; nodes that are taken are replaced already.
-type Find = fn(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>>;
+/// Looks at node `id` of a graph; nodes that are taken are replaced already. What is found runs on `isa`.
+type Find = fn(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> TractResult<Option<Found>>;
 
 /// Operators that fold what follows them, looked for from the end to the beginning: so a residual sum is folded
 /// into the operand that is computed last.
@@ -29,8 +30,8 @@ const FOLDING: &[Find] = &[dense::find, convolution::find, transposed::find];
 /// The others, looked for from the beginning: what is left of arithmetic begins with its first operator.
 const OTHERS: &[Find] = &[pool::find, lrn::find, concat::find, channelwise::find];
 
-/// Replaces what [`FOLDING`] and [`OTHERS`] know.
-pub(crate) fn rewrite(model: &mut TypedModel) -> TractResult<()> {
+/// Replaces what [`FOLDING`] and [`OTHERS`] know by operators that run on `isa`.
+pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {
     let order = model.eval_order()?;
     let mut taken = vec![false; model.nodes().len()];
     let mut by_last: HashMap<usize, Found> = HashMap::new();
@@ -39,7 +40,7 @@ pub(crate) fn rewrite(model: &mut TypedModel) -> TractResult<()> {
             if taken[id] {
                 break;
             }
-            if let Some(found) = find(model, id, &taken)? {
+            if let Some(found) = find(model, id, &taken, isa)? {
                 found.members.iter().for_each(|&member| taken[member] = true);
                 by_last.insert(found.members[found.members.len() - 1], found);
             }

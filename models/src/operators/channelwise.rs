@@ -26,7 +26,7 @@ pub(crate) struct Channelwise {
 }
 
 /// Knows arithmetic of a map with one value a channel, of two maps, and activations.
-pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let node = model.node(id);
     if !node.op_is::<TypedBinOp>() && !node.op_is::<ElementWiseOp>() {
         return Ok(None);
@@ -47,7 +47,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult
         epilogue: Arc::new(folded.whole()),
         residual: folded.residual.is_some(),
         shape: shape.into(),
-        isa: Isa::best(),
+        isa,
     };
     let inputs = std::iter::once(node.inputs[slot]).chain(folded.residual).collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs, members: folded.members, named: id }))

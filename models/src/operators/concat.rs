@@ -26,7 +26,7 @@ pub(crate) struct Concat {
 }
 
 /// Knows concatenations of channels of maps, none of which is constant.
-pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let node = model.node(id);
     let Some(op) = node.op_as::<TypedConcat>() else { return Ok(None) };
     let Some(shape) = floats(model, OutletId::new(id, 0))?.filter(|shape| as_map(shape).is_some()) else {
@@ -47,7 +47,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult
     if folded.residual.is_some() || epilogue != Epilogue::new(Vec::new(), epilogue.activation) {
         (epilogue, folded.members) = (Epilogue::none(), Vec::new());
     }
-    let operator = Concat { channels, epilogue: Arc::new(epilogue), shape: shape.into(), isa: Isa::best() };
+    let operator = Concat { channels, epilogue: Arc::new(epilogue), shape: shape.into(), isa };
     let members = std::iter::once(id).chain(folded.members).collect();
     let inputs = node.inputs.iter().copied().collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs, members, named: id }))

@@ -62,7 +62,7 @@ struct Layer {
 }
 
 /// Knows convolutions with constant weights, also in the form of products.
-pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let layer = match convolution(model, id)? {
         Some(layer) => Some(layer),
         None => pointwise(model, id, taken)?,
@@ -98,7 +98,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult
     let algorithm = Algorithm::choose(&layer.shape);
     let whole = Whole { input_rows: layer.input_rows, rows, pads: layer.pads };
     let operator = Convolution {
-        conv: Conv::new(layer.shape, &layer.weights, epilogue, algorithm, Isa::best())?,
+        conv: Conv::new(layer.shape, &layer.weights, epilogue, algorithm, isa)?,
         whole,
         shape: output.into(),
         input_rows: whole.input_rows,

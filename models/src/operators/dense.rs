@@ -38,7 +38,7 @@ impl Debug for Dense {
 }
 
 /// Knows products of constant weights and one vector.
-pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let node = model.node(id);
     let Some(op) = node.op_as::<EinSum>().filter(|op| op.q_params.is_none()) else { return Ok(None) };
     let [left, right] = *node.inputs else { return Ok(None) };
@@ -83,7 +83,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult
         }
     };
     let folded = Folded::after_product(model, id, axis, taken)?;
-    let layer = Linear { inputs, outputs: count, epilogue: folded.whole(), isa: Isa::best() };
+    let layer = Linear { inputs, outputs: count, epilogue: folded.whole(), isa };
     let operator = Dense { layer: Arc::new(layer), weights, features: 0..count, shape: shape.into(), axis };
     let members = std::iter::once(id).chain(folded.members).collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs: tvec!(input), members, named: id }))

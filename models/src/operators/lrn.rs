@@ -22,7 +22,7 @@ pub(crate) struct Normalisation {
 }
 
 /// Knows the engine's operator.
-pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool]) -> TractResult<Option<Found>> {
+pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let node = model.node(id);
     let Some(op) = node.op_as::<Lrn>() else { return Ok(None) };
     // The engine's operator has its channels on axis 1.
@@ -30,7 +30,7 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool]) -> TractResul
         return Ok(None);
     };
     let layer = LocalResponse { size: op.size, alpha: op.alpha, beta: op.beta, bias: op.bias };
-    let operator = Normalisation { layer, shape: shape.into(), isa: Isa::best() };
+    let operator = Normalisation { layer, shape: shape.into(), isa };
     let inputs = tvec!(node.inputs[0]);
     Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id], named: id }))
 }

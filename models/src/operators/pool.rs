@@ -30,7 +30,7 @@ pub(crate) struct Pool {
 }
 
 /// Knows the engine's pools over two dimensions.
-pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool]) -> TractResult<Option<Found>> {
+pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let node = model.node(id);
     let (kind, spec) = if let Some(pool) = node.op_as::<MaxPool>() {
         (PoolKind::Max, &pool.pool_spec)
@@ -78,7 +78,7 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool]) -> TractResul
         shape: to.into(),
         input_rows: map_rows,
         pads: row_pads,
-        isa: Isa::best(),
+        isa,
     };
     let inputs = tvec!(node.inputs[0]);
     Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id], named: id }))

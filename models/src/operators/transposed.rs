@@ -30,7 +30,7 @@ pub(crate) struct Transposed {
 }
 
 /// Knows transposed convolutions with constant weights and no dilation.
-pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Found>> {
+pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let node = model.node(id);
     let Some(op) = node.op_as::<Deconv>() else { return Ok(None) };
     let spec = &op.pool_spec;
@@ -76,7 +76,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult
     let weights = weights(&shape, kernel.try_as_plain_ram()?.as_slice::<f32>()?, &folded.scale);
     let crop = padding[0].pad_before;
     let operator = Transposed {
-        kernel: Kernel::new(shape, &weights, epilogue, Isa::best())?,
+        kernel: Kernel::new(shape, &weights, epilogue, isa)?,
         crop,
         shape: to.into(),
         input_rows,

@@ -1,8 +1,9 @@
 //! `collab-tui bench engine`: our engine, tract as it comes, and onnxruntime where it is found, on one network
 //! after the other.
 //!
-//! Each engine runs in a process of its own ([`contestant`]), so that peaks of memory can be told apart, and all of
-//! them take turns run by run, so that what else the machine does falls on all alike.
+//! Each engine runs in a process of its own ([`contestant`]), so that peaks of memory can be told apart. With one thread
+//! all of them take turns run by run, so that what else the machine does falls on all alike. With more, each has its
+//! rounds in a block: idle threads of one engine spin for a while and would take processors from the next.
 
 mod contestant;
 mod ort;
@@ -11,6 +12,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use collab_models::{catalogue, recipe, source};
@@ -21,6 +23,9 @@ use contestant::{Contestant, LayerTime};
 
 use crate::cli::{BenchEngineArgs, EngineName};
 use crate::headless::print;
+
+/// How long idle threads are given to stop spinning.
+const SETTLING: Duration = Duration::from_millis(200);
 
 /// What is printed of one engine on one network.
 #[derive(Debug, Serialize)]
@@ -72,9 +77,15 @@ fn measure(
         contestants.push(Contestant::ort(interpreter, &file, folder, args.threads)?);
     }
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); contestants.len()];
-    for _ in 0..args.rounds {
+    let block = if args.threads == 1 { 1 } else { args.rounds.max(1) };
+    for _ in 0..args.rounds / block {
         for (contestant, times) in contestants.iter_mut().zip(&mut times) {
-            times.push(contestant.run()?);
+            if block > 1 {
+                std::thread::sleep(SETTLING);
+            }
+            for _ in 0..block {
+                times.push(contestant.run()?);
+            }
         }
     }
     let medians: Vec<f64> = times.into_iter().map(median).collect();
