@@ -69,6 +69,10 @@ fn word(scene: &Scene, binding: &Binding) -> &'static str {
 }
 
 fn shade(scene: &Scene, binding: &Binding) -> Shade {
+    // Under the help every other key only closes it.
+    if scene.ui.help && !matches!(binding.action, Action::Move(_)) {
+        return Shade::Hidden;
+    }
     if !binding.is_valid(scene.mode(), scene.ui.view) || matches!(binding.action, Action::Quit | Action::Help)
     {
         return Shade::Hidden;

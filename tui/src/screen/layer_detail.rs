@@ -114,8 +114,8 @@ fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
     let line = |ms: f64, name: String| {
         Line::from(vec![
             Span::raw(format!("{} ", short_ms(ms))),
-            Span::styled(bar::thin(ms / most, 6, true), theme.worker(row.worker)),
-            Span::styled(format!(" {}", text::shorten(&name, room.saturating_sub(14))), theme.dim()),
+            Span::styled(bar::thin(ms / most, 5, true), theme.worker(row.worker)),
+            Span::styled(format!(" {}", text::shorten(&name, room.saturating_sub(13))), theme.dim()),
         ])
     };
     let mut lines: Vec<Line> =
@@ -129,8 +129,11 @@ fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
     let doubts = terms::unreliable(scene.lab, row);
     if !doubts.is_empty() {
         let names: Vec<&str> = doubts.iter().map(|term| term.name()).collect();
-        let words = text::shorten(&format!("few samples of {}", names.join(", ")), room.saturating_sub(2));
-        lines.push(Line::from(vec![Span::styled("? ", theme.warning()), Span::styled(words, theme.dim())]));
+        let words = text::wrap(&format!("few samples: {}", names.join(", ")), room.saturating_sub(2));
+        lines.extend(words.into_iter().enumerate().map(|(index, words)| {
+            let sign = Span::styled(if index == 0 { "? " } else { "  " }, theme.warning());
+            Line::from(vec![sign, Span::styled(words, theme.dim())])
+        }));
     }
     lines
 }

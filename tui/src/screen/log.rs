@@ -12,6 +12,8 @@ use super::ui::{Hits, Target, Ui};
 use super::widgets::table;
 use super::{Scene, text};
 
+/// Cells before a line's words.
+const BEFORE: usize = 13;
 /// Rows of the commands' panel.
 const COMMANDS: u16 = 9;
 
@@ -60,14 +62,16 @@ fn draw_lines(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
     ));
     let panel = Panel::new(theme, "Log").remark(Line::styled(remarks.join("   "), theme.dim()));
     let inner = panel.draw(theme, area, buf);
-    let page = usize::from(inner.height);
-    (hits.rows, hits.page) = (lines.len(), page);
+    hits.rows = lines.len();
     if lines.is_empty() {
         panel::write([Line::styled("Nothing like that happened.", theme.dim())], inner, buf);
         return;
     }
     let last = lines.len() - 1;
     let selected = ui.line.unwrap_or(last).min(last);
+    let inner = draw_whole(scene, lines[selected], area, inner, buf);
+    let page = usize::from(inner.height);
+    hits.page = page;
     let first = if ui.line.is_none() {
         lines.len().saturating_sub(page)
     } else {
@@ -84,7 +88,7 @@ fn draw_lines(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
         let time = format!("{:>7}", line.at.to_string());
         let time_style = if is_selected { theme.selected(theme.text()) } else { theme.dim() };
         let words = if line.level == Level::Info { theme.text() } else { style };
-        let room = usize::from(inner.width).saturating_sub(13);
+        let room = usize::from(inner.width) - BEFORE;
         let shown = Line::from(vec![
             Span::raw(if is_selected { "▸ " } else { "  " }),
             Span::styled(time, time_style),
@@ -96,6 +100,23 @@ fn draw_lines(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
     }
     let track = Rect { width: inner.width + 1, ..inner };
     table::scrollbar(track, first, lines.len(), page, theme.dim(), buf);
+}
+
+/// The selected line in full at the lower end, if it is too long for a row; what is left above it.
+fn draw_whole(scene: &Scene, line: &LogLine, area: Rect, inner: Rect, buf: &mut Buffer) -> Rect {
+    let wide = usize::from(inner.width);
+    if text::width(&line.text) + BEFORE <= wide {
+        return inner;
+    }
+    let mut lines = text::wrap(&line.text, wide);
+    lines.truncate(usize::from(inner.height / 3));
+    let rows = lines.len() as u16 + 1;
+    let [rest, below] = inner.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]));
+    let rule = format!("├{}┤", "─".repeat(usize::from(area.width) - 2));
+    buf.set_string(area.x, below.y, rule, scene.theme.line());
+    let below = Rect { y: below.y + 1, height: below.height - 1, ..below };
+    panel::write(lines.into_iter().map(Line::raw), below, buf);
+    rest
 }
 
 /// Commands, the latest first, with the latency predicted and the latency measured after them.

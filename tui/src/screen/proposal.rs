@@ -5,6 +5,7 @@ use collab_core::id::WorkerId;
 use collab_core::network::Network;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::panel::{self, Panel};
@@ -29,10 +30,13 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
         Span::styled(" compare", theme.dim()),
     ]);
     let mut lines = headline(scene, new, room);
-    if let Some(now) = lab.running() {
-        lines.extend(text::flow(summary(scene, "now", now), 2, room));
+    let now = lab.running();
+    // How many blocks there are is said where it makes a difference.
+    let differ = now.is_some_and(|now| now.plan.blocks.len() != new.plan.blocks.len());
+    if let Some(now) = now {
+        lines.extend(text::flow(summary(scene, "now", now, differ), 2, room));
     }
-    lines.extend(text::flow(summary(scene, "new", new), 2, room));
+    lines.extend(text::flow(summary(scene, "new", new, differ), 2, room));
     lines.extend(doubts(scene).into_iter().flat_map(|it| text::wrap(&it, room)).map(Line::raw));
     if let Some(comparison) = why::told(lab, new) {
         lines.extend(text::flow(why::parts(scene, comparison), 2, room));
@@ -50,9 +54,16 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let rest = panel::write(lines, inner, buf);
     if rest.height >= 7 && (lab.answer.is_some() || lab.before.is_some()) {
         let whole = Rect { x: area.x, width: area.width, height: 1, ..rest };
-        let rule = format!("├─ Answer {}┤", "─".repeat(usize::from(area.width).saturating_sub(11)));
-        buf.set_string(whole.x, whole.y, rule, theme.line());
-        buf.set_string(whole.x + 3, whole.y, "Answer", theme.strong());
+        let rule = Line::from(vec![
+            Span::styled("├─ ", theme.line()),
+            Span::styled("Answer", theme.strong()),
+            Span::styled(
+                format!(" {}┤", "─".repeat(usize::from(area.width).saturating_sub(11))),
+                theme.line(),
+            ),
+        ]);
+        buf.set_style(whole, Style::reset());
+        buf.set_line(whole.x, whole.y, &rule, whole.width);
         answer::draw_inside(scene, Rect { y: rest.y + 1, height: rest.height - 1, ..rest }, buf);
     }
 }
@@ -90,7 +101,7 @@ fn doubts(scene: &Scene) -> Vec<String> {
 }
 
 /// `now #37`, `○ 111.2 ms`, `● 110.5 ms`, `A 52 B 31 C 17 %`, `3 blocks`.
-fn summary(scene: &Scene, word: &'static str, proposal: &Proposal) -> Vec<Vec<Span<'static>>> {
+fn summary(scene: &Scene, word: &'static str, proposal: &Proposal, blocks: bool) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
     let outlook = scene.lab.outlook();
     let is_new = word == "new";
@@ -122,9 +133,11 @@ fn summary(scene: &Scene, word: &'static str, proposal: &Proposal) -> Vec<Vec<Sp
         part.push(Span::raw(if shares.len() > shown { "… %" } else { "%" }));
         parts.push(part);
     }
-    let blocks = proposal.plan.blocks.len();
-    let plural = if blocks == 1 { "block" } else { "blocks" };
-    parts.push(vec![Span::styled(format!("{blocks} {plural}"), theme.dim())]);
+    if blocks {
+        let count = proposal.plan.blocks.len();
+        let plural = if count == 1 { "block" } else { "blocks" };
+        parts.push(vec![Span::styled(format!("{count} {plural}"), theme.dim())]);
+    }
     parts
 }
 

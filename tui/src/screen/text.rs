@@ -122,7 +122,7 @@ pub(super) fn shorten_front(text: &str, cells: usize) -> String {
     shorten(&reversed, cells).chars().rev().collect()
 }
 
-/// `text` in lines of at most `cells` cells, broken between words.
+/// `text` in lines of at most `cells` cells, broken between words; a word that is too long is broken within.
 pub(super) fn wrap(text: &str, cells: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -131,10 +131,28 @@ pub(super) fn wrap(text: &str, cells: usize) -> Vec<String> {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.push(shorten(word, cells)),
+            _ => lines.extend(pieces(word, cells)),
         }
     }
     lines
+}
+
+/// `word` in pieces of at most `cells` cells.
+fn pieces(word: &str, cells: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut taken = 0;
+    for character in word.chars() {
+        let wide = width(character.encode_utf8(&mut [0; 4]));
+        if taken + wide > cells.max(1) && taken > 0 {
+            pieces.push(String::new());
+            taken = 0;
+        }
+        taken += wide;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(character);
+        }
+    }
+    pieces
 }
 
 /// Parts of several spans in lines of at most `cells` cells, `gap` cells between two of a line; no part is broken.
@@ -182,6 +200,7 @@ mod tests {
         assert_eq!(shorten("ab", 0), "");
         assert_eq!(shorten_front("blocks.0.expand", 9), "….expand".replace("….", "…0."));
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a 网络网络 b", 5), ["a", "网络", "网络", "b"].map(String::from).to_vec());
         let parts = ["one", "two", "three"].map(|word| vec![Span::raw(word)]).to_vec();
         let lines: Vec<String> = flow(parts, 2, 8).iter().map(Line::to_string).collect();
         assert_eq!(lines, ["one  two", "three"]);

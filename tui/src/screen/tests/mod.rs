@@ -3,6 +3,7 @@
 mod desk;
 mod driving;
 mod keys;
+mod layers;
 mod pictures;
 mod story;
 mod training;

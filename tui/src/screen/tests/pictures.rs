@@ -1,7 +1,7 @@
 //! Snapshots of every view at both sizes, and laws that hold for all of them.
 
 use collab_core::command::{Settled, Verb};
-use collab_core::event::{Answer, What};
+use collab_core::event::{Answer, Level, What};
 use collab_core::id::WorkerId;
 use crossterm::event::KeyCode;
 use ratatui::style::{Color, Modifier};
@@ -127,6 +127,18 @@ fn a_recording_that_failed_is_told_with_its_reason() {
     desk.draw();
     assert!(desk.text().contains("▲ not recorded"));
     assert!(desk.text().contains("▲ the session is no longer recorded: no space left on device"));
+}
+
+#[test]
+fn a_line_of_the_log_that_is_too_long_is_told_in_full_below() {
+    let mut story = story::demo();
+    let text = format!("partition #9 proposed by erl: {} and that is all", "0-8:A/9-10:B/".repeat(8));
+    story.tell(What::Noted { level: Level::Info, text });
+    let mut desk = Desk::new(&story.lab, SMALL);
+    desk.press(KeyCode::Char('5'));
+    assert!(desk.text().contains("and that is all"), "{}", desk.text());
+    desk.press(KeyCode::Up);
+    assert!(!desk.text().contains("and that is all"), "{}", desk.text());
 }
 
 #[test]
