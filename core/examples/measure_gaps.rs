@@ -5,15 +5,15 @@
 //! ```
 //!
 //! The best known plan is the best of all planners named and of two more refinements of REFERENCE
-//! evaluations from all of their plans. `policy=FILE`, `instant=FILE` and `erl=FILE` are planners with a portfolio of
-//! one's own. Times are of the processor (Linux only).
+//! evaluations from all of their plans. `forward=FILE`, `policy=FILE` and `erl=FILE` are planners with a
+//! portfolio of one's own. Times are of the processor (Linux only).
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use collab_core::network::samples::named;
-use collab_core::plan::erl::{Instant, Portfolio};
+use collab_core::plan::erl::Portfolio;
 use collab_core::plan::scenario::{costs, gap, quantile, random_fleet};
-use collab_core::plan::{Auto, BestSingle, Budget, Erl, Planner, Problem, planner};
+use collab_core::plan::{Auto, BestSingle, Budget, Effort, Erl, Planner, Problem, planner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -72,10 +72,12 @@ fn find(name: &str) -> Result<Box<dyn Planner>, String> {
         Some((kind, file)) => {
             let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
             let portfolio = Portfolio::from_bytes(&bytes).map_err(|error| error.to_string())?;
-            Ok(match kind {
-                "instant" => Box::new(Instant { portfolio }) as Box<dyn Planner>,
-                _ => Box::new(Erl { portfolio, refine: kind == "erl" }),
-            })
+            let effort = match kind {
+                "forward" => Effort::Forward,
+                "policy" => Effort::Mended,
+                _ => Effort::Refined,
+            };
+            Ok(Box::new(Erl { portfolio, effort }))
         }
         None => planner(name).map(|planner| planner as Box<dyn Planner>).ok_or(format!("no planner {name}")),
     }

@@ -11,7 +11,7 @@ use super::search::{Budget, Search};
 use super::{Plan, Planner, Problem};
 
 /// First and last temperature, as shares of the latency at the start.
-const TEMPERATURE: (f64, f64) = (0.003, 0.000_05);
+const TEMPERATURE: (f64, f64) = (0.0027, 0.000_06);
 
 /// Annealing from the proportional plan.
 pub struct Anneal;
@@ -49,8 +49,8 @@ enum Trial {
 }
 
 impl Search<'_> {
-    /// Anneals from `start` for `steps` steps; the search remembers the best. The latency where it ended.
-    pub(crate) fn anneal(&mut self, start: &Draft, steps: u64, rng: &mut ChaCha8Rng) -> f64 {
+    /// Anneals from `start` for `steps` steps; the best plan it came by, with its latency.
+    pub(crate) fn anneal(&mut self, start: &Draft, steps: u64, rng: &mut ChaCha8Rng) -> (f64, Draft) {
         let mut now = Current { draft: start.clone(), cost: 0.0, states: Vec::new() };
         let mut spare = Vec::new();
         let mut candidate = start.clone();
@@ -59,6 +59,7 @@ impl Search<'_> {
         }
         std::mem::swap(&mut now.states, &mut spare);
         let unit = now.cost;
+        let mut best = (now.cost, start.clone());
         let (hot, cold) = TEMPERATURE;
         let cooling = (cold / hot).ln() / steps.max(1) as f64;
         for step in 0..steps {
@@ -83,8 +84,12 @@ impl Search<'_> {
             }
             std::mem::swap(&mut now.draft, &mut candidate);
             now.cost = cost;
+            if cost < best.0 {
+                best.0 = cost;
+                best.1.copy(&now.draft);
+            }
         }
-        now.cost
+        best
     }
 
     /// Costs `draft`, which differs from `now` from block `first` on, and leaves new states in `spare`.

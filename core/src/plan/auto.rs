@@ -4,18 +4,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::draft::Draft;
-use super::erl::{Portfolio, Room};
+use super::erl::{Portfolio, REFINING, Room};
 use super::search::{Budget, Search};
 use super::{Plan, Planner, Problem};
 use crate::partition::Partition;
 
-/// Starts that are refined.
-const REFINED: usize = 3;
-/// Share of the budget for all of them; the rest goes to the best.
-const FIRST_ROUND: f64 = 0.5;
-
 /// What every simple planner answers, levelled rows for the best subsets, the shipped policies' plans and
-/// what the caller brings; the best three are annealed. So it is never slower than any of them.
+/// what the caller brings; the best eight are annealed, the better of them longer. So it is never slower than any of them.
 #[derive(Clone, Debug, Default)]
 pub struct Auto {
     /// Partitions to start from as well: the running one, a policy's. Those that do not fit are skipped.
@@ -48,24 +43,24 @@ impl Planner for Auto {
         drafts.into_iter().for_each(|draft| {
             search.offer(draft);
         });
-        search.refine(budget, &mut rng);
+        let left = budget.evaluations.saturating_sub(search.evaluations);
+        search.refine(&REFINING, left, &mut rng);
         search.answer()
     }
 }
 
 impl Search<'_> {
-    /// Anneals the best of what was offered, then the best of all, within `budget`.
-    pub(crate) fn refine(&mut self, budget: Budget, rng: &mut ChaCha8Rng) {
-        let starts: Vec<Draft> = self.starts().into_iter().take(REFINED).collect();
-        let left = budget.evaluations.saturating_sub(self.evaluations);
-        let each = (left as f64 * FIRST_ROUND) as u64 / starts.len().max(1) as u64;
-        for start in &starts {
-            self.anneal(start, each, rng);
-        }
-        let best = self.best().map(|(_, draft)| draft.clone());
-        let left = budget.evaluations.saturating_sub(self.evaluations);
-        if let Some(best) = best {
-            self.anneal(&best, left, rng);
+    /// Anneals the best of what was offered within `evaluations`: in every round so many, for this share of
+    /// the evaluations, of which the best enter the next.
+    pub(crate) fn refine(&mut self, rounds: &[(usize, f64)], evaluations: u64, rng: &mut ChaCha8Rng) {
+        let mut left = self.starts();
+        for &(count, share) in rounds {
+            left.truncate(count);
+            let each = (evaluations as f64 * share) as u64 / left.len().max(1) as u64;
+            let mut ended: Vec<(f64, Draft)> =
+                left.iter().map(|start| self.anneal(start, each, rng)).collect();
+            ended.sort_by(|a, b| a.0.total_cmp(&b.0));
+            left = ended.into_iter().map(|(_, draft)| draft).collect();
         }
     }
 }

@@ -138,6 +138,15 @@ impl State {
         owners.map(|worker| self.complete[worker]).fold(0.0, f64::max)
     }
 
+    /// When `worker` could begin rows of this block, were their input there, ms; if it has none and this is
+    /// the first block, at once.
+    pub(crate) fn free(&self, worker: usize) -> f64 {
+        if self.before.is_empty() && !self.rows(worker).is_empty() {
+            return self.complete[worker];
+        }
+        self.computing[worker]
+    }
+
     /// When `worker` could begin its strip of this block, ms.
     pub(crate) fn begin(&self, worker: usize) -> f64 {
         self.computing[worker].max(self.complete[worker])

@@ -29,6 +29,24 @@ pub(crate) struct Line {
     takes_part: bool,
 }
 
+/// Who shares a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Party<'a> {
+    /// The workers, in order.
+    pub(crate) members: &'a [usize],
+    /// By worker: when it could begin, ms; empty if all could at once.
+    pub(crate) ready: &'a [f64],
+    /// Who goes on alone, to whom all others send their rows.
+    pub(crate) heir: Option<usize>,
+}
+
+impl<'a> Party<'a> {
+    /// Workers who begin together and go on together.
+    pub(crate) fn of(members: &'a [usize]) -> Self {
+        Self { members, ..Self::default() }
+    }
+}
+
 impl Search<'_> {
     /// All rows of cut `end` for `owner`.
     pub(crate) fn alone(&self, end: usize, owner: usize) -> Vec<u32> {
@@ -74,16 +92,16 @@ impl Search<'_> {
         best
     }
 
-    /// Moves `bounds` of the block `from..to` to where `members` would be done together, the lab's gathering
-    /// of a last block included, if strips took what a line through the present ones says. Members whose
-    /// halo and calls alone take longer get no rows.
+    /// Moves `bounds` of the block `from..to` to where `party` would be done together, the lab's gathering of
+    /// a last block included, if strips took what a line through the present ones says. Members whose halo and
+    /// calls alone take longer get no rows.
     ///
     /// Two calls come close to [`Search::level`] at a twentieth of its cost.
     pub(crate) fn balance(
         &self,
         from: usize,
         to: usize,
-        members: &[usize],
+        party: &Party<'_>,
         bounds: &mut [u32],
         lines: &mut Vec<Line>,
     ) {
@@ -92,14 +110,16 @@ impl Search<'_> {
         let lab = self.problem.workers();
         let row_bytes = self.problem.network.cut(to).bytes(1);
         lines.clear();
-        for &worker in members {
+        for &worker in party.members {
             let (start, end) = (bounds[worker], bounds[worker + 1]);
             let (mut slope, mut begin) = match start < end {
                 true => spans.line(span, worker, Rows { start, end }),
                 false => spans.line(span, worker, Rows { start: 0, end: rows }),
             };
-            if to == self.units() {
-                let link = self.costing.link(worker, lab);
+            begin += party.ready.get(worker).copied().unwrap_or(0.0);
+            let receiver = if to == self.units() { Some(lab) } else { party.heir };
+            if let Some(receiver) = receiver.filter(|&receiver| receiver != worker) {
+                let link = self.costing.link(worker, receiver);
                 slope += link.sending_ms(row_bytes);
                 begin += link.delay_ms;
             }
@@ -129,6 +149,17 @@ impl Search<'_> {
         // Rounding must not leave the last rows to somebody who takes no part.
         let last = lines.iter().rev().find(|line| line.takes_part).map_or(lab - 1, |line| line.worker);
         bounds[last + 1..].fill(rows);
+    }
+
+    /// Balanced rows of the block `from..to`, which can be shared, for `party`.
+    pub(crate) fn levelled(&mut self, from: usize, to: usize, party: &Party<'_>) -> Vec<u32> {
+        self.costing.spans.span(from, to);
+        let mut bounds = self.in_proportion(to, &self.weights(party.members));
+        let mut lines = Vec::with_capacity(party.members.len());
+        for _ in 0..2 {
+            self.balance(from, to, party, &mut bounds, &mut lines);
+        }
+        bounds
     }
 
     /// Boundaries with which every worker is done by `limit` ms, if there are.

@@ -12,12 +12,14 @@ mod exhaustive;
 mod fill;
 mod genome;
 mod greedy;
+mod handover;
 mod memory;
 mod moves;
 mod proportional;
 mod reason;
 pub mod scenario;
 mod search;
+mod shifts;
 mod single;
 mod spans;
 
@@ -27,7 +29,7 @@ pub use beam::Beam;
 pub use correction::{Correction, Corrector, Features, Misses};
 pub use costing::{Costing, State};
 pub use draft::{Draft, Pair};
-pub use erl::Erl;
+pub use erl::{Effort, Erl};
 pub use exhaustive::Exhaustive;
 pub use genome::{CrossEntropy, Evolution, RandomSearch};
 pub use greedy::Greedy;
@@ -98,9 +100,9 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
         "evolution" => Some(Box::new(Evolution)),
         "cem" => Some(Box::new(CrossEntropy)),
         "anneal" => Some(Box::new(Anneal)),
-        "policy" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: false })),
-        "instant" => Some(Box::new(erl::Instant { portfolio: erl::Portfolio::shipped().clone() })),
-        "erl" => Some(Box::new(Erl { portfolio: erl::Portfolio::shipped().clone(), refine: true })),
+        "forward" => Some(Box::new(Erl::shipped(Effort::Forward))),
+        "policy" => Some(Box::new(Erl::shipped(Effort::Mended))),
+        "erl" => Some(Box::new(Erl::shipped(Effort::Refined))),
         "auto" => Some(Box::new(Auto::default())),
         _ => None,
     }
@@ -121,8 +123,8 @@ pub const PLANNERS: [&str; 17] = [
     "evolution",
     "cem",
     "anneal",
+    "forward",
     "policy",
-    "instant",
     "erl",
     "auto",
 ];

@@ -7,13 +7,18 @@ use rand::{Rng, RngExt};
 
 use super::costing::State;
 use super::draft::Draft;
+use super::fill::Party;
 use super::search::Search;
+use super::shifts::{own, run, scale, shift, taper};
 
-/// Rows by which a boundary is moved at once.
-const SHIFTS: [i64; 4] = [1, 2, 4, 8];
+/// How often new cuts come with rows levelled for them rather than stretched to them.
+const LEVELLED: f64 = 0.25;
 
 impl Search<'_> {
     /// Changes `draft` in one random way.
+    ///
+    /// How often each way is tried was found by the cross-entropy method: what 2 000 changes gain on seventy
+    /// random fleets and seven networks.
     pub(crate) fn change(
         &mut self,
         draft: &mut Draft,
@@ -22,21 +27,47 @@ impl Search<'_> {
     ) -> Option<usize> {
         let index = rng.random_range(0..draft.len());
         let changed = match rng.random_range(0..100u32) {
-            0..45 => shift(draft, index, index + 1, rng),
-            45..62 => {
+            0..13 => shift(draft, index, index + 1, rng),
+            13..25 => {
                 let (first, end) = run(draft, index, rng);
                 shift(draft, first, end, rng)
             }
-            62..68 => self.move_cut(draft, index, rng),
-            68..73 => self.merge(draft, index),
-            73..78 => self.split(draft, index, rng),
-            78..82 => self.copy_shares(draft, index, rng),
-            82..86 => self.resize_share(draft, index, rng),
-            86..91 => self.refill(draft, states, index, rng),
-            91..94 => self.hand_over(draft, index, rng),
-            _ => self.drop_or_wake(draft, index, rng),
+            25..30 => taper(draft, index, rng),
+            30..35 => self.move_cut(draft, index, rng).inspect(|&first| self.relevel(draft, first, rng)),
+            35..40 => self.merge(draft, index).inspect(|&first| self.relevel(draft, first, rng)),
+            40..51 => self.split(draft, index, rng).inspect(|&first| self.relevel(draft, first, rng)),
+            51..62 => self.copy_shares(draft, index, rng),
+            62..70 => self.resize_share(draft, index, rng),
+            70..76 => self.refill(draft, states, index, rng),
+            76..78 => self.hand_over(draft, index, rng),
+            78..82 => self.pass_on(draft, states, index, rng),
+            82..92 => {
+                let (first, end) = run(draft, index, rng);
+                self.drop_or_wake(draft, index, (first, end), rng)
+            }
+            _ => {
+                let part = if rng.random_bool(0.7) { (index, draft.len()) } else { (0, index + 1) };
+                self.drop_or_wake(draft, index, part, rng)
+            }
         };
         changed.inspect(|&first| self.mend(draft, first))
+    }
+
+    /// Now and then levels the rows of block `first` and of the next over their owners.
+    fn relevel(&mut self, draft: &mut Draft, first: usize, rng: &mut impl Rng) {
+        if !rng.random_bool(LEVELLED) {
+            return;
+        }
+        let mut lines = Vec::new();
+        for at in first..draft.len().min(first + 2) {
+            let (from, to) = (draft.start(at), draft.ends[at]);
+            let workers = 0..self.problem.workers();
+            let owners: Vec<usize> = workers.filter(|&worker| !draft.rows(at, worker).is_empty()).collect();
+            if self.shared(to) && owners.len() > 1 {
+                self.costing.spans.span(from, to);
+                self.balance(from, to, &Party::of(&owners), draft.block_mut(at), &mut lines);
+            }
+        }
     }
 
     /// Makes blocks from `first` on that cannot be split belong to whoever has most of them.
@@ -105,16 +136,19 @@ impl Search<'_> {
         Some(first)
     }
 
-    /// Takes all rows of a run of blocks from a worker, or gives it some where it has none.
-    fn drop_or_wake(&self, draft: &mut Draft, index: usize, rng: &mut impl Rng) -> Option<usize> {
+    /// Takes all rows of blocks `first..end` from a worker, or gives it some if it has none in block `index`.
+    fn drop_or_wake(
+        &self,
+        draft: &mut Draft,
+        index: usize,
+        (first, end): (usize, usize),
+        rng: &mut impl Rng,
+    ) -> Option<usize> {
         let worker = self.any_worker(rng);
-        let (first, end) = run(draft, index, rng);
-        let bounds = draft.block(index);
-        let own_rows = bounds[worker + 1] - bounds[worker];
         let part = rng.random_range(0.1..1.2) * self.speeds[worker];
-        let speeds = &self.speeds;
+        let (speeds, had) = (&self.speeds, !draft.rows(index, worker).is_empty());
         self.reshare(draft, first, end, |shares| {
-            if own_rows > 0 {
+            if had {
                 shares[worker] = 0.0;
             } else {
                 let others = (0..shares.len()).filter(|&other| shares[other] > 0.0);
@@ -153,9 +187,18 @@ impl Search<'_> {
             let least = ready.iter().copied().fold(f64::INFINITY, f64::min);
             ready.iter_mut().for_each(|at| *at -= least);
         }
+        let members: Vec<usize> = (0..workers).filter(|&worker| weights[worker] > 0.0).collect();
+        let party = Party { members: &members, ready: &ready, heir: None };
+        let mut lines = Vec::new();
         for at in first..end {
-            let bounds = self.level(draft.start(at), draft.ends[at], &weights, &ready);
-            draft.block_mut(at).copy_from_slice(&bounds);
+            let (from, to) = (draft.start(at), draft.ends[at]);
+            let mut rows = self.in_proportion(to, &weights);
+            if self.shared(to) {
+                self.costing.spans.span(from, to);
+                self.balance(from, to, &party, &mut rows, &mut lines);
+                self.balance(from, to, &party, &mut rows, &mut lines);
+            }
+            draft.block_mut(at).copy_from_slice(&rows);
         }
         Some(first)
     }
@@ -169,6 +212,39 @@ impl Search<'_> {
         }
         let rows = self.rows(draft.ends[index]);
         own(draft.block_mut(index), rows, owner);
+        Some(index)
+    }
+
+    /// Shares block `index`, or its beginning, among some workers so that whoever goes on has all rows early.
+    fn pass_on(
+        &mut self,
+        draft: &mut Draft,
+        states: &[State],
+        index: usize,
+        rng: &mut impl Rng,
+    ) -> Option<usize> {
+        let (from, mut to) = (draft.start(index), draft.ends[index]);
+        let workers = self.problem.workers();
+        let next = if index + 1 < draft.len() { index + 1 } else { index };
+        let heir = (0..workers).max_by_key(|&worker| draft.rows(next, worker).len())?;
+        let part = rng.random_range(0.2..1.0);
+        let members: Vec<usize> =
+            self.problem.candidates().filter(|&worker| worker == heir || rng.random_bool(part)).collect();
+        if to - from > 1 && (next == index || rng.random_bool(0.5)) {
+            to = rng.random_range(from + 1..to);
+            let mut rest = draft.block(index).to_vec();
+            own(&mut rest, self.rows(draft.ends[index]), heir);
+            draft.block_mut(index).copy_from_slice(&rest);
+            draft.insert(index, to, &rest);
+        }
+        if !self.shared(to) || members.len() < 2 {
+            return None;
+        }
+        let state = states.get(index)?;
+        let ready: Vec<f64> = (0..workers).map(|worker| state.free(worker)).collect();
+        let party = Party { members: &members, ready: &ready, heir: Some(heir) };
+        let rows = self.levelled(from, to, &party);
+        draft.block_mut(index).copy_from_slice(&rows);
         Some(index)
     }
 
@@ -193,68 +269,4 @@ impl Search<'_> {
             }
         }
     }
-}
-
-/// A run of blocks around `index`: half the time all of them.
-fn run(draft: &Draft, index: usize, rng: &mut impl Rng) -> (usize, usize) {
-    if rng.random_bool(0.5) {
-        return (0, draft.len());
-    }
-    (rng.random_range(0..=index), rng.random_range(index + 1..=draft.len()))
-}
-
-/// Moves the boundary between two neighbouring owners of block `first` in all blocks up to `end`.
-fn shift(draft: &mut Draft, first: usize, end: usize, rng: &mut impl Rng) -> Option<usize> {
-    let at = rng.random_range(first..end);
-    let bounds = draft.block(at);
-    let height = i64::from(bounds[bounds.len() - 1]);
-    let owners = (0..bounds.len() - 1).filter(|&worker| bounds[worker] < bounds[worker + 1]).count();
-    if owners < 2 {
-        return None;
-    }
-    let upper = rng.random_range(0..owners - 1);
-    let mut places = (0..bounds.len() - 1).filter(|&worker| bounds[worker] < bounds[worker + 1]).skip(upper);
-    let (giver, taker) = (places.next()?, places.next()?);
-    let mut by = SHIFTS[rng.random_range(0..SHIFTS.len())];
-    if rng.random_bool(0.5) {
-        by = -by;
-    }
-    let mut changed = None;
-    for index in first..end {
-        let bounds = draft.block_mut(index);
-        let (low, high) = (i64::from(bounds[giver]), i64::from(bounds[taker + 1]));
-        let middle = i64::from(bounds[giver + 1]);
-        if bounds[giver + 1] != bounds[taker] || low == middle || middle == high {
-            continue;
-        }
-        let own_height = i64::from(bounds[bounds.len() - 1]);
-        let scaled = if own_height == height { by } else { scaled(by, own_height, height) };
-        let moved = (middle + scaled).clamp(low, high) as u32;
-        bounds[giver + 1..=taker].fill(moved);
-        changed = changed.or(Some(index));
-    }
-    changed
-}
-
-/// `by · rows / height`, but at least one row.
-fn scaled(by: i64, rows: i64, height: i64) -> i64 {
-    let exact = by * rows / height.max(1);
-    if exact == 0 { by.signum() } else { exact }
-}
-
-/// Stretches boundaries to `rows` rows.
-fn scale(bounds: &mut [u32], rows: u32) {
-    let height = bounds[bounds.len() - 1];
-    if height == rows {
-        return;
-    }
-    for bound in bounds.iter_mut() {
-        let stretched = (u64::from(*bound) * u64::from(rows) + u64::from(height / 2)) / u64::from(height);
-        *bound = stretched as u32;
-    }
-}
-
-/// All `rows` for `owner`.
-fn own(bounds: &mut [u32], rows: u32, owner: usize) {
-    bounds.iter_mut().enumerate().for_each(|(at, bound)| *bound = if at > owner { rows } else { 0 });
 }

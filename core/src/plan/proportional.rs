@@ -129,6 +129,7 @@ impl Search<'_> {
         self.try_singles();
         self.try_equal();
         self.try_greedy();
+        self.try_hand_overs();
         let everyone = self.by_speed();
         self.try_levelled(&everyone, false);
         self.try_proportional()

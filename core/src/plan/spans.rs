@@ -163,7 +163,9 @@ impl<'a> Spans<'a> {
         let mut input: Option<Ends> = None;
         let input_rows = self.network.cut(at).rows;
         if let Some(last) = reached.last_mut() {
-            *last = Some(Ends { lo: lo.clone(), hi: hi.clone() });
+            // One strip stands for all where every strip needs the same rows.
+            let entries = if constant { 2 } else { lo.len() };
+            *last = Some(Ends { lo: lo[..entries].to_vec(), hi: hi[..entries].to_vec() });
         }
         for layer in (first..end).rev() {
             let Some(ends) = reached[layer - first].take() else { continue };
@@ -177,7 +179,12 @@ impl<'a> Spans<'a> {
                 Ends::widen(slot, &ends, edge.map, there);
             }
         }
-        let input = input.unwrap_or(Ends { lo: vec![0; lo.len()], hi: vec![0; hi.len()] });
+        let mut input = input.unwrap_or(Ends { lo: vec![0; lo.len()], hi: vec![0; hi.len()] });
+        if constant {
+            let (first, end) = (input.lo[0], input.hi[1]);
+            input.lo.resize(lo.len(), first);
+            input.hi.resize(hi.len(), end);
+        }
         let Charge { tables, fixed_macs, fixed_ms, .. } = charge;
         Span { lo: input.lo, hi: input.hi, tables, fixed_macs, fixed_ms }
     }

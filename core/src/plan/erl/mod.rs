@@ -22,7 +22,8 @@ mod trainer;
 
 pub use contexts::{Conditions, Contexts};
 pub use policy::{Policy, WEIGHTS};
-pub use portfolio::{Erl, Instant, Portfolio, PortfolioError};
+pub(crate) use portfolio::REFINING;
+pub use portfolio::{Effort, Erl, Portfolio, PortfolioError};
 pub(crate) use rollout::Room;
 pub use standing::{Standing, Standings};
 pub use trainer::{Generation, Part, Trainer};

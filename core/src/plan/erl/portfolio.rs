@@ -14,10 +14,19 @@ use crate::plan::draft::Draft;
 use crate::plan::search::{Budget, Search};
 use crate::plan::{Plan, Planner, Problem};
 
-/// Plans sampled from the best two policies.
-const SAMPLES: usize = 12;
-/// Steps of [`Instant`]'s descent.
-const DESCENT: u64 = 500;
+/// Teams that every member plans for.
+const TEAMS: usize = 2;
+/// Plans sampled from the best two walks.
+const SAMPLES: usize = 8;
+/// Changes tried by a policy, times units and workers: a change costs about as many strips, so this bounds
+/// the time, together with [`CHANGES`].
+const STRIPS: usize = 60_000;
+/// Fewest and most changes.
+const CHANGES: (usize, usize) = (300, 1500);
+/// How many plans are changed, and for which share of the changes, in a policy's answer.
+const MENDING: [(usize, f64); 2] = [(2, 0.5), (1, 0.5)];
+/// The same when the whole budget is spent.
+pub(crate) const REFINING: [(usize, f64); 4] = [(8, 0.15), (4, 0.15), (2, 0.2), (1, 0.5)];
 
 /// Policies that plan together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,12 +84,19 @@ impl Portfolio {
     }
 
     /// Every member's plan and some plans sampled from the best two, the best first.
+    ///
+    /// The first member tries every team of its ranking, the others only the teams that served it best.
     pub(crate) fn drafts(&self, room: &mut Room<'_>) -> Vec<Draft> {
-        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::with_capacity(self.members.len());
-        for policy in &self.members {
-            let mind = policy.mind();
-            if let Some((walk, team)) = room.best(&mind) {
-                walks.push((walk, mind, team));
+        let Some((first, others)) = self.members.split_first() else { return Vec::new() };
+        let first = first.mind();
+        let mut tried = room.all(&first);
+        tried.truncate(TEAMS);
+        let teams: Vec<Vec<usize>> = tried.iter().map(|(_, team)| team.clone()).collect();
+        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::with_capacity(self.members.len() * TEAMS);
+        walks.extend(tried.into_iter().map(|(walk, team)| (walk, first.clone(), team)));
+        for mind in others.iter().map(Policy::mind) {
+            for team in &teams {
+                walks.push((room.walk(&mind, team, None), mind.clone(), team.clone()));
             }
         }
         walks.sort_by(|a, b| a.0.latency.total_cmp(&b.0.latency));
@@ -98,64 +114,70 @@ impl Portfolio {
     }
 }
 
-/// The portfolio's best plan after a few hundred steps of descent: what can be proposed at once.
-#[derive(Clone, Debug)]
-pub struct Instant {
-    /// Who plans.
-    pub portfolio: Portfolio,
+/// How far plans of a portfolio are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// The policies' plans as they come, among them some that are sampled.
+    Forward,
+    /// The best two mended by some hundred small changes: what can be proposed at once.
+    Mended,
+    /// The whole budget spent on annealing the best of them and of the simple planners'.
+    Refined,
 }
 
-impl Planner for Instant {
-    fn name(&self) -> &'static str {
-        "instant"
-    }
-
-    fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
-        let mut search = Search::new(problem)?;
-        search.try_singles();
-        let mut room = Room::new(search);
-        self.portfolio.drafts(&mut room);
-        let mut search = room.search;
-        if let Some(best) = search.best().map(|(_, draft)| draft.clone()) {
-            search.anneal(
-                &best,
-                DESCENT.min(budget.evaluations),
-                &mut ChaCha8Rng::seed_from_u64(budget.seed),
-            );
-        }
-        search.answer()
-    }
-}
-
-/// Plans by a portfolio, or by one device if that is faster; refines its best plans if asked to.
+/// Plans by a portfolio, or by one device if that is faster.
 #[derive(Clone, Debug)]
 pub struct Erl {
     /// Who plans.
     pub portfolio: Portfolio,
-    /// Whether the budget is spent on annealing the best three of its plans and of the simple planners'.
-    pub refine: bool,
+    /// How far.
+    pub effort: Effort,
+}
+
+impl Erl {
+    /// With the portfolio that ships with the program.
+    pub fn shipped(effort: Effort) -> Self {
+        Self { portfolio: Portfolio::shipped().clone(), effort }
+    }
 }
 
 impl Planner for Erl {
     fn name(&self) -> &'static str {
-        if self.refine { "erl" } else { "policy" }
+        match self.effort {
+            Effort::Forward => "forward",
+            Effort::Mended => "policy",
+            Effort::Refined => "erl",
+        }
     }
 
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
-        if self.refine {
-            search.try_simple();
-        } else {
-            search.try_singles();
+        match self.effort {
+            Effort::Refined => {
+                search.try_simple();
+            }
+            Effort::Forward | Effort::Mended => {
+                search.try_singles();
+                search.try_hand_overs();
+            }
         }
         let mut room = Room::new(search);
         let drafts = self.portfolio.drafts(&mut room);
         let mut search = room.search;
-        if self.refine {
-            drafts.into_iter().for_each(|draft| {
-                search.offer(draft);
-            });
-            search.refine(budget, &mut ChaCha8Rng::seed_from_u64(budget.seed));
+        let mut rng = ChaCha8Rng::seed_from_u64(budget.seed);
+        drafts.into_iter().for_each(|draft| {
+            search.offer(draft);
+        });
+        match self.effort {
+            Effort::Forward => {}
+            Effort::Mended => {
+                let changes = STRIPS / (search.units() * problem.workers()).max(1);
+                search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
+            }
+            Effort::Refined => {
+                let left = budget.evaluations.saturating_sub(search.evaluations);
+                search.refine(&REFINING, left, &mut rng);
+            }
         }
         search.answer()
     }

@@ -11,7 +11,7 @@ use super::policy::{Decision, LEANING, Mind, SPREAD, sigmoid};
 use super::table::{LONGEST_BLOCK, Table};
 use crate::plan::costing::State;
 use crate::plan::draft::Draft;
-use crate::plan::fill::Line;
+use crate::plan::fill::{Line, Party};
 use crate::plan::genome::normal;
 use crate::plan::search::Search;
 
@@ -25,6 +25,8 @@ pub(crate) struct Room<'a> {
     pub(crate) outlook: Outlook,
     states: Vec<State>,
     spare: State,
+    /// After `spare`.
+    last: State,
     /// By team, for all policies alike.
     tables: Vec<Table>,
     weights: Vec<f64>,
@@ -49,12 +51,13 @@ pub(crate) struct Outcome {
 impl<'a> Room<'a> {
     pub(crate) fn new(mut search: Search<'a>) -> Self {
         let outlook = Outlook::new(&mut search);
-        let spare = search.costing.state();
+        let (spare, last) = (search.costing.state(), search.costing.state());
         Self {
             search,
             outlook,
             states: Vec::new(),
             spare,
+            last,
             tables: Vec::new(),
             weights: Vec::new(),
             bounds: Vec::new(),
@@ -86,11 +89,18 @@ impl<'a> Room<'a> {
         sizes.map(team).collect()
     }
 
+    /// The policy's plan for each of its teams, the best first.
+    pub(crate) fn all(&mut self, mind: &Mind) -> Vec<(Outcome, Vec<usize>)> {
+        let teams = self.teams(mind);
+        let mut walks: Vec<(Outcome, Vec<usize>)> =
+            teams.into_iter().map(|team| (self.walk(mind, &team, None), team)).collect();
+        walks.sort_by(|a, b| a.0.latency.total_cmp(&b.0.latency));
+        walks
+    }
+
     /// The policy's best plan over all teams.
     pub(crate) fn best(&mut self, mind: &Mind) -> Option<(Outcome, Vec<usize>)> {
-        let teams = self.teams(mind);
-        let walks = teams.into_iter().map(|team| (self.walk(mind, &team, None), team));
-        walks.reduce(|best, other| if other.0.latency < best.0.latency { other } else { best })
+        self.all(mind).into_iter().next()
     }
 
     /// Plans for `team`: the likeliest decisions, or sampled ones.
@@ -134,6 +144,7 @@ impl<'a> Room<'a> {
                 to += 1;
             }
             self.give_rows(mind, table, &draft, (from, to), &mut sample, &mut decisions);
+            self.try_heir(table, &draft, (from, to), decisions.len(), &mut best);
             self.place(&draft, to);
             draft.push(to, &self.bounds);
             from = to;
@@ -182,6 +193,46 @@ impl<'a> Room<'a> {
                 if best.as_ref().is_none_or(|(least, _, _)| latency < *least) {
                     *best = Some((latency, whole, seen));
                 }
+            }
+        }
+    }
+
+    /// Makes the block `from..to` the last one shared: rows such that whoever of the team would be done first
+    /// with all the rest has everybody's early.
+    fn try_heir(
+        &mut self,
+        table: usize,
+        draft: &Draft,
+        (from, to): (usize, usize),
+        seen: usize,
+        best: &mut Option<(f64, Draft, usize)>,
+    ) {
+        let table = &self.tables[table];
+        if to == self.search.units() || !self.search.shared(to) || table.team.len() < 2 {
+            return;
+        }
+        let key = |&&worker: &&usize| self.free[worker] + self.outlook.rest_ms[worker][from];
+        let Some(&heir) = table.team.iter().min_by(|a, b| key(a).total_cmp(&key(b))) else { return };
+        let party = Party { members: &table.team, ready: &self.begin, heir: Some(heir) };
+        let mut rows = table.rows(from, to).to_vec();
+        for _ in 0..2 {
+            self.search.balance(from, to, &party, &mut rows, &mut self.lines);
+        }
+        match draft.len().checked_sub(1) {
+            None => self.search.costing.open(to, &rows, &mut self.spare),
+            Some(last) => self.search.costing.step(&self.states[last], to, &rows, &mut self.spare),
+        }
+        let units = self.search.units();
+        let alone = self.search.alone(units, heir);
+        self.search.costing.step(&self.spare, units, &alone, &mut self.last);
+        let latency = self.search.costing.finish(&self.last);
+        if best.as_ref().is_none_or(|(least, _, _)| latency < *least) {
+            let mut whole = draft.clone();
+            whole.push(to, &rows);
+            whole.push(units, &alone);
+            let latency = self.search.judge(&whole, latency);
+            if best.as_ref().is_none_or(|(least, _, _)| latency < *least) {
+                *best = Some((latency, whole, seen));
             }
         }
     }
@@ -250,7 +301,7 @@ impl<'a> Room<'a> {
             return;
         }
         if players.len() < table.team.len() {
-            self.search.balance(from, to, &players, &mut self.bounds, &mut self.lines);
+            self.search.balance(from, to, &Party::of(&players), &mut self.bounds, &mut self.lines);
         }
         for (weight, rows) in self.weights.iter_mut().zip(self.bounds.windows(2)) {
             *weight *= f64::from(rows[1] - rows[0]);

@@ -6,11 +6,11 @@
 //! policy's opinion before it has learnt anything.
 
 use super::features::{Outlook, stretch};
-use crate::plan::fill::Line;
+use crate::plan::fill::{Line, Party};
 use crate::plan::search::Search;
 
 /// Longer blocks are not considered: their halo is never worth it.
-pub(crate) const LONGEST_BLOCK: usize = 12;
+pub(crate) const LONGEST_BLOCK: usize = 8;
 /// Share of a block's time that is taken to hide transfers where it can be computed in pieces.
 const HIDING: f64 = 0.8;
 
@@ -135,7 +135,7 @@ impl Search<'_> {
         if self.shared(to) {
             stretch(rows, weights, bounds);
             for _ in 0..2 {
-                self.balance(from, to, team, bounds, lines);
+                self.balance(from, to, &Party::of(team), bounds, lines);
             }
             return;
         }

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Who answers: at once, refined, and a planner without learning.
-const ANSWERS: [&str; 4] = ["policy", "erl", "dp", "auto"];
+const ANSWERS: [&str; 5] = ["forward", "policy", "erl", "dp", "auto"];
 
 /// Rows for `fleets` random fleets, each throttled, with a worker lost, joined, and on another link.
 pub fn rows(

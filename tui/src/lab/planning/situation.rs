@@ -7,6 +7,7 @@ use collab_core::id::WorkerId;
 use collab_core::lab::Lab;
 use collab_core::network::Network;
 use collab_core::partition::Partition;
+use collab_core::plan::Effort as Reach;
 use collab_core::plan::erl::Portfolio;
 use collab_core::plan::{
     Account, BestSingle, Budget, Erl, Features, Plan, Planner, Problem, Proportional, planner,
@@ -161,7 +162,7 @@ impl Task {
         match self.effort {
             Effort::Look => {}
             Effort::First => {
-                let policy = Erl { portfolio: portfolio(), refine: false };
+                let policy = Erl { portfolio: portfolio(), effort: Reach::Mended };
                 let quick: [(&dyn Planner, bool); 2] = [(&policy, learns), (&Proportional, true)];
                 for (planner, _) in quick.into_iter().filter(|(_, used)| *used) {
                     let plan = planner.plan(problem, Budget { evaluations: 0, seed: self.seed });
@@ -175,7 +176,7 @@ impl Task {
             Effort::Refine => {
                 let budget = Budget { seed: self.seed, ..Budget::default() };
                 let chosen = match &*self.planner {
-                    "erl" => Erl { portfolio: portfolio(), refine: true }.plan(problem, budget),
+                    "erl" => Erl { portfolio: portfolio(), effort: Reach::Refined }.plan(problem, budget),
                     name => planner(name).and_then(|planner| planner.plan(problem, budget)),
                 };
                 plans.extend(chosen.map(|plan| (plan, self.planner.to_string())));
