@@ -13,7 +13,7 @@
 use collab_core::network::samples::named;
 use collab_core::plan::erl::Portfolio;
 use collab_core::plan::scenario::{costs, gap, quantile, random_fleet};
-use collab_core::plan::{Auto, BestSingle, Budget, Effort, Erl, Planner, Problem, planner};
+use collab_core::plan::{Auto, BestSingle, Budget, Erl, Planner, Problem, Reach, planner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -72,12 +72,12 @@ fn find(name: &str) -> Result<Box<dyn Planner>, String> {
         Some((kind, file)) => {
             let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
             let portfolio = Portfolio::from_bytes(&bytes).map_err(|error| error.to_string())?;
-            let effort = match kind {
-                "forward" => Effort::Forward,
-                "policy" => Effort::Mended,
-                _ => Effort::Refined,
+            let reach = match kind {
+                "forward" => Reach::Forward,
+                "policy" => Reach::Mended,
+                _ => Reach::Refined,
             };
-            Ok(Box::new(Erl { portfolio, effort }))
+            Ok(Box::new(Erl { portfolio, reach }))
         }
         None => planner(name).map(|planner| planner as Box<dyn Planner>).ok_or(format!("no planner {name}")),
     }

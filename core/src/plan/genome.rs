@@ -1,5 +1,5 @@
 //! Plans as vectors of real numbers, and the searches that need nothing else: random search, plain
-//! evolution, the cross-entropy method.
+//! evolution, an evolution strategy, the cross-entropy method.
 //!
 //! For every unit one number says whether a cut follows it (positive: yes), and one number a worker bends
 //! its share of a block that ends there: rows ∝ speed · exp(number), none below [`GATE`].
@@ -24,6 +24,9 @@ pub struct Evolution;
 
 /// The cross-entropy method: a normal distribution that moves towards its best quarter.
 pub struct CrossEntropy;
+
+/// An evolution strategy: mirrored samples around a point, which follows their ranks (Salimans et al. 2017).
+pub struct Strategy;
 
 /// Two independent standard normal numbers (Box and Muller 1958).
 pub(crate) fn normals(rng: &mut impl Rng) -> (f64, f64) {
@@ -167,6 +170,41 @@ impl Planner for CrossEntropy {
                 let square = elite.iter().map(|(_, genome)| (genome[gene] - centre).powi(2)).sum::<f64>();
                 mean[gene] = 0.3 * mean[gene] + 0.7 * centre;
                 spread[gene] = (0.3 * spread[gene] + 0.7 * (square / count).sqrt()).max(0.03);
+            }
+        }
+        search.answer()
+    }
+}
+
+impl Planner for Strategy {
+    fn name(&self) -> &'static str {
+        "strategy"
+    }
+
+    fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
+        const SPREAD: f64 = 0.3;
+        const STEP: f64 = 0.5;
+        let mut search = Search::new(problem)?;
+        search.try_singles();
+        let mut rng = ChaCha8Rng::seed_from_u64(budget.seed);
+        let mut centre = vec![0.0; search.genes()];
+        while search.evaluations < budget.evaluations {
+            let mut drawn: Vec<(f64, Vec<f64>)> = Vec::with_capacity(POPULATION);
+            for _ in 0..POPULATION / 2 {
+                let noise: Vec<f64> = centre.iter().map(|_| normal(&mut rng)).collect();
+                for sign in [1.0, -1.0] {
+                    let noise: Vec<f64> = noise.iter().map(|noise| sign * noise).collect();
+                    let pairs = centre.iter().zip(&noise);
+                    let genome: Vec<f64> = pairs.map(|(centre, noise)| centre + SPREAD * noise).collect();
+                    drawn.push((search.fitness(&genome), noise));
+                }
+            }
+            drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
+            for (rank, (_, noise)) in drawn.iter().enumerate() {
+                // From ½ for the best to −½ for the worst.
+                let weight = 0.5 - rank as f64 / (POPULATION - 1) as f64;
+                let step = STEP * weight / (POPULATION as f64 * SPREAD) * 2.0;
+                centre.iter_mut().zip(noise).for_each(|(centre, noise)| *centre += step * noise);
             }
         }
         search.answer()

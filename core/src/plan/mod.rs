@@ -29,9 +29,9 @@ pub use beam::Beam;
 pub use correction::{Correction, Corrector, Features, Misses};
 pub use costing::{Costing, State};
 pub use draft::{Draft, Pair};
-pub use erl::{Effort, Erl};
+pub use erl::{Erl, Reach};
 pub use exhaustive::Exhaustive;
-pub use genome::{CrossEntropy, Evolution, RandomSearch};
+pub use genome::{CrossEntropy, Evolution, RandomSearch, Strategy};
 pub use greedy::Greedy;
 pub use memory::{StripMemory, partition_memory, strip_memory};
 pub use proportional::{Bisection, CutProgram, Equal, EqualPerUnit, Proportional};
@@ -98,18 +98,20 @@ pub fn planner(name: &str) -> Option<Box<dyn Planner + Send + Sync>> {
         "exhaustive" => Some(Box::new(Exhaustive)),
         "random" => Some(Box::new(RandomSearch)),
         "evolution" => Some(Box::new(Evolution)),
+        "strategy" => Some(Box::new(Strategy)),
+        "agent" => Some(Box::new(erl::AgentAlone)),
         "cem" => Some(Box::new(CrossEntropy)),
         "anneal" => Some(Box::new(Anneal)),
-        "forward" => Some(Box::new(Erl::shipped(Effort::Forward))),
-        "policy" => Some(Box::new(Erl::shipped(Effort::Mended))),
-        "erl" => Some(Box::new(Erl::shipped(Effort::Refined))),
+        "forward" => Some(Box::new(Erl::shipped(Reach::Forward))),
+        "policy" => Some(Box::new(Erl::shipped(Reach::Mended))),
+        "erl" => Some(Box::new(Erl::shipped(Reach::Refined))),
         "auto" => Some(Box::new(Auto::default())),
         _ => None,
     }
 }
 
 /// Every planner's name, the simplest first.
-pub const PLANNERS: [&str; 17] = [
+pub const PLANNERS: [&str; 19] = [
     "best-single",
     "equal",
     "equal-per-unit",
@@ -122,6 +124,8 @@ pub const PLANNERS: [&str; 17] = [
     "random",
     "evolution",
     "cem",
+    "strategy",
+    "agent",
     "anneal",
     "forward",
     "policy",

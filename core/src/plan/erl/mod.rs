@@ -9,6 +9,7 @@
 //! [`Correction`](super::Correction).
 
 mod agent;
+mod alone;
 mod contexts;
 mod features;
 mod net;
@@ -20,10 +21,11 @@ mod standing;
 mod table;
 mod trainer;
 
+pub use alone::AgentAlone;
 pub use contexts::{Conditions, Contexts};
 pub use policy::{Policy, WEIGHTS};
 pub(crate) use portfolio::REFINING;
-pub use portfolio::{Effort, Erl, Portfolio, PortfolioError};
+pub use portfolio::{Erl, Portfolio, PortfolioError, Reach};
 pub(crate) use rollout::Room;
 pub use standing::{Standing, Standings};
 pub use trainer::{Generation, Part, Trainer};

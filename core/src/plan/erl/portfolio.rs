@@ -116,7 +116,7 @@ impl Portfolio {
 
 /// How far plans of a portfolio are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
+pub enum Reach {
     /// The policies' plans as they come, among them some that are sampled.
     Forward,
     /// The best two mended by some hundred small changes: what can be proposed at once.
@@ -131,32 +131,32 @@ pub struct Erl {
     /// Who plans.
     pub portfolio: Portfolio,
     /// How far.
-    pub effort: Effort,
+    pub reach: Reach,
 }
 
 impl Erl {
     /// With the portfolio that ships with the program.
-    pub fn shipped(effort: Effort) -> Self {
-        Self { portfolio: Portfolio::shipped().clone(), effort }
+    pub fn shipped(reach: Reach) -> Self {
+        Self { portfolio: Portfolio::shipped().clone(), reach }
     }
 }
 
 impl Planner for Erl {
     fn name(&self) -> &'static str {
-        match self.effort {
-            Effort::Forward => "forward",
-            Effort::Mended => "policy",
-            Effort::Refined => "erl",
+        match self.reach {
+            Reach::Forward => "forward",
+            Reach::Mended => "policy",
+            Reach::Refined => "erl",
         }
     }
 
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
-        match self.effort {
-            Effort::Refined => {
+        match self.reach {
+            Reach::Refined => {
                 search.try_simple();
             }
-            Effort::Forward | Effort::Mended => {
+            Reach::Forward | Reach::Mended => {
                 search.try_singles();
                 search.try_hand_overs();
             }
@@ -168,13 +168,13 @@ impl Planner for Erl {
         drafts.into_iter().for_each(|draft| {
             search.offer(draft);
         });
-        match self.effort {
-            Effort::Forward => {}
-            Effort::Mended => {
+        match self.reach {
+            Reach::Forward => {}
+            Reach::Mended => {
                 let changes = STRIPS / (search.units() * problem.workers()).max(1);
                 search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
             }
-            Effort::Refined => {
+            Reach::Refined => {
                 let left = budget.evaluations.saturating_sub(search.evaluations);
                 search.refine(&REFINING, left, &mut rng);
             }

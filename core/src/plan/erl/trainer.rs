@@ -404,7 +404,7 @@ fn renew(standing: Option<f64>, gap: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::network::samples::named;
-    use crate::plan::{BestSingle, Budget, Effort, Erl, Planner};
+    use crate::plan::{BestSingle, Budget, Erl, Planner, Reach};
 
     fn networks() -> Vec<Network> {
         vec![named("upconv7").unwrap(), named("alexnet").unwrap()]
@@ -448,7 +448,7 @@ mod tests {
             let (devices, lab) = random_fleet(&mut rng, 4);
             let costs = costs(&network, &devices, lab);
             let problem = Problem { network: &network, costs: &costs, allowed: &[true; 4], memory: &[] };
-            let plan = Erl { portfolio: portfolio.clone(), effort: Effort::Forward };
+            let plan = Erl { portfolio: portfolio.clone(), reach: Reach::Forward };
             let plan = plan.plan(&problem, Budget::default()).unwrap();
             plan.partition.check(&network, 4).unwrap();
             let single = BestSingle.plan(&problem, Budget::default()).unwrap();

@@ -3,7 +3,7 @@
 use collab_core::network::Network;
 use collab_core::plan::erl::{Part, Trainer};
 use collab_core::plan::scenario::{Row, Scenario, compare, gap, random_fleet};
-use collab_core::plan::{Budget, Effort, Erl, Planner, Problem};
+use collab_core::plan::{Budget, Erl, Planner, Problem, Reach};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -37,7 +37,7 @@ pub fn rows(
         let off: Vec<Part> = off.into_iter().collect();
         let mut trainer = Trainer::new(vec![network.clone()], &off, seed);
         while trainer.generation().evaluations < evaluations {}
-        let policy = Erl { portfolio: trainer.portfolio(MEMBERS, CHOSEN_ON), effort: Effort::Forward };
+        let policy = Erl { portfolio: trainer.portfolio(MEMBERS, CHOSEN_ON), reach: Reach::Forward };
         let name = off.first().map_or("trained".to_owned(), |part| format!("trained without {part:?}"));
         for (fleet, known) in fleets.iter().zip(&known) {
             let costs = fleet.costs(network);

@@ -7,10 +7,9 @@ use collab_core::id::WorkerId;
 use collab_core::lab::Lab;
 use collab_core::network::Network;
 use collab_core::partition::Partition;
-use collab_core::plan::Effort as Reach;
 use collab_core::plan::erl::Portfolio;
 use collab_core::plan::{
-    Account, BestSingle, Budget, Erl, Features, Plan, Planner, Problem, Proportional, planner,
+    Account, BestSingle, Budget, Erl, Features, Plan, Planner, Problem, Proportional, Reach, planner,
 };
 use collab_core::predict::Costs;
 
@@ -162,7 +161,7 @@ impl Task {
         match self.effort {
             Effort::Look => {}
             Effort::First => {
-                let policy = Erl { portfolio: portfolio(), effort: Reach::Mended };
+                let policy = Erl { portfolio: portfolio(), reach: Reach::Mended };
                 let quick: [(&dyn Planner, bool); 2] = [(&policy, learns), (&Proportional, true)];
                 for (planner, _) in quick.into_iter().filter(|(_, used)| *used) {
                     let plan = planner.plan(problem, Budget { evaluations: 0, seed: self.seed });
@@ -176,7 +175,7 @@ impl Task {
             Effort::Refine => {
                 let budget = Budget { seed: self.seed, ..Budget::default() };
                 let chosen = match &*self.planner {
-                    "erl" => Erl { portfolio: portfolio(), effort: Reach::Refined }.plan(problem, budget),
+                    "erl" => Erl { portfolio: portfolio(), reach: Reach::Refined }.plan(problem, budget),
                     name => planner(name).and_then(|planner| planner.plan(problem, budget)),
                 };
                 plans.extend(chosen.map(|plan| (plan, self.planner.to_string())));
