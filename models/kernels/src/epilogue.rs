@@ -152,17 +152,25 @@ impl ChannelEpilogue {
 
     /// Applies to `sums` and writes `to`; `residual`, where there is one, is as long as both.
     #[inline(always)]
+    #[allow(clippy::manual_map)]
     pub(crate) fn apply_row<V: Vector>(self, v: V, sums: &[f32], residual: Option<&[f32]>, to: &mut [f32]) {
         let whole = to.len() / V::F32_LANES * V::F32_LANES;
         for at in (0..whole).step_by(V::F32_LANES) {
             let sum = load::<V>(&sums[at..]);
-            let residual = residual.map(|r| [load::<V>(&r[at..])]);
+            // No `map`: a closure is not always compiled for the instruction set.
+            let residual = match residual {
+                Some(residual) => Some([load::<V>(&residual[at..])]),
+                None => None,
+            };
             let [value] = self.apply(v, [sum], residual);
             crate::isa::store::<V>(&mut to[at..], value);
         }
         if whole < to.len() {
             let sum = load_few(v, &sums[whole..to.len()]);
-            let residual = residual.map(|r| [load_few(v, &r[whole..to.len()])]);
+            let residual = match residual {
+                Some(residual) => Some([load_few(v, &residual[whole..to.len()])]),
+                None => None,
+            };
             let [value] = self.apply(v, [sum], residual);
             crate::isa::store_few(v, &mut to[whole..], value);
         }

@@ -3,7 +3,7 @@
 //! A kernel is written once over [`Vector`] and compiled once per instruction set; [`Isa::run`] enters the right copy.
 //! The vector operations themselves are those of the crate `pulp`, which keeps this crate free of `unsafe`: a value of
 //! its token types exists only where the processor has been asked. It was as fast as hand-written intrinsics in the inner
-//! loops (57.8–58.9 beside 56.6–57.9 GMAC/s at a peak of 58); whole products by `gemm` 41–53 and by `matrixmultiply`
+//! loops (57.8–58.9 beside 56.6–57.9 GMAC/s at a peak of 58, on another processor than the figures elsewhere); whole products by `gemm` 41–53 and by `matrixmultiply`
 //! 22–47 were slower than ours, and neither can gather pixels nor fold an epilogue.
 //!
 //! Results are equal bit for bit within one instruction set, not across them: [`Isa::Plain`] rounds a product before it

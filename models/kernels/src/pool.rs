@@ -2,7 +2,9 @@
 //!
 //! An output row first combines its input rows, then the columns of the result: both in ascending order. The combined
 //! rows lie between padding; where the stride is 2, a vector of outputs splits two of their vectors into even and odd
-//! columns. Bound: loads, kernel rows + kernel columns for each value rather than their product.
+//! columns. Bound: loads, kernel rows + kernel columns for each value rather than their product; on wide
+//! maps memory. Measured (AVX-512): 2×2 of stride 2 on a map of 16 × 414 × 414 0.20 ms, which reads 55 GB/s; 3×3 of stride
+//! 2 on 96 × 109 × 109 0.14 ms.
 
 use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, store_few};
 use crate::map::check_planes;
@@ -123,7 +125,7 @@ impl Pooled<'_, '_> {
         let reach = (pool.kernel[1] - 1) * pool.dilation[1];
         // Whole vectors of outputs are computed, and whole vectors of the map written.
         let used = pool.out_width.next_multiple_of(lanes) * stride + reach + 2 * lanes;
-        let pitch = used.max(pool.left + pool.width.next_multiple_of(lanes));
+        let pitch = used.max(pool.left + pool.width.next_multiple_of(lanes)).next_multiple_of(lanes);
         let block = (COMBINED / pitch).clamp(1, rows.len().max(1));
         let combined = buffers.first.take(block * pitch);
         let counts = buffers.second.take(pool.out_width.next_multiple_of(lanes));

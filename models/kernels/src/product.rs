@@ -5,9 +5,9 @@
 //! not change a bit (see [`crate::tile`]). Bound: multiply-adds from about 64 output channels on; below that gathering
 //! and, for 1×1 kernels, memory.
 //!
-//! Measured beside a peak of 58 GMAC/s (AVX-512, one thread of a loaded machine, best of many): 3×3 on 64 to 512 channels
-//! 46–50, 1×1 read in place 52–54, 1×1 gathered 44–49, maps of 7×7 43–46 (weights from the third-level cache), 7×7 on 3
-//! channels 38, 1×1 from 16 channels 33 (stores). AVX2: 41–46.
+//! Measured beside a peak of 136 GMAC/s (AVX-512, one thread): 3×3 on 64 to 512 channels 95–116, 1×1 110–121, from 16
+//! channels 87 (stores), 7×7 on 3 channels 112, maps of 7×7 96–103. Where the weights come from memory, as in a network that is
+//! larger than the cache: 1×1 on maps of 14×14 109, of 7×7 72–82 (memory). AVX2: 28–34 beside 68.
 
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
 use crate::gather::Window;

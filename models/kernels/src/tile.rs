@@ -5,7 +5,7 @@
 //! in a tile, on the tile's size, or on where the sum over `k` was interrupted and its value kept in memory.
 //!
 //! Bound: multiply-adds. A step of the widest AVX-512 tile is 24 fused multiply-adds on 3 vector loads and 8 broadcasts.
-//! Measured 56.4–58.6 GMAC/s beside a peak loop of 57.2–58.7 (AVX-512), 57.0 beside 57.4 (AVX2).
+//! Whole layers of 1×1 kernels reach 121 GMAC/s beside a peak loop of 136 (AVX-512).
 
 use crate::isa::{MAX_LANES, Vector, load, load_few, store, store_few};
 use crate::weights::Line;

@@ -66,7 +66,7 @@ const SPARE_BYTES: usize = 48 << 20;
 const SPARE: RangeInclusive<usize> = 2..=64;
 
 /// Multiply-accumulates, or values times eight, for which waking a helper takes as long as computing them.
-const WORTH_A_THREAD: u64 = 400_000;
+const WORTH_A_THREAD: u64 = 1_000_000;
 
 impl Workspace {
     /// Runs `kernel` for all `rows` of an output of `channels`, some rows on each thread. It is given the rows and
