@@ -2,7 +2,9 @@
 //!
 //! A device's time is a sum of costs, none of which is negative; allowing negative ones fits better and
 //! predicts worse. Errors are relative to the time measured, because a strip of 0.1 ms counts as much as one
-//! of 10 ms, and a few samples may be grossly wrong, because another program ran.
+//! of 10 ms, and a few samples may be grossly wrong, because another program ran. They are relative to the time
+//! fitted, not to the one measured: a sample that took too long by chance would weigh less than one that took too
+//! little, and everything would be predicted too short, by the square of the noise.
 
 /// Where relative weights stop growing: errors below this many ms are the clock's, not the model's.
 const FLOOR_MS: f64 = 0.05;
@@ -11,19 +13,25 @@ const HUBER: f64 = 1.345;
 /// Rounds of reweighting.
 const ROUNDS: usize = 12;
 
-/// Fits `y ≈ rows · x` with `x ≥ 0`, errors weighted by 1/(y + 0.05) and by Huber's weight.
+/// A sample fitted as less than this share of what it took is weighted as if it were fitted so.
+const LEAST_SHARE: f64 = 0.25;
+
+/// Fits `y ≈ rows · x` with `x ≥ 0`, errors weighted by 1/(fitted + 0.05) and by Huber's weight.
 ///
 /// Every row has as many columns as the first; `y` is in ms. Without rows the answer is empty.
 pub fn fit_relative(rows: &[Vec<f64>], y: &[f64]) -> Vec<f64> {
-    let relative: Vec<f64> = y.iter().map(|y| 1.0 / (y.max(0.0) + FLOOR_MS)).collect();
+    let mut relative: Vec<f64> = y.iter().map(|y| 1.0 / (y.max(0.0) + FLOOR_MS)).collect();
     let mut weights = vec![1.0; y.len()];
     let mut x = Vec::new();
     for _ in 0..ROUNDS {
         let scaled: Vec<f64> =
             relative.iter().zip(&weights).map(|(relative, weight)| relative * weight).collect();
         x = solve(rows, y, &scaled);
-        let residuals: Vec<f64> =
-            (0..y.len()).map(|at| (dot(&rows[at], &x) - y[at]) * relative[at]).collect();
+        let fitted: Vec<f64> = rows.iter().map(|row| dot(row, &x)).collect();
+        for ((relative, fitted), y) in relative.iter_mut().zip(&fitted).zip(y) {
+            *relative = 1.0 / (fitted.max(LEAST_SHARE * y).max(0.0) + FLOOR_MS);
+        }
+        let residuals: Vec<f64> = (0..y.len()).map(|at| (fitted[at] - y[at]) * relative[at]).collect();
         let spread = median(residuals.iter().map(|residual| residual.abs()).collect()) * 1.4826;
         if spread <= 1e-9 {
             break;
