@@ -14,6 +14,8 @@ const MOST_MOVE: f64 = 0.1;
 const FACTORS: (f64, f64) = (0.5, 2.0);
 /// What the shape known before counts beside one measured time.
 const PRIOR_WEIGHT: f64 = 0.05;
+/// Times of a layer that a worker ran alone, which says only in part what a strip of it takes.
+const FEW_TIMES: u32 = 3;
 /// What the times of the rows computed last count beside others.
 const LATEST_WEIGHT: f64 = 4.0;
 
@@ -91,6 +93,14 @@ impl LayerMemory {
         line(measured.chain([guess(most), guess((most / 4).max(1))]))
     }
 
+    /// Whether all that was measured of it is a few times of `rows` rows, in one piece each.
+    pub fn only_ran_whole(&self, rows: u32) -> bool {
+        let few = |anchor: &Anchor| {
+            (anchor.pieces, anchor.rows) == (1, rows) && u32::from(anchor.times) <= FEW_TIMES
+        };
+        matches!(&self.anchors[..], [anchor] if few(anchor))
+    }
+
     fn without_prior(&self, prior: LayerCost) -> LayerCost {
         match self.anchors.iter().max_by_key(|anchor| anchor.rows) {
             Some(anchor) => {
@@ -104,7 +114,7 @@ impl LayerMemory {
 impl Anchor {
     fn take(&mut self, ms: f64) {
         let known = f64::from(self.ms);
-        if self.times < 3 && ms < known {
+        if u32::from(self.times) < FEW_TIMES && ms < known {
             // First runs are slow for reasons that do not come back: memory touched for the first time.
             self.ms = ms as f32;
         } else {

@@ -71,8 +71,12 @@ fn divides(unit: &collab_core::network::Unit) -> bool {
 }
 
 /// The engine with what was chosen for this device: times that another one took say nothing about it.
-pub fn engine() -> String {
-    format!("collab {} calibration {VERSION}", env!("CARGO_PKG_VERSION"))
+pub fn engine(threads: usize) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match threads {
+        1 => format!("collab {version} calibration {VERSION}"),
+        _ => format!("collab {version} calibration {VERSION} on {threads} threads"),
+    }
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(crate) struct Arrival {
 
 pub(crate) enum Work {
     Rows(Box<Arrival>),
-    /// Run strips once on zeros while there is nothing else to compute.
+    /// Run strips once while there is nothing else to compute.
     Warm(Vec<Cold>),
     Cancel(RunId),
     /// Time the synthetic networks, unless a run is in progress.

@@ -15,7 +15,7 @@ use crate::engine::Strip;
 pub(crate) type SharedStrip = Arc<Mutex<Box<dyn Strip>>>;
 
 /// A strip that never ran. Its first run touches memory for the first time and takes up to some times as long as
-/// later ones, so it is run once on zeros before anything waits for it.
+/// later ones, so it is run once before anything waits for it.
 pub(crate) struct Cold {
     pub(crate) strip: SharedStrip,
     /// The tensor that it reads, and which rows of it.

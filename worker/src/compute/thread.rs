@@ -22,6 +22,8 @@ use crate::engine::{Engine, Map};
 const MOST_RUNS: usize = 32;
 /// A run that gets no rows for this long is given up; the lab's own deadline is shorter.
 const STALE: Duration = Duration::from_secs(60);
+/// Outputs of strips that are held while strips are warmed up: those of a block's pieces and of the next one's.
+const HELD_WARM: usize = 4;
 /// How many ended runs are remembered, so that late rows do not start them again.
 const REMEMBERED: usize = 1024;
 
@@ -35,6 +37,8 @@ pub(super) struct Thread {
     runs: BTreeMap<RunId, Run>,
     /// Strips that are to be run once when there is time.
     cold: VecDeque<Cold>,
+    /// What the last of them yielded, as rows and as bytes: a run holds both while it goes on.
+    warm: VecDeque<(Map, Vec<u8>)>,
     ended: BTreeSet<RunId>,
     debt: Debt,
     /// Since when there is nothing to compute, µs.
@@ -59,6 +63,7 @@ impl Thread {
             load,
             runs: BTreeMap::new(),
             cold: VecDeque::new(),
+            warm: VecDeque::new(),
             ended: BTreeSet::new(),
             debt: Debt::default(),
             idle_us: clock.now(),
@@ -104,6 +109,7 @@ impl Thread {
             Work::Reset => {
                 self.runs.clear();
                 self.cold.clear();
+                self.warm.clear();
                 self.ended.clear();
             }
         }
@@ -159,16 +165,29 @@ impl Thread {
         }
     }
 
-    /// Runs a strip on zeros. Nobody waits for what it yields, so nothing is stretched; how it fails will be seen
-    /// when it is run in earnest.
+    /// Runs a strip on ones, and writes its output as if it were sent. Nobody waits for what it yields, so nothing is
+    /// stretched; how it fails will be seen when it is run in earnest.
     fn warm(&mut self, cold: Cold) {
         let (cut, rows) = cold.input;
         let mut times = vec![Duration::ZERO; cold.layers];
         let mut strip = cold.strip.lock().unwrap_or_else(PoisonError::into_inner);
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            strip.run(Map::zeros(cut, rows), &mut || Duration::ZERO, &mut times).map(drop)
+            // Ones, because memory that was never written is shared zeros, which a run would not read.
+            let ones = vec![1.0; cut.row_values() as usize * rows.len() as usize];
+            let input = Map::from_values(cut, rows, &ones).ok()?;
+            let output = strip.run(input, &mut || Duration::ZERO, &mut times).ok()?;
+            let mut bytes = Vec::new();
+            output.read(output.rows(), &mut bytes).ok()?;
+            Some((output, bytes))
         }));
-        drop((ran, strip));
+        drop(strip);
+        self.warm.extend(ran.ok().flatten());
+        if self.warm.len() > HELD_WARM {
+            self.warm.pop_front();
+        }
+        if self.cold.is_empty() {
+            self.warm.clear();
+        }
         drop(cold.warmed);
     }
 

@@ -42,7 +42,7 @@ impl Engine for Tract {
     }
 
     fn name(&self) -> String {
-        calibration::engine()
+        calibration::engine(self.0.threads())
     }
 }
 
