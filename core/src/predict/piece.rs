@@ -12,6 +12,8 @@ const SAMPLES: usize = 48;
 /// Blocks before anything is said.
 const ENOUGH: usize = 6;
 
+const A_MEGABYTE: f64 = 1e6;
+
 /// What a worker takes for a piece of a strip beside its layers. Nothing is negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PieceCost {
@@ -55,9 +57,20 @@ struct Block {
 pub struct PieceMemory {
     blocks: VecDeque<Block>,
     cost: PieceCost,
+    /// What is expected before anything ran.
+    #[serde(default)]
+    prior: Option<PieceCost>,
 }
 
 impl PieceMemory {
+    /// Takes what is expected of a device before anything ran on it.
+    pub fn expect(&mut self, prior: PieceCost) {
+        self.prior = Some(prior);
+        if self.blocks.len() < ENOUGH {
+            self.cost = prior;
+        }
+    }
+
     /// As last fitted.
     pub fn cost(&self) -> PieceCost {
         self.cost
@@ -78,8 +91,13 @@ impl PieceMemory {
         let row = |block: &Block| {
             vec![f64::from(block.pieces), f64::from(block.bytes_in), f64::from(block.bytes_out)]
         };
-        let rows: Vec<Vec<f64>> = self.blocks.iter().map(row).collect();
-        let times: Vec<f64> = self.blocks.iter().map(|block| f64::from(block.ms)).collect();
+        let mut rows: Vec<Vec<f64>> = self.blocks.iter().map(row).collect();
+        let mut times: Vec<f64> = self.blocks.iter().map(|block| f64::from(block.ms)).collect();
+        // What is expected counts as one block for each cost, so that few blocks that are alike tell nothing wild.
+        if let Some(PieceCost { call_ms, in_ms, out_ms }) = self.prior {
+            rows.extend([vec![1.0, 0.0, 0.0], vec![0.0, A_MEGABYTE, 0.0], vec![0.0, 0.0, A_MEGABYTE]]);
+            times.extend([call_ms, A_MEGABYTE * in_ms, A_MEGABYTE * out_ms]);
+        }
         if let [call_ms, in_ms, out_ms] = fit_relative(&rows, &times)[..] {
             self.cost = PieceCost { call_ms, in_ms, out_ms };
         }
@@ -89,6 +107,21 @@ impl PieceMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_that_are_all_alike_do_not_outweigh_what_was_expected() {
+        let prior = PieceCost { call_ms: 0.1, in_ms: 2e-7, out_ms: 2e-7 };
+        let mut memory = PieceMemory::default();
+        memory.expect(prior);
+        assert_eq!(memory.cost(), prior);
+        for _ in 0..10 {
+            memory.learn(1, 200_000, 40_000, 0.3);
+        }
+        memory.fit();
+        let found = memory.cost();
+        assert!((found.ms(200_000, 40_000) / 0.3 - 1.0).abs() < 0.05, "{found:?}");
+        assert!((0.4..3.0).contains(&found.ms(4_000_000, 0)), "{found:?}");
+    }
 
     #[test]
     fn what_a_piece_costs_is_found_among_blocks_of_all_sizes() {

@@ -5,8 +5,13 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::{LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, Scale, StripMemory};
-use crate::network::{Kind, Network};
+use crate::network::{Kind, Network, Term};
 use crate::rows::Rows;
+
+/// What a piece costs beside its layers, as far as it is expected before anything ran: so many calls of a layer, and
+/// its bytes copied so often. Measured on emulated devices.
+const CALLS: f64 = 25.0;
+const COPIES: f64 = 2.0;
 
 /// Bytes beyond which a layer's maps come from memory rather than from caches. A worker alone computes all rows of
 /// them, in a partition some, which fit again: what the layer took beyond its profile then is of the maps, and the more
@@ -76,6 +81,9 @@ impl WorkerMemory {
         }
         let layers = 0..network.layers.len();
         self.prior = layers.map(|layer| profile.cost(&network.work(layer))).collect();
+        let ms = |term: Term| profile.coefficient(term).map_or(0.0, |known| known.ms);
+        let byte_ms = COPIES * ms(Term::BytesMoved);
+        self.piece.expect(PieceCost { call_ms: CALLS * ms(Term::Call), in_ms: byte_ms, out_ms: byte_ms });
     }
 
     /// Takes the time it computed the whole network alone, at full share; layers measured count before it.
