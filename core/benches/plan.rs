@@ -66,6 +66,27 @@ fn planners_for_vgg16_on_4_workers(bencher: divan::Bencher, name: &str) {
     bencher.bench_local(|| planner.plan(&problem, Budget { evaluations: 3_000, seed: 1 }));
 }
 
+/// Workers and units: the first proposal on chains, blocks and devices as they come.
+#[divan::bench(args = [(8, 50), (8, 200), (64, 50), (64, 200)], sample_count = 5)]
+fn a_policy_for_many_workers_and_units(bencher: divan::Bencher, (workers, units): (usize, u32)) {
+    bench_of_size(bencher, "policy", workers, units);
+}
+
+/// The same, refined with 3 000 evaluations.
+#[divan::bench(args = [(8, 50), (8, 200), (64, 50), (64, 200)], sample_count = 3)]
+fn a_refined_plan_for_many_workers_and_units(bencher: divan::Bencher, (workers, units): (usize, u32)) {
+    bench_of_size(bencher, "erl", workers, units);
+}
+
+fn bench_of_size(bencher: divan::Bencher, name: &str, workers: usize, units: u32) {
+    let network = chain(224, units);
+    let costs = costs(workers);
+    let allowed = vec![true; workers];
+    let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+    let planner = planner(name).expect("a planner's name");
+    bencher.bench_local(|| planner.plan(&problem, Budget { evaluations: 3_000, seed: 1 }));
+}
+
 /// The simulator's own way, for comparison.
 #[divan::bench(args = [3, 8])]
 fn a_schedule_simulated(bencher: divan::Bencher, workers: usize) {

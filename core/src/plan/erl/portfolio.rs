@@ -20,7 +20,7 @@ const TEAMS: usize = 2;
 const SAMPLES: usize = 8;
 /// Changes tried by a policy, times units and workers: a change costs about as many strips, so this bounds
 /// the time, together with [`CHANGES`].
-const STRIPS: usize = 60_000;
+const STRIPS: usize = 36_000;
 /// Fewest and most changes.
 const CHANGES: (usize, usize) = (300, 1500);
 /// How many plans are changed, and for which share of the changes, in a policy's answer.
