@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let command = cli.command.unwrap_or(Command::Demo(cli.demo));
     match run(command) {
         Ok(code) => code,
+        Err(error) if has_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             #[allow(clippy::print_stderr)] // the one place where errors reach the user
             {
@@ -39,6 +40,12 @@ fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// Whether whoever reads the output has read enough, as `head` does; that is no error of ours.
+fn has_reader_gone(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// An error and its causes, without those that the one before already tells.
@@ -71,5 +78,22 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args.what).map(|()| ExitCode::SUCCESS),
         Command::Pair(args) => pair::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Worker { arguments } => Ok(collab_worker::program::run(arguments)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use collab_sessions::export::ExportError;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_read_enough_is_told_from_a_full_disk() {
+        let failed = |kind: ErrorKind| anyhow::Error::from(ExportError::Write(Error::from(kind)));
+        assert!(has_reader_gone(&failed(ErrorKind::BrokenPipe).context("export")));
+        assert!(!has_reader_gone(&failed(ErrorKind::StorageFull)));
+        assert!(!has_reader_gone(&anyhow::anyhow!("broken pipe")));
     }
 }
