@@ -145,6 +145,24 @@ pub enum PartitionError {
 }
 
 impl Partition {
+    /// The same rows on the same workers, where consecutive blocks of one owner are one block.
+    pub fn joined(&self) -> Self {
+        let owner = |block: &Block| {
+            let mut owners = block.owners();
+            owners.next().filter(|_| owners.next().is_none())
+        };
+        let mut blocks: Vec<Block> = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            match blocks.last_mut() {
+                Some(last) if owner(last).is_some() && owner(last) == owner(block) => {
+                    *last = Block { units: (last.units.0, block.units.1), bounds: block.bounds.clone() };
+                }
+                _ => blocks.push(block.clone()),
+            }
+        }
+        Self { blocks }
+    }
+
     /// Everything on one worker, in one block.
     pub fn single(network: &Network, owner: WorkerId, workers: usize) -> Self {
         let units = 0..network.units.len();
@@ -342,5 +360,15 @@ mod tests {
                 prop_assert!((f64::from(*count) - weight / total * f64::from(rows)).abs() <= 1.0);
             }
         }
+    }
+
+    #[test]
+    fn consecutive_blocks_of_one_owner_are_joined_and_nothing_else_is() {
+        let network = chain(64, 6);
+        let joined = |text: &str| Partition::parse(text, &network, 2).unwrap().joined();
+        let text = |text: &str| Partition::parse(text, &network, 2).unwrap();
+        assert_eq!(joined("0:A/1:A/2-3:=/4:B/5:B"), text("0-1:A/2-3:=/4-5:B"));
+        assert_eq!(joined("0:A/1:B/2:=/3:=/4-5:A"), text("0:A/1:B/2:=/3:=/4-5:A"));
+        assert_eq!(joined("0:A/1-2:A/3-5:A"), text("0-5:A"));
     }
 }

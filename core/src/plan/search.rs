@@ -7,6 +7,8 @@ use super::{Plan, Problem};
 
 /// How much slower a draft that exceeds the memory counts, for each full share of excess.
 const PENALTY: f64 = 8.0;
+/// By how much a plan may be slower, as a fraction, if it has fewer blocks.
+const INDIFFERENCE: f64 = 1e-4;
 
 /// How far a planner may go. The caller translates time into evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +126,13 @@ impl<'a> Search<'a> {
         self.best.as_ref().map(|(latency, draft)| (*latency, draft))
     }
 
-    /// The best draft as a plan; `None` if none that fits the memories was found.
+    /// The best draft as a plan, in as few blocks as it can be had; `None` if none that fits the memories was found.
     pub(crate) fn answer(self) -> Option<Plan> {
         let (_, draft) = self.best?;
         let plan = self.problem.cost(draft.partition());
+        let joined = self.problem.cost(plan.partition.joined());
+        let is_as_good = joined.timeline.finish_ms <= plan.timeline.finish_ms * (1.0 + INDIFFERENCE);
+        let plan = if is_as_good { joined } else { plan };
         Some(Plan { evaluations: self.evaluations, ..plan })
     }
 }
