@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::nnls::fit_relative;
+use super::nnls::{fit_relative, median};
 use super::{ASSUMED_MBPS, LinkCost, push_bounded};
 use crate::event::LinkShape;
 
@@ -56,13 +56,17 @@ impl LinkMemory {
             }
         }
         // The rate is known: what is left is delay, and its median does not mind a transfer held up once.
-        let mut delays: Vec<f64> = self
-            .transfers
-            .iter()
-            .map(|(bytes, ms)| (f64::from(*ms) - idle.sending_ms(u64::from(*bytes))).max(0.0))
-            .collect();
-        delays.sort_by(f64::total_cmp);
-        LinkCost { delay_ms: delays[delays.len() / 2].max(shape.delay_ms), ..idle }
+        let left = |(bytes, ms): &(u32, f32)| f64::from(*ms) - idle.sending_ms(u64::from(*bytes));
+        let delay_ms = median(self.transfers.iter().map(left).collect());
+        if delay_ms < 0.0 && shape.rate_mbps.is_none() {
+            // Faster than the rate that was measured when the link was set up, whatever disturbed that.
+            let rate = |(bytes, ms): &(u32, f32)| f64::from(*bytes) / f64::from(ms.max(1e-3));
+            return LinkCost {
+                delay_ms: shape.delay_ms,
+                bytes_per_ms: median(self.transfers.iter().map(rate).collect()),
+            };
+        }
+        LinkCost { delay_ms: delay_ms.max(shape.delay_ms), ..idle }
     }
 }
 
@@ -98,5 +102,16 @@ mod tests {
             (cost.delay_ms - 0.3).abs() < 0.01 && (cost.bytes_per_ms / 5e4 - 1.0).abs() < 0.05,
             "{cost:?}"
         );
+    }
+
+    #[test]
+    fn a_link_that_is_faster_than_it_was_said_to_be_is_believed_after_a_few_transfers() {
+        let mut link = LinkMemory::default();
+        for _ in 0..8 {
+            link.learn(150_000, 0.6);
+        }
+        let cost = link.cost(LinkShape::default(), 0.1, Some(940.0));
+        let total = cost.delay_ms + cost.sending_ms(150_000);
+        assert!((total / 0.6 - 1.0).abs() < 0.02, "{total} ms by {cost:?}");
     }
 }

@@ -205,7 +205,8 @@ impl Planning {
 
     fn task(&self, situation: Arc<Situation>, effort: Effort) -> Task {
         let told = self.exchange.look();
-        let mut known: Vec<Partition> = situation.running.iter().chain(&self.best).cloned().collect();
+        let told_of = situation.running.iter().chain(&situation.offered);
+        let mut known: Vec<Partition> = told_of.chain(&self.best).cloned().collect();
         known.extend(told.best.clone());
         Task {
             situation,
@@ -296,14 +297,17 @@ impl Planning {
         let apply = auto && !lab.frozen && sure;
         let comparison =
             Comparison { now_ms, new_ms, now_measured: measured.is_some(), ..self.compared(&found, current) };
-        let same = offered
-            .filter(|(id, _)| lab.partitions.get(id).is_some_and(|known| known.plan == best.plan.partition));
-        match same {
+        let is_best =
+            |id: &PartitionId| lab.partitions.get(id).is_some_and(|known| known.plan == best.plan.partition);
+        // An operator who is about to accept must not find another partition in its place that is hardly better.
+        let stands =
+            found.offered_ms.is_some_and(|ms| best.plan.timeline.finish_ms >= ms * (1.0 - WORTH_TELLING));
+        match offered.filter(|(id, _)| is_best(id) || stands) {
             Some((id, _)) if apply => {
                 self.adopt(id);
                 Decision::Adopt
             }
-            Some((id, told)) if (gain - told).abs() > WORTH_TELLING => {
+            Some((id, told)) if is_best(&id) && (gain - told).abs() > WORTH_TELLING => {
                 self.offered = Some((id, gain));
                 Decision::Tell(Box::new(Comparison { partition: id, ..comparison }))
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use collab_core::event::{Comparison, PredictedLayer};
+use collab_core::event::{Comparison, PredictedLayer, Proposal};
 use collab_core::id::WorkerId;
 use collab_core::lab::Lab;
 use collab_core::network::Network;
@@ -26,22 +26,28 @@ pub struct Situation {
     pub memory: Vec<u64>,
     /// The running partition, unless a worker of it is gone.
     pub running: Option<Partition>,
+    /// The partition that is offered instead, likewise.
+    pub offered: Option<Partition>,
 }
 
 impl Situation {
     /// As the lab knows it; `None` before anything was measured.
     pub fn of(lab: &Lab) -> Option<Self> {
         let allowed = lab.allowed();
-        let runs = lab.running().map(|running| running.plan.clone());
-        let running = runs.filter(|plan| {
-            (0..plan.workers()).all(|at| allowed.get(at).copied().unwrap_or(false) || !plan.uses(at))
-        });
+        let possible = |known: &Proposal| {
+            let plan = &known.plan;
+            let is_allowed = |at: usize| allowed.get(at).copied().unwrap_or(false);
+            (0..plan.workers()).all(|at| is_allowed(at) || !plan.uses(at)).then(|| plan.clone())
+        };
+        let running = lab.running().and_then(possible);
+        let offered = lab.proposal.and_then(|id| lab.partitions.get(&id)).and_then(possible);
         Some(Self {
             network: lab.network.clone()?,
             costs: Arc::new(lab.costs()?),
             allowed,
             memory: lab.memory_limits(),
             running,
+            offered,
         })
     }
 
@@ -106,6 +112,8 @@ pub struct Found {
     pub situation: Arc<Situation>,
     /// The running partition under the costs of now.
     pub running: Option<Judged>,
+    /// What the offered partition takes under the costs of now, ms.
+    pub offered_ms: Option<f64>,
     /// The best partition found, with the planner that found it.
     pub best: Option<(Judged, String)>,
     /// The predicted layers of the best.
@@ -127,6 +135,7 @@ impl Task {
             Judged { plan, account, features }
         };
         let running = situation.running.clone().map(|plan| judge(problem.cost(plan)));
+        let offered = situation.offered.clone().map(|plan| problem.cost(plan).timeline.finish_ms);
         let best = self.best(&problem).map(|(plan, name)| (judge(plan), name));
         let alone = |worker: usize| {
             let plan = Partition::single(&situation.network, WorkerId::at(worker), problem.workers());
@@ -140,7 +149,8 @@ impl Task {
             None => over_singles(&best.plan, &singles_ms),
         });
         let Self { effort, change, .. } = self;
-        Found { effort, change, situation: situation.clone(), running, best, layers, singles_ms, reason }
+        let situation = situation.clone();
+        Found { effort, change, situation, running, offered_ms: offered, best, layers, singles_ms, reason }
     }
 
     /// The fastest of what is known, what the planner says and what simple planners say.

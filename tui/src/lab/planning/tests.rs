@@ -141,6 +141,30 @@ fn a_frozen_lab_is_offered_partitions_but_none_is_applied() {
 }
 
 #[test]
+fn an_offer_stands_until_something_is_clearly_better() {
+    let mut desk = Desk::new("0-2:=/3-5:=");
+    let ms = predicted(&desk);
+    desk.run(8, ms);
+    desk.throttle(0, 20.0);
+    let [_, refine] = <[Task; 2]>::try_from(desk.notice()).unwrap();
+    let decision = desk.decide(refine, false);
+    let offered = desk.take(decision);
+    desk.run(2, ms);
+    // A few rows less for one worker: another partition, but hardly a better one.
+    let mut nearly = desk.lab.partitions[&offered].plan.clone();
+    let bound = nearly.blocks[0].bounds.iter_mut().find(|bound| (1..96).contains(*bound)).unwrap();
+    *bound -= 1;
+    desk.planning.best = Some(nearly.clone());
+    desk.planning.exchange.look().best = Some(nearly);
+    for _ in 0..4 {
+        let decision = desk.look(false);
+        assert!(matches!(decision, Decision::Keep | Decision::Tell(_)), "{decision:?}");
+        assert_eq!(desk.lab.proposal, Some(offered));
+        desk.run(3, ms);
+    }
+}
+
+#[test]
 fn without_a_known_change_a_partition_must_be_better_for_five_runs() {
     let mut desk = Desk::new("0-2:80,8,8/3-5:80,8,8");
     let ms = predicted(&desk);
