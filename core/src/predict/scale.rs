@@ -14,6 +14,8 @@ const FAR: f64 = 0.08;
 const FAR_SPREADS: f64 = 4.0;
 /// A single run is taken for no further off than this many spreads.
 const BELIEVED_SPREADS: f64 = 3.0;
+/// Before this many runs a jump is the prediction's error, not a change of the worker.
+const SETTLED: u32 = 8;
 /// Runs differ by at least this, as a logarithm.
 const LEAST_SPREAD: f64 = 0.01;
 
@@ -27,6 +29,9 @@ pub struct Scale {
     spread: f64,
     /// Runs since the beginning or the last jump.
     runs: u32,
+    /// Runs since the beginning.
+    #[serde(default)]
+    seen: u32,
 }
 
 impl Scale {
@@ -41,7 +46,7 @@ impl Scale {
     }
 
     /// Takes in a run's measured time over the time predicted with the scale of now. A change point gives
-    /// the factor by which the worker became slower.
+    /// the factor by which the worker became slower, unless it is so early that the prediction was wrong.
     pub fn learn(&mut self, ratio: f64) -> Option<f64> {
         if !(ratio.is_finite() && ratio > 0.0) {
             return None;
@@ -49,6 +54,7 @@ impl Scale {
         let off = ratio.ln();
         let spread = self.spread();
         self.runs = self.runs.saturating_add(1);
+        self.seen = self.seen.saturating_add(1);
         if off.abs() > FAR.max(FAR_SPREADS * spread) {
             if self.far.last().is_some_and(|last| last.signum() != off.signum()) {
                 self.far.clear();
@@ -61,7 +67,7 @@ impl Scale {
             self.far.clear();
             self.log += jump;
             self.runs = 0;
-            return Some(jump.exp());
+            return (self.seen > SETTLED).then(|| jump.exp());
         }
         self.far.clear();
         let believed = off.clamp(-BELIEVED_SPREADS * spread, BELIEVED_SPREADS * spread);
@@ -123,5 +129,17 @@ mod tests {
         assert_eq!(scale.learn(3.0), None);
         assert_eq!(scale.factor(), before);
         assert!(follow(&mut scale, &mut rng, 1.0, 1).0.abs() < 0.03);
+    }
+
+    #[test]
+    fn a_prediction_that_was_wrong_from_the_beginning_is_mended_without_a_word() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut scale = Scale::default();
+        let (error, changes) = follow(&mut scale, &mut rng, 2.2, 6);
+        assert!(error.abs() < 0.05 && changes.is_empty(), "{error} {changes:?}");
+        let (_, changes) = follow(&mut scale, &mut rng, 2.2, 10);
+        assert!(changes.is_empty(), "{changes:?}");
+        let (_, changes) = follow(&mut scale, &mut rng, 1.0, 5);
+        assert_eq!(changes.len(), 1, "a change is told: {changes:?}");
     }
 }
