@@ -1,4 +1,4 @@
-//! A collaborative partition against the best single worker, run by run in turn.
+//! A collaborative partition against the best single worker, in turn.
 
 use anyhow::Context as _;
 use collab_core::partition::Partition;
@@ -34,7 +34,9 @@ pub struct Versus {
 }
 
 impl Controller {
-    /// Runs the planned partition and the best single worker in turn, `rounds` times each after a warm-up.
+    /// Runs the planned partition and the best single worker in turn, `rounds` times each after a warm-up. What counts is
+    /// a run that follows one of its own kind, as in a lab that goes on: right after the other kind, memory and caches
+    /// are laid out for other strips.
     pub async fn versus(&mut self, rounds: usize) -> anyhow::Result<Versus> {
         self.reference_for(0);
         self.measure_singles().await;
@@ -61,14 +63,12 @@ impl Controller {
             self.next = None;
         }
         let mut times: [Vec<f64>; 2] = Default::default();
-        for round in 0..=rounds {
+        for _ in 0..rounds {
             for (kind, id) in [single_id, together].into_iter().enumerate() {
-                let run = self.run_once(id).await.context("a run was lost")?;
-                let last = self.journal.stage().look().lab.runs.last().map(|last| last.ms);
-                // The first of each warms up.
-                if let Some(ms) = last.filter(|_| round > 0 && run.0 > 0) {
-                    times[kind].push(ms);
+                for _ in 0..2 {
+                    self.run_once(id).await.context("a run was lost")?;
                 }
+                times[kind].extend(self.journal.stage().look().lab.runs.last().map(|last| last.ms));
             }
         }
         let [single_ms, together_ms] = times.map(median);
