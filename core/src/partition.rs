@@ -54,6 +54,12 @@ impl Block {
     pub fn owners(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.bounds.len() - 1).filter(|&worker| !self.rows(worker).is_empty())
     }
+
+    /// The one worker that owns rows, if there is such a one.
+    pub fn single_owner(&self) -> Option<usize> {
+        let mut owners = self.owners();
+        owners.next().filter(|_| owners.next().is_none())
+    }
 }
 
 /// Divides `rows` in proportion to `weights` by largest remainder. Sums to `rows` if any weight is positive.
@@ -147,14 +153,12 @@ pub enum PartitionError {
 impl Partition {
     /// The same rows on the same workers, where consecutive blocks of one owner are one block.
     pub fn joined(&self) -> Self {
-        let owner = |block: &Block| {
-            let mut owners = block.owners();
-            owners.next().filter(|_| owners.next().is_none())
-        };
         let mut blocks: Vec<Block> = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             match blocks.last_mut() {
-                Some(last) if owner(last).is_some() && owner(last) == owner(block) => {
+                Some(last)
+                    if last.single_owner().is_some() && last.single_owner() == block.single_owner() =>
+                {
                     *last = Block { units: (last.units.0, block.units.1), bounds: block.bounds.clone() };
                 }
                 _ => blocks.push(block.clone()),
@@ -292,10 +296,9 @@ impl fmt::Display for Partition {
             if last > first {
                 write!(f, "-{last}")?;
             }
-            let mut owners = block.owners();
-            match (owners.next(), owners.next()) {
-                (Some(owner), None) => write!(f, ":{}", WorkerId::at(owner))?,
-                _ => {
+            match block.single_owner() {
+                Some(owner) => write!(f, ":{}", WorkerId::at(owner))?,
+                None => {
                     for worker in 0..block.bounds.len() - 1 {
                         let mark = if worker == 0 { ':' } else { ',' };
                         write!(f, "{mark}{}", block.rows(worker).len())?;
