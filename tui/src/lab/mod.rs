@@ -127,7 +127,7 @@ async fn quit_asked(requests: &mut mpsc::UnboundedReceiver<Request>, backlog: &m
 
 /// Everything up to the first run. Devices of a demo live as long as the second value.
 async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts, Option<Devices>)> {
-    let planning = Planning::new(&setup.planner, setup.partition.clone(), setup.seed)?;
+    let planning = Planning::new(&setup.planner, setup.partition.clone(), setup.seed);
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     journal.record(What::SessionStarted(SessionInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,7 +1,7 @@
 //! When to propose another partition, which, and when to switch to it.
 //!
 //! A change that the lab knows of (a CPU share, a link, a worker lost or joined) is answered at once by the
-//! policies' forward pass, then by the planner with its whole budget; both beside the loop. A worker whose
+//! policies' plans, changed a little, then by the planner with its whole budget; both beside the loop. A worker whose
 //! pace drifts is planned for again. What was measured counts before what is predicted, and a partition is
 //! only adopted when it should be faster by more than predictions were off, for several runs in a row.
 
@@ -17,7 +17,7 @@ use collab_core::event::{Comparison, Proposal};
 use collab_core::id::PartitionId;
 use collab_core::lab::Lab;
 use collab_core::partition::{Partition, PartitionError};
-use collab_core::plan::{Correction, planner};
+use collab_core::plan::Correction;
 use collab_core::time::Micros;
 
 use self::conditions::Conditions;
@@ -106,13 +106,9 @@ pub struct Planning {
 }
 
 impl Planning {
-    /// By planner name.
-    pub fn new(name: &str, given: Option<String>, seed: u64) -> anyhow::Result<Self> {
-        if planner(name).is_none() {
-            let names = collab_core::plan::PLANNERS.join(", ");
-            anyhow::bail!("there is no planner '{name}'; choose one of {names}");
-        }
-        Ok(Self {
+    /// By planner name; the command line takes only known ones.
+    pub fn new(name: &str, given: Option<String>, seed: u64) -> Self {
+        Self {
             planner: name.into(),
             given,
             seed,
@@ -133,7 +129,7 @@ impl Planning {
             misses: VecDeque::new(),
             learnt: None,
             planned_for: Vec::new(),
-        })
+        }
     }
 
     /// A number for the next partition.

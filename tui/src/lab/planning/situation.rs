@@ -63,7 +63,7 @@ impl Situation {
 pub enum Effort {
     /// Whether what was found before still holds.
     Look,
-    /// The policies' forward pass and the simple planners: a first answer within milliseconds.
+    /// The policies' plans, changed a little, and the simple planners: a first answer within milliseconds.
     First,
     /// The planner with its whole budget.
     Refine,

@@ -18,7 +18,7 @@ struct Desk {
 impl Desk {
     /// Three like workers, of which `plan` runs.
     fn new(plan: &str) -> Self {
-        let planning = Planning::new("erl", None, 1).unwrap();
+        let planning = Planning::new("erl", None, 1);
         let mut desk = Self { lab: Lab::default(), planning, runs: 0, commands: 0 };
         desk.tell(What::NetworkLoaded { network: Arc::new(chain(96, 6)) });
         for worker in (0..3).map(WorkerId) {
