@@ -1,4 +1,4 @@
-//! `collab-tui bench run`: collaborative runs against the best single device, run by run in turn.
+//! `collab-tui bench run`: collaborative runs against the best single device, in turn.
 
 use tokio::runtime::Builder;
 
