@@ -1,7 +1,8 @@
 //! What the running partition takes under the conditions of now, and what the offered one should take instead.
 //!
 //! Both sides of the comparison are predicted at one moment by the same costs, so that they never speak of
-//! different times.
+//! different times. What only the running one could learn of itself, because it ran, counts for both: two almost
+//! equal partitions must not look different because one of them ran in a slow moment.
 
 use serde::{Deserialize, Serialize};
 
@@ -82,9 +83,8 @@ impl Lab {
     pub(super) fn look_ahead(&mut self, said: Option<f64>) {
         let both = self.current.zip(self.proposal).filter(|(running, offered)| running != offered);
         self.outlook = both.and_then(|(running, offered)| {
-            let predicted_ms = self.predict_partition(running)?.ms;
-            let now_ms = said.unwrap_or(predicted_ms);
-            let new_ms = self.predict_partition(offered)?.ms * now_ms / predicted_ms;
+            let now_ms = said.or_else(|| Some(self.predict_partition(running)?.ms))?;
+            let new_ms = now_ms * self.cost_ms(offered)? / self.cost_ms(running)?;
             new_ms.is_finite().then_some(Outlook { running, offered, now_ms, new_ms, correction: 1.0 })
         });
     }

@@ -80,6 +80,14 @@ impl Lab {
         })
     }
 
+    /// What a known partition takes as planners cost it, ms: without what it alone learnt of itself by running.
+    /// Before anything was measured, what its proposal said.
+    pub(super) fn cost_ms(&self, partition: PartitionId) -> Option<f64> {
+        let known = self.partitions.get(&partition)?;
+        let (Some(network), Some(costs)) = (&self.network, self.costs()) else { return known.predicted_ms };
+        Some(simulate(network, &Schedule::new(network, &known.plan), &costs).finish_ms)
+    }
+
     /// What a worker takes for kinds of work, its layers as measured, and its scale.
     pub fn memory(&self, worker: WorkerId) -> Option<&WorkerMemory> {
         self.learnt.get(worker.index())

@@ -140,6 +140,27 @@ fn the_offered_and_the_running_partition_are_predicted_together() {
 }
 
 #[test]
+fn a_slow_moment_of_the_running_partition_does_not_flatter_an_equal_offer() {
+    let mut lab = fold(&story()[..6]);
+    for worker in [WorkerId(0), WorkerId(1)] {
+        lab.apply(&event(5, What::SingleMeasured { worker, ms: 14.0, compute_ms: 13.0 }));
+    }
+    lab.apply(&story()[6]);
+    lab.apply(&event(6, What::PartitionSwitched { partition: PartitionId(1), run: RunId(1) }));
+    for run in (1..7).map(RunId) {
+        let at = 100 * run.0;
+        let started = What::RunStarted { run, partition: PartitionId(1), input: "noise".to_owned() };
+        lab.apply(&event(at, started));
+        lab.apply(&event(at + 20, What::RunDone { run, ms: 20.0, verdict: Verdict::BitEqual }));
+    }
+    let network = lab.network.clone().unwrap();
+    lab.apply(&event(900, proposed(2, &network, "0-3:=")));
+    let outlook = lab.outlook().expect("both are predicted");
+    assert!(outlook.now_ms > 12.0, "it learnt from its runs: {outlook:?}");
+    assert!(outlook.gain().abs() < 1e-9, "{outlook:?}");
+}
+
+#[test]
 fn what_was_measured_counts_until_conditions_change() {
     let mut lab = fold(&story());
     assert_eq!(lab.measured_ms(0.5), Some(10.0));
