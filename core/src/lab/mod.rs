@@ -6,6 +6,7 @@
 mod accuracy;
 mod commands;
 mod layers;
+mod log;
 mod outlook;
 mod pace;
 mod prediction;
@@ -21,35 +22,23 @@ use serde::{Deserialize, Serialize};
 pub use accuracy::{Accuracy, Tally, WorkerAccuracy};
 pub use commands::{CommandState, Progress};
 pub use layers::{LayerState, Samples};
+pub use log::LogLine;
 pub use outlook::Outlook;
 pub use prediction::Prediction;
 pub use runs::{CurrentRun, RunSample, Runs};
 pub use training::{Training, TrainingPoint};
 pub use workers::{LinkState, Phase, Throttle, WorkerState};
 
-use crate::event::{Answer, Comparison, Event, Level, Proposal, SessionInfo, Span, Thumbnail, Verdict, What};
+use crate::event::{Answer, Comparison, Event, Proposal, SessionInfo, Span, Thumbnail, Verdict, What};
 use crate::id::{Node, PartitionId, RunId};
 use crate::network::Network;
 use crate::predict::{LinkMemory, RunMemory, WorkerMemory};
 use crate::time::Micros;
 
-/// Sentences kept.
-const LOG_LINES: usize = 1000;
 /// Commands kept.
 const COMMANDS: usize = 200;
 /// Partitions that may be gone back to.
 const UNDO_DEPTH: usize = 32;
-
-/// A sentence in the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// When.
-    pub at: Micros,
-    /// How much it matters.
-    pub level: Level,
-    /// The sentence.
-    pub text: String,
-}
 
 /// A named moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -229,9 +218,7 @@ impl Lab {
             }
             What::Noted { .. } => {}
         }
-        if let Some((level, text)) = sentence(&event.what) {
-            push_bounded(&mut self.log, LogLine { at: event.at, level, text }, LOG_LINES);
-        }
+        self.tell(event);
     }
 
     /// The partition that runs.
@@ -250,20 +237,10 @@ impl Lab {
         timed.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// The part of the split rows that `worker` owns in the running partition, 0…1, weighted by work.
+    /// The part of the split work that `worker` does in the running partition, 0…1.
     pub fn share(&self, worker: usize) -> Option<f64> {
-        let (network, plan) = (self.network.as_ref()?, &self.running()?.plan);
-        let mut own = 0.0;
-        let mut all = 0.0;
-        for block in &plan.blocks {
-            let rows = f64::from(network.cut(block.span().end).rows.max(1));
-            let layers = &network.layers[network.layers_of(&block.span())];
-            let work = layers.iter().map(|layer| layer.row_macs * u64::from(layer.output.rows));
-            let work = work.sum::<u64>() as f64;
-            own += work * f64::from(block.rows(worker).len()) / rows;
-            all += work;
-        }
-        (all > 0.0).then(|| own / all)
+        let (network, running) = (self.network.as_ref()?, self.running()?);
+        running.plan.shares(network).get(worker).copied()
     }
 
     fn propose(&mut self, proposal: &Proposal) {
@@ -340,84 +317,6 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, value: T, limit: usize) {
         queue.pop_front();
     }
     queue.push_back(value);
-}
-
-/// What the log says of an event, if it is worth a sentence.
-fn sentence(what: &What) -> Option<(Level, String)> {
-    use crate::command::Settled;
-    let info = |text: String| Some((Level::Info, text));
-    match what {
-        What::SessionStarted(session) => {
-            info(format!("collab {} started: {}", session.version, session.mode))
-        }
-        What::SessionEnded => info("the session ended".to_owned()),
-        What::NetworkLoaded { network } => info(format!(
-            "{}: {} layers in {} units, {:.0} million multiply-accumulates",
-            network.name,
-            network.layers.len(),
-            network.units.len(),
-            network.macs() as f64 / 1e6
-        )),
-        What::WorkerJoined(worker) => {
-            let emulated = match &worker.emulation {
-                Some(emulation) => format!(", emulates {}", emulation.name),
-                None => String::new(),
-            };
-            info(format!("{} is {} at {}{emulated}", worker.worker, worker.name, worker.address))
-        }
-        What::WorkerReady { worker } => info(format!("{worker} is ready")),
-        What::WorkerLost { worker, reason } => Some((Level::Error, format!("{worker} is lost: {reason}"))),
-        What::SingleMeasured { worker, ms, .. } => {
-            info(format!("{worker} alone takes {ms:.1} ms for the whole network"))
-        }
-        What::WorkerCalibrated { worker, profile, cached: true, .. } => info(format!(
-            "{worker} is as an earlier session measured it: {} kinds of work from {} layers",
-            profile.coefficients.len(),
-            profile.samples
-        )),
-        What::WorkerCalibrated { worker, profile, took_ms, .. } => info(format!(
-            "{worker} is calibrated: {} kinds of work from {} layers in {:.1} s",
-            profile.coefficients.len(),
-            profile.samples,
-            took_ms / 1e3
-        )),
-        What::PartitionProposed(proposal) => info(format!(
-            "partition {} proposed by {}: {}",
-            proposal.partition, proposal.planner, proposal.plan
-        )),
-        What::PartitionSwitched { partition, run } => {
-            info(format!("partition {partition} runs from run {run} on"))
-        }
-        What::PartitionRefused { partition, reason } => {
-            Some((Level::Warning, format!("partition {partition} was refused: {reason}")))
-        }
-        What::ProposalWithdrawn { partition, reason } => {
-            info(format!("partition {partition} is not offered any more: {reason}"))
-        }
-        What::RunDone { run, verdict: Verdict::Differs(by), .. } => Some((
-            Level::Error,
-            format!("run {run}: the output differs from the single device's by {by:.1e} of its range"),
-        )),
-        What::RunLost { run, reason } => Some((Level::Error, format!("run {run} is lost: {reason}"))),
-        What::CommandGiven { who, verb, .. } => info(format!("{who}: {verb}")),
-        What::CommandSettled { outcome: Settled::Refused(reason), .. } => {
-            Some((Level::Warning, format!("refused: {reason}")))
-        }
-        What::Noted { level, text } => Some((*level, text.clone())),
-        What::WorkerLoading { .. }
-        | What::WorkerStatus(_)
-        | What::LinkMeasured { .. }
-        | What::ProposalCompared(_)
-        | What::Trained(_)
-        | What::RunStarted { .. }
-        | What::LayersTimed(_)
-        | What::SpanDone(_)
-        | What::RunDone { .. }
-        | What::Answered { .. }
-        | What::Pictured { .. }
-        | What::CommandSettled { outcome: Settled::Done, .. }
-        | What::CommandMeasured { .. } => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the lab's measurements say workers and links will take next, and what it learns from each run.
 
+use super::Lab;
 use super::runs::CurrentRun;
-use super::{Lab, LogLine, push_bounded};
 use crate::event::{LayersTimed, Level, LinkShape, SpanKind};
 use crate::id::{Node, PartitionId, WorkerId};
 use crate::network::Network;
@@ -145,8 +145,7 @@ impl Lab {
         let id = WorkerId::at(worker);
         let (word, by) = if factor > 1.0 { ("slowed", factor) } else { ("quickened", 1.0 / factor) };
         let text = format!("{id} {word} by {by:.2} at {}, without having been told to", self.now);
-        let at = self.now;
-        push_bounded(&mut self.log, LogLine { at, level: Level::Warning, text }, super::LOG_LINES);
+        self.log(Level::Warning, text);
     }
 
     fn learn_transfers(&mut self, run: &CurrentRun, run_ms: f64) {

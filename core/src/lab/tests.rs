@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::command::{CommandId, Settled, Verb};
-use crate::event::{Host, LayersTimed, SpanKind, WorkerInfo};
+use crate::event::{Host, LayersTimed, Level, SpanKind, WorkerInfo};
 use crate::id::{Digest, WorkerId};
 use crate::network::samples::chain;
 use crate::partition::Partition;
@@ -215,7 +215,7 @@ fn the_history_stays_bounded() {
         let text = format!("line {at}");
         lab.apply(&event(100 + at, What::Noted { level: Level::Info, text }));
     }
-    assert_eq!(lab.log.len(), LOG_LINES);
+    assert_eq!(lab.log.len(), log::LINES);
     assert_eq!(lab.log.back().map(|line| line.text.as_str()), Some("line 4999"));
 }
 

@@ -2,7 +2,6 @@
 
 use collab_core::event::Proposal;
 use collab_core::id::WorkerId;
-use collab_core::network::Network;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -121,7 +120,7 @@ fn summary(scene: &Scene, word: &'static str, proposal: &Proposal, blocks: bool)
         parts.push(vec![Span::raw(measured)]);
     }
     if let Some(network) = &scene.lab.network {
-        let shares = shares(network, proposal);
+        let shares = proposal.plan.shares(network);
         let shown = shares.len().min(4);
         let mut part = Vec::new();
         for (worker, share) in shares.iter().enumerate().take(shown) {
@@ -139,21 +138,4 @@ fn summary(scene: &Scene, word: &'static str, proposal: &Proposal, blocks: bool)
         parts.push(vec![Span::styled(format!("{count} {plural}"), theme.dim())]);
     }
     parts
-}
-
-/// Each worker's part of the work on split rows, 0…1.
-pub(super) fn shares(network: &Network, proposal: &Proposal) -> Vec<f64> {
-    let workers = proposal.plan.workers();
-    let mut own = vec![0.0; workers];
-    for block in &proposal.plan.blocks {
-        let rows = f64::from(network.cut(block.span().end).rows.max(1));
-        let layers = &network.layers[network.layers_of(&block.span())];
-        let work =
-            layers.iter().map(|layer| layer.row_macs * u64::from(layer.output.rows)).sum::<u64>() as f64;
-        for (worker, part) in own.iter_mut().enumerate() {
-            *part += work * f64::from(block.rows(worker).len()) / rows;
-        }
-    }
-    let all: f64 = own.iter().sum();
-    own.iter().map(|part| if all > 0.0 { part / all } else { 0.0 }).collect()
 }

@@ -1,11 +1,7 @@
 //! Who computes which rows: blocks, and the rows of each worker in each block.
-//!
-//! The text form, for `--partition` and for the edit prompt: blocks separated by `/`, each
-//! `UNITS:ROWS`. Units are `first-last` or one number, counted from 0 as `inspect` prints them. Rows are
-//! one number for each worker in order (`86,85,85`), shares (`50%,30%,20%`), `=` for equal rows, or a
-//! letter for a single owner: `0-5:86,85,85/6-7:A`.
 
-use std::fmt;
+mod text;
+
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -227,86 +223,20 @@ impl Partition {
         Ok(())
     }
 
-    /// Reads the text form described at the top of this module.
-    pub fn parse(text: &str, network: &Network, workers: usize) -> Result<Self, PartitionError> {
-        let wrong = |problem: String| PartitionError::Text { text: text.to_owned(), problem };
-        let mut blocks = Vec::new();
-        for part in text.split('/') {
-            let (units, rows) = part.split_once(':').ok_or_else(|| wrong(format!("'{part}' has no ':'")))?;
-            let (first, last) = units.split_once('-').unwrap_or((units, units));
-            let number = |text: &str| {
-                text.trim().parse::<usize>().map_err(|_| wrong(format!("'{text}' is no unit number")))
-            };
-            let (first, last) = (number(first)?, number(last)?);
-            if last < first || last >= network.units.len() {
-                let count = network.units.len();
-                return Err(wrong(format!("units {units} are not within 0-{}", count.saturating_sub(1))));
-            }
-            let height = network.cut(last + 1).rows;
-            blocks.push(parse_rows(rows.trim(), first..last + 1, height, workers).map_err(wrong)?);
-        }
-        let partition = Self { blocks };
-        partition.check(network, workers)?;
-        Ok(partition)
-    }
-}
-
-/// Reads the rows of one block.
-fn parse_rows(text: &str, units: Range<usize>, height: u32, workers: usize) -> Result<Block, String> {
-    if text == "=" {
-        return Ok(Block::shared(units, height, &vec![1.0; workers]));
-    }
-    if let Some(owner) = WorkerId::parse(text) {
-        if owner.index() >= workers {
-            return Err(format!("there is no worker {owner}, the fleet has {workers}"));
-        }
-        return Ok(Block::single(units, height, owner, workers));
-    }
-    let fields: Vec<&str> = text.split(',').map(str::trim).collect();
-    if fields.len() != workers {
-        return Err(format!("'{text}' gives rows for {} workers, the fleet has {workers}", fields.len()));
-    }
-    let shares: Option<Vec<f64>> = fields
-        .iter()
-        .map(|field| {
-            field.strip_suffix('%')?.parse().ok().filter(|share: &f64| (0.0..=100.0).contains(share))
-        })
-        .collect();
-    if let Some(shares) = shares {
-        if shares.iter().sum::<f64>() <= 0.0 {
-            return Err("the shares are all zero".to_owned());
-        }
-        return Ok(Block::shared(units, height, &shares));
-    }
-    let mut bounds = vec![0u32];
-    for field in fields {
-        let count: u32 = field.parse().map_err(|_| format!("'{field}' is no number of rows"))?;
-        let sum = bounds[bounds.len() - 1].checked_add(count).ok_or("the rows add up to too many")?;
-        bounds.push(sum);
-    }
-    Ok(Block { units: (units.start as u32, units.end as u32), bounds })
-}
-
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, block) in self.blocks.iter().enumerate() {
-            let (first, last) = (block.units.0, block.units.1.saturating_sub(1));
-            let separator = if index == 0 { "" } else { "/" };
-            write!(f, "{separator}{first}")?;
-            if last > first {
-                write!(f, "-{last}")?;
-            }
-            match block.single_owner() {
-                Some(owner) => write!(f, ":{}", WorkerId::at(owner))?,
-                None => {
-                    for worker in 0..block.bounds.len() - 1 {
-                        let mark = if worker == 0 { ':' } else { ',' };
-                        write!(f, "{mark}{}", block.rows(worker).len())?;
-                    }
-                }
+    /// Each worker's part of the work on split rows, 0…1; nothing but zeros if there is no work.
+    pub fn shares(&self, network: &Network) -> Vec<f64> {
+        let mut own = vec![0.0; self.workers()];
+        for block in &self.blocks {
+            let rows = f64::from(network.cut(block.span().end).rows.max(1));
+            let layers = &network.layers[network.layers_of(&block.span())];
+            let work = layers.iter().map(|layer| layer.row_macs * u64::from(layer.output.rows));
+            let work = work.sum::<u64>() as f64;
+            for (worker, part) in own.iter_mut().enumerate() {
+                *part += work * f64::from(block.rows(worker).len()) / rows;
             }
         }
-        Ok(())
+        let all: f64 = own.iter().sum();
+        own.iter().map(|part| if all > 0.0 { part / all } else { 0.0 }).collect()
     }
 }
 
@@ -316,39 +246,6 @@ mod tests {
 
     use super::*;
     use crate::network::samples::chain;
-
-    #[test]
-    fn the_text_form_reads_back() {
-        let network = chain(64, 6);
-        for text in ["0-3:20,20,24/4-5:A", "0-5:C", "0:64,0,0/1-5:B"] {
-            let partition = Partition::parse(text, &network, 3).unwrap();
-            let canonical = partition.to_string();
-            assert_eq!(Partition::parse(&canonical, &network, 3).unwrap(), partition, "{text}");
-        }
-        let equal = Partition::parse("0-5:=", &network, 3).unwrap();
-        assert_eq!(equal.to_string(), "0-5:22,21,21");
-        let shares = Partition::parse("0-5:50%,25%,25%", &network, 3).unwrap();
-        assert_eq!(shares.to_string(), "0-5:32,16,16");
-    }
-
-    #[test]
-    fn a_wrong_partition_is_refused_with_a_sentence() {
-        let network = chain(64, 6);
-        for (text, says) in [
-            ("0-3:20,20,24", "ends before unit 4"),
-            ("0-3:20,20,24/5:A", "expected unit 4"),
-            ("0-5:20,20,20", "add up to 60"),
-            ("0-5:20,44", "rows for 2 workers"),
-            ("0-9:A", "not within 0-5"),
-            ("0-5:D", "no worker D"),
-            ("nonsense", "has no ':'"),
-            ("0-5:0%,0%,0%", "all zero"),
-            ("0-5:4294967295,1,1", "too many"),
-        ] {
-            let error = Partition::parse(text, &network, 3).unwrap_err().to_string();
-            assert!(error.contains(says), "{text}: {error}");
-        }
-    }
 
     proptest! {
         #[test]
