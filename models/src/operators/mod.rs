@@ -6,6 +6,7 @@
 //! simplest example. A strip is the same operator with other geometry: it shares the packed weights of the whole
 //! and computes every value by the same sequence of operations. What no file here knows stays with the engine.
 
+mod arena;
 mod chain;
 mod channelwise;
 mod concat;
@@ -95,23 +96,20 @@ impl Own {
         Self(Arc::new(operator))
     }
 
-    /// Computes it in `workspace`, which takes the inputs' memory if nobody else reads them.
+    /// Computes it in `workspace`. What it yields is lent from there if `lent` says so, which it may where every
+    /// reader is an operator of ours in the same run.
     pub(crate) fn compute(
         &self,
         inputs: TVec<TValue>,
         workspace: &mut Workspace,
+        lent: bool,
     ) -> TractResult<TVec<TValue>> {
-        let mut output = workspace.tensor(self.0.shape())?;
-        {
-            let mut read: TVec<&[f32]> = tvec!();
-            for input in &inputs {
-                read.push(input.try_as_plain_ram()?.as_slice::<f32>()?);
-            }
-            let mut view = output.try_as_plain_ram_mut()?;
-            self.0.run(&read, view.as_slice_mut::<f32>()?, workspace)?;
-        }
-        inputs.into_iter().for_each(|input| workspace.recycle(input));
-        Ok(tvec!(output.into_tvalue()))
+        let mut arena = std::mem::take(&mut workspace.arena);
+        let output = arena.fill(self.0.shape(), lent, inputs, |inputs, output| {
+            Ok(self.0.run(inputs, output, workspace)?)
+        });
+        workspace.arena = arena;
+        Ok(tvec!(output?.into_tvalue()))
     }
 }
 
@@ -131,7 +129,7 @@ impl EvalOp for Own {
     op_out_of_plan!();
 
     fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.compute(inputs, &mut Workspace::default())
+        self.compute(inputs, &mut Workspace::default(), false)
     }
 }
 

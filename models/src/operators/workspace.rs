@@ -1,14 +1,12 @@
 //! Memory that operators work in, kept from layer to layer and from run to run, and the threads they work on.
 
-use std::collections::VecDeque;
 use std::mem::{replace, take};
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use collab_kernels::{KernelError, PlaneList, Scratch, Share, divide};
-use tract_onnx::tract_core::internal::*;
-
+use super::arena::Arena;
 use crate::team::Team;
+use collab_kernels::{KernelError, PlaneList, Scratch, Share, divide};
 
 /// The workspaces of a network's strips: as many as strips ever ran at once.
 #[derive(Debug, Default)]
@@ -28,10 +26,13 @@ impl Workspaces {
         &self.team
     }
 
-    /// One that nobody uses.
+    /// One that nobody uses, for one run.
     pub(crate) fn take(&self) -> Workspace {
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        unused.unwrap_or_else(|| Workspace { team: self.team.clone(), ..Workspace::default() })
+        let new = || Workspace { team: self.team.clone(), ..Workspace::default() };
+        let mut workspace = unused.unwrap_or_else(new);
+        workspace.arena.clear();
+        workspace
     }
 
     /// Takes it back.
@@ -40,7 +41,7 @@ impl Workspaces {
     }
 }
 
-/// Scratch of the kernels for each thread, and maps that nobody reads any more.
+/// Scratch of the kernels for each thread, and the maps of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     team: Arc<Team>,
@@ -48,8 +49,8 @@ pub(crate) struct Workspace {
     /// Memory for lists of an output's planes, as they lie and in the kernel's order.
     planes: PlaneList,
     ordered: PlaneList,
-    /// The oldest first.
-    spare: VecDeque<Tensor>,
+    /// Maps on their way from one operator to the next.
+    pub(super) arena: Arena,
 }
 
 /// What one thread works with.
@@ -58,12 +59,6 @@ struct Hand {
     scratch: Scratch,
     planes: PlaneList,
 }
-
-/// Bytes of maps kept for reuse. All maps of a run of most networks: one that is not kept is given back to the
-/// system, and every run faults its pages in again.
-const SPARE_BYTES: usize = 48 << 20;
-/// Maps kept whatever their size (what a layer reads and what it yields), and most that are kept.
-const SPARE: RangeInclusive<usize> = 2..=64;
 
 /// Multiply-accumulates, or values times eight, for which waking a helper takes as long as computing them.
 const WORTH_A_THREAD: u64 = 1_000_000;
@@ -124,27 +119,5 @@ impl Workspace {
             result
         });
         results.into_iter().collect()
-    }
-
-    /// A tensor of 32-bit floats of unspecified value.
-    pub(super) fn tensor(&mut self, shape: &[usize]) -> TractResult<Tensor> {
-        let len = shape.iter().product::<usize>();
-        // The last that was given back is the likeliest to be in a cache.
-        match self.spare.iter().rposition(|spare| spare.len() == len).and_then(|at| self.spare.remove(at)) {
-            Some(spare) => spare.into_shape(shape),
-            None => Tensor::zero::<f32>(shape),
-        }
-    }
-
-    /// Keeps what nobody else reads.
-    pub(super) fn recycle(&mut self, value: TValue) {
-        if !value.is_exclusive() || value.datum_type() != f32::datum_type() || !value.is_plain() {
-            return;
-        }
-        self.spare.push_back(value.into_tensor());
-        let mut bytes: usize = self.spare.iter().map(|spare| 4 * spare.len()).sum();
-        while self.spare.len() > *SPARE.end() || bytes > SPARE_BYTES && self.spare.len() > *SPARE.start() {
-            bytes -= self.spare.pop_front().map_or(0, |oldest| 4 * oldest.len());
-        }
     }
 }

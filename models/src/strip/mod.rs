@@ -98,6 +98,8 @@ pub struct Strip {
     state: TypedSimpleState,
     /// The layer of each of the engine's nodes.
     layers: Vec<Option<u32>>,
+    /// Whether only operators of ours read what each of the engine's nodes yields.
+    inner: Vec<bool>,
     workspaces: Arc<Workspaces>,
 }
 
@@ -144,9 +146,17 @@ impl Model {
             generate(&self.packs, &mut model)?;
         }
         let layers = model.nodes().iter().map(|node| layer_of(&node.name)).collect();
+        let inner = model.nodes().iter().map(|node| is_inner(&model, node)).collect();
         let state = TypedSimplePlan::new(model)?.spawn()?;
-        Ok(Strip { units, input, output, state, layers, workspaces: self.workspaces.clone() })
+        Ok(Strip { units, input, output, state, layers, inner, workspaces: self.workspaces.clone() })
     }
+}
+
+/// Whether only operators of ours read what a node yields.
+fn is_inner(model: &TypedModel, node: &TypedNode) -> bool {
+    let ours = |reader: &InletId| model.node(reader.node).op_is::<Own>();
+    node.outputs.iter().all(|output| output.successors.iter().all(ours))
+        && model.outputs.iter().all(|outlet| outlet.node != node.id)
 }
 
 /// Whether the engine's code generation would leave an operator as it is, or make it no faster.
@@ -365,12 +375,12 @@ impl Strip {
         times: &mut LayerTimes,
     ) -> TractResult<Map> {
         let input = input.into_tensor(&self.input.shape)?.into_tvalue();
-        let layers = &self.layers;
+        let (layers, inner) = (&self.layers, &self.inner);
         let mut workspace = self.workspaces.take();
         let mut last = clock();
         let mut outputs = self.state.run_plan_with_eval(tvec!(input), |context, state, node, inputs| {
             let result = match node.op_as::<Own>() {
-                Some(own) => own.compute(inputs, &mut workspace),
+                Some(own) => own.compute(inputs, &mut workspace, inner[node.id]),
                 None => plan::eval(context, state, node, inputs),
             };
             let now = clock();
