@@ -44,6 +44,17 @@ fn plan_cost_of_35_units_on_8_workers(bencher: divan::Bencher, length: usize) {
     bencher.bench_local(|| costing.latency(&draft, &mut pair));
 }
 
+/// Ten thousand changes of such a plan, each tried and taken or not: ms are tenths of a µs a change.
+#[divan::bench(args = [4, 8], sample_count = 5)]
+fn ten_thousand_changes_of_35_units(bencher: divan::Bencher, workers: usize) {
+    let network = chain(224, 35);
+    let costs = costs(workers);
+    let allowed = vec![true; workers];
+    let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+    let anneal = planner("anneal").expect("a planner's name");
+    bencher.bench_local(|| anneal.plan(&problem, Budget { evaluations: 10_000, seed: 1 }));
+}
+
 #[divan::bench(args = [1, 2, 4])]
 fn plan_cost_of_mobilenetv2_on_3_workers(bencher: divan::Bencher, length: usize) {
     let network = named("mobilenetv2").expect("in the zoo");

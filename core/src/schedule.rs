@@ -72,7 +72,7 @@ pub struct Part {
 /// A strip is cut into parts only while that recomputes at most this share of its work…
 const MOST_EXTRA_WORK: f64 = 0.03;
 /// …and every part has at least this many values in a row direction to use each weight for.
-const LEAST_PIXELS: u64 = 64;
+const LEAST_PIXELS: u32 = 64;
 
 impl Schedule {
     /// The schedule of `partition`, which must fit `network` ([`Partition::check`]).
@@ -184,23 +184,22 @@ fn divide(network: &Network, span: &Range<usize>, strip: &StripPlan) -> Vec<Part
         return vec![whole];
     }
     let work: u64 = parts.iter().map(|&rows| network.strip_macs(span, rows)).sum();
-    let inner = network.cut(span.end).inner;
-    if parts.iter().any(|&rows| is_thin(rows, inner))
-        || !divides_freely(work, network.strip_macs(span, strip.rows))
-    {
+    let least = least_rows(network.cut(span.end).inner);
+    let whole_work = network.strip_macs(span, strip.rows);
+    if parts.iter().any(|rows| rows.len() < least) || !divides_freely(work as f64, whole_work as f64) {
         return vec![whole];
     }
     parts.into_iter().map(|rows| Part { rows, need: need(rows) }).collect()
 }
 
-/// Whether a part of `rows` rows of `inner` values has too few pixels to be computed on its own.
-pub(crate) fn is_thin(rows: Rows, inner: u32) -> bool {
-    u64::from(rows.len()) * u64::from(inner) < LEAST_PIXELS
+/// How many rows of `inner` values have enough pixels to be computed on their own.
+pub(crate) fn least_rows(inner: u32) -> u32 {
+    LEAST_PIXELS.div_ceil(inner.max(1))
 }
 
 /// Whether parts that take `work` multiply-accumulates together may stand for a strip of `whole`.
-pub(crate) fn divides_freely(work: u64, whole: u64) -> bool {
-    work as f64 <= whole as f64 * (1.0 + MOST_EXTRA_WORK)
+pub(crate) fn divides_freely(work: f64, whole: f64) -> bool {
+    work <= whole * (1.0 + MOST_EXTRA_WORK)
 }
 
 #[cfg(test)]

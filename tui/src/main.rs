@@ -6,6 +6,7 @@
 mod app;
 mod bench;
 mod cli;
+mod contained;
 mod folders;
 mod headless;
 mod inspect;

@@ -1,7 +1,7 @@
 //! The real terminal: entering and leaving it, and when it is taken away. Draws nothing.
 //!
 //! Whatever ends the program, the terminal is left as it was found: on return, on panic (before its message
-//! is printed), on SIGINT, SIGTERM and SIGHUP, and when the future that holds the guard is dropped.
+//! is printed, unless it is contained), on SIGINT, SIGTERM and SIGHUP, and when the future that holds the guard is dropped.
 
 use std::io::{self, Stdout, Write};
 use std::sync::Once;
@@ -15,6 +15,8 @@ use crossterm::{cursor, execute, style};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::Notify;
+
+use crate::contained::is_contained;
 
 /// Whether the terminal is ours at the moment.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -113,6 +115,9 @@ fn restore_on_panic() {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            if is_contained() {
+                return;
+            }
             restore();
             PANICKED.notify_one();
             before(info);

@@ -33,6 +33,10 @@ impl Planner for Anneal {
     }
 }
 
+/// So many blocks after the last that changed its rows, everything but times is as before: a strip's pieces depend
+/// on the rows of the block before and after its own.
+const UNMOVED: usize = 2;
+
 /// A draft with the simulated state after each of its blocks.
 struct Current {
     draft: Draft,
@@ -75,13 +79,7 @@ impl Search<'_> {
             if cost > limit {
                 continue;
             }
-            while now.states.len() < candidate.len() {
-                now.states.push(self.costing.state());
-            }
-            let known = known.min(candidate.len());
-            if first < known {
-                now.states[first..known].swap_with_slice(&mut spare[first..known]);
-            }
+            now.take(first, known, &candidate, &mut spare);
             std::mem::swap(&mut now.draft, &mut candidate);
             now.cost = cost;
             if cost < best.0 {
@@ -109,24 +107,26 @@ impl Search<'_> {
         while spare.len() < count {
             spare.push(self.costing.state());
         }
-        let (same, shift) = if self.problem.memory.is_empty() && !now.states.is_empty() {
-            (count - draft.same_blocks_at_the_end(&now.draft), now.draft.len() as isize - count as isize)
-        } else {
-            (count, 0)
-        };
+        // From this block on all are as before, `shift` places further on.
+        let same =
+            if now.states.is_empty() { count } else { count - draft.same_blocks_at_the_end(&now.draft) };
+        let shift = now.draft.len() as isize - count as isize;
+        let before = |index: usize| &now.states[index.wrapping_add_signed(shift)];
         for index in first..count {
-            let (end, bounds) = (draft.ends[index], draft.block(index));
             let (done, next) = spare.split_at_mut(index);
-            match index.checked_sub(1) {
-                None => self.costing.open(end, bounds, &mut next[0]),
-                Some(before) if before < first => {
-                    self.costing.step(&now.states[before], end, bounds, &mut next[0]);
-                }
-                Some(before) => self.costing.step(&done[before], end, bounds, &mut next[0]),
+            let (end, bounds, next) = (draft.ends[index], draft.block(index), &mut next[0]);
+            let state = match index.checked_sub(1) {
+                None => None,
+                Some(last) if last < first => Some(&now.states[last]),
+                Some(last) => Some(&done[last]),
+            };
+            match state {
+                None => self.costing.open(end, bounds, next),
+                Some(state) if index >= same + UNMOVED => self.costing.again(state, before(index), next),
+                Some(state) => self.costing.step(state, end, bounds, next),
             }
-            if index > same {
-                let old = &now.states[index.wrapping_add_signed(shift)];
-                let (least, most) = next[0].later_than(old);
+            if index > same && self.problem.memory.is_empty() {
+                let (least, most) = next.later_than(before(index));
                 if now.cost + least > limit {
                     self.evaluations += 1;
                     return Trial::Rejected;
@@ -138,8 +138,87 @@ impl Search<'_> {
         }
         // A merge may leave the last block as it was.
         let last = count - 1;
-        let state = if last < first { &now.states[last] } else { &spare[last] };
-        let latency = self.costing.finish(state);
+        let latency = match last {
+            _ if last < first => self.costing.finish(&now.states[last]),
+            _ if last >= same + UNMOVED => self.costing.finish_again(&spare[last], before(last)),
+            _ => self.costing.finish(&spare[last]),
+        };
         Trial::Costed(self.judge(draft, latency), count)
+    }
+}
+
+impl Current {
+    /// Takes over the states that [`Search::try_change`] left in `spare` for blocks `first..known` of `draft`.
+    fn take(&mut self, first: usize, known: usize, draft: &Draft, spare: &mut [State]) {
+        let (old, new) = (self.draft.len(), draft.len());
+        let same = new - draft.same_blocks_at_the_end(&self.draft);
+        // What follows keeps its places, so that only times are exchanged there.
+        if new > old {
+            self.states.resize_with(self.states.len().max(new), || spare[0].clone());
+            self.states[first..new].rotate_right(new - old);
+        } else {
+            self.states[first..old].rotate_left(old - new);
+        }
+        let moved = known.min(same + UNMOVED).max(first);
+        let known = known.max(moved);
+        self.states[first..moved].swap_with_slice(&mut spare[first..moved]);
+        for (state, other) in self.states[moved..known].iter_mut().zip(&mut spare[moved..known]) {
+            state.swap_clocks(other);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Network;
+    use crate::network::samples::{named, random};
+    use crate::plan::draft::tests::{AnyCosts, any_partition};
+
+    /// Makes `changes` random changes one after the other, each costed both ways.
+    fn change_and_compare(rng: &mut ChaCha8Rng, network: &Network, workers: usize, changes: usize) -> usize {
+        let costs = AnyCosts::random(rng, network, workers);
+        let allowed = vec![true; workers];
+        let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
+        let mut search = Search::new(&problem).unwrap();
+        let draft = Draft::of(&any_partition(rng, network, workers));
+        let mut now = Current { draft, cost: 0.0, states: Vec::new() };
+        let mut spare = Vec::new();
+        let start = now.draft.clone();
+        let Trial::Costed(cost, _) = search.try_change(&start, 0, f64::INFINITY, &now, &mut spare) else {
+            panic!()
+        };
+        now.cost = cost;
+        std::mem::swap(&mut now.states, &mut spare);
+        let mut pair = search.costing.pair();
+        let mut compared = 0;
+        for _ in 0..changes {
+            let mut candidate = now.draft.clone();
+            let Some(first) = search.change(&mut candidate, &now.states, rng) else { continue };
+            let Trial::Costed(cost, known) =
+                search.try_change(&candidate, first, f64::INFINITY, &now, &mut spare)
+            else {
+                panic!("rejected without a limit");
+            };
+            let whole = search.costing.latency(&candidate, &mut pair);
+            assert!((cost - whole).abs() <= 1e-9 * whole, "{}: {cost} {whole}", network.name);
+            compared += 1;
+            now.take(first, known, &candidate, &mut spare);
+            (now.draft, now.cost) = (candidate, cost);
+        }
+        compared
+    }
+
+    #[test]
+    fn a_change_costs_what_the_whole_plan_does() {
+        let mut rng = ChaCha8Rng::seed_from_u64(12);
+        let mut compared = 0;
+        for _ in 0..40 {
+            let network = random(&mut rng, 9, 96);
+            let workers = rng.random_range(1..7);
+            compared += change_and_compare(&mut rng, &network, workers, 100);
+        }
+        compared += change_and_compare(&mut rng, &named("resnet50").unwrap(), 4, 300);
+        assert!(compared > 2000, "{compared}");
     }
 }

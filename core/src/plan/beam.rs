@@ -11,6 +11,7 @@ use super::cuts::LONGEST_BLOCK;
 use super::draft::Draft;
 use super::search::{Budget, Search};
 use super::{Plan, Planner, Problem};
+use crate::rows::Rows;
 
 /// Prefixes kept at every cut.
 const WIDTH: usize = 16;
@@ -85,9 +86,9 @@ impl Prefix {
     fn draft(&self) -> Draft {
         let mut draft = match &self.before {
             Some(before) => before.draft(),
-            None => Draft::new(self.state.bounds.len() - 1),
+            None => Draft::new(self.state.bounds().len() - 1),
         };
-        draft.push(self.state.units.1, &self.state.bounds);
+        draft.push(self.state.units().1, &self.state.bounds());
         draft
     }
 }
@@ -95,14 +96,14 @@ impl Prefix {
 impl Search<'_> {
     /// When the slowest worker is done with the block of `state`, and the mean over the workers, ms.
     fn horizon(&self, state: &State) -> (f64, f64) {
-        let (from, to) = state.units;
+        let (from, to) = state.units();
         let (mut slowest, mut sum): (f64, f64) = (0.0, 0.0);
         for worker in 0..self.problem.workers() {
-            let (start, end) = (state.bounds[worker], state.bounds[worker + 1]);
+            let Rows { start, end } = state.rows(worker);
             let done = if start < end {
                 state.begin(worker) + self.strip(from, to, worker, start, end)
             } else {
-                state.computing[worker]
+                state.computed(worker)
             };
             slowest = slowest.max(done);
             sum += done;
@@ -115,8 +116,8 @@ impl Search<'_> {
         let order = self.by_speed();
         let mut options = vec![self.alone(to, order[0])];
         let tail = parent.and_then(|parent| {
-            let bounds = &parent.state.bounds;
-            (0..order.len()).find(|&worker| bounds[worker + 1] - bounds[worker] == bounds[order.len()])
+            let rows = self.rows(from);
+            (0..order.len()).find(|&worker| parent.state.rows(worker).len() == rows)
         });
         if let Some(owner) = tail.filter(|&owner| self.speeds[owner] > 0.0) {
             options.push(self.alone(to, owner));
@@ -137,8 +138,9 @@ impl Search<'_> {
                 options.push(self.in_proportion(to, &weights));
             }
             if let Some(parent) = parent {
-                let shares: Vec<f64> =
-                    parent.state.bounds.windows(2).map(|rows| f64::from(rows[1] - rows[0])).collect();
+                let shares: Vec<f64> = (0..self.problem.workers())
+                    .map(|worker| f64::from(parent.state.rows(worker).len()))
+                    .collect();
                 options.push(self.in_proportion(to, &shares));
             }
         }
@@ -149,11 +151,13 @@ impl Search<'_> {
 
     /// When each worker is done with what was placed, from the first of them, ms.
     fn free(&self, state: &State) -> Vec<f64> {
-        let (from, to) = state.units;
+        let (from, to) = state.units();
         let mut free: Vec<f64> = (0..self.problem.workers())
-            .map(|worker| match (state.bounds[worker], state.bounds[worker + 1]) {
-                (start, end) if start < end => state.begin(worker) + self.strip(from, to, worker, start, end),
-                _ => state.computing[worker],
+            .map(|worker| match state.rows(worker) {
+                Rows { start, end } if start < end => {
+                    state.begin(worker) + self.strip(from, to, worker, start, end)
+                }
+                _ => state.computed(worker),
             })
             .collect();
         let first = free.iter().copied().fold(f64::INFINITY, f64::min);

@@ -133,8 +133,8 @@ impl Search<'_> {
             for worker in
                 (0..workers).filter(|&worker| worker != owner && bounds[worker] < bounds[worker + 1])
             {
-                let start = span.lo[bounds[worker] as usize].max(before[owner]);
-                let end = span.hi[bounds[worker + 1] as usize].min(before[owner + 1]);
+                let start = span.lo(bounds[worker]).max(before[owner]);
+                let end = span.hi(bounds[worker + 1]).min(before[owner + 1]);
                 if start < end {
                     let link = self.costing.link(owner, worker);
                     sending += link.sending_ms(row_bytes * u64::from(end - start));

@@ -187,14 +187,14 @@ impl Walk {
             Some(state) => search.costing.step(state, to, bounds, &mut after[0]),
         }
         let state = &after[0];
-        let (from, _) = state.units;
+        let (from, _) = state.units();
         let mut free = Vec::with_capacity(bounds.len());
         for worker in 0..bounds.len() - 1 {
             let (start, end) = (bounds[worker], bounds[worker + 1]);
             // A strip may be computed in pieces, some of them before the last row is there.
             let done = match start < end {
-                true => state.computing[worker] + search.strip(from, to, worker, start, end),
-                false => state.computing[worker],
+                true => state.computed(worker) + search.strip(from, to, worker, start, end),
+                false => state.computed(worker),
             };
             free.push((done, self.remaining.share[to][worker]));
         }

@@ -112,10 +112,8 @@ impl Search<'_> {
         lines.clear();
         for &worker in party.members {
             let (start, end) = (bounds[worker], bounds[worker + 1]);
-            let (mut slope, mut begin) = match start < end {
-                true => spans.line(span, worker, Rows { start, end }),
-                false => spans.line(span, worker, Rows { start: 0, end: rows }),
-            };
+            let model = if start < end { Rows { start, end } } else { Rows { start: 0, end: rows } };
+            let (mut slope, mut begin) = spans.pace(span, worker).line(model);
             begin += party.ready.get(worker).copied().unwrap_or(0.0);
             let receiver = if to == self.units() { Some(lab) } else { party.heir };
             if let Some(receiver) = receiver.filter(|&receiver| receiver != worker) {
@@ -174,11 +172,9 @@ impl Search<'_> {
                 let fits = |end: u32| self.strip(from, to, worker, start, end) <= time;
                 // The largest end that fits: `low` does (or is no row at all), `high` does not. The first guess
                 // is by a line; then the bracket grows and is halved.
-                let (slope, begin) = self.costing.spans.line(
-                    self.costing.spans.known(from, to),
-                    worker,
-                    Rows { start, end: rows },
-                );
+                let spans = &self.costing.spans;
+                let pace = spans.pace(spans.known(from, to), worker);
+                let (slope, begin) = pace.line(Rows { start, end: rows });
                 let guess =
                     start + ((time - begin) / slope.max(1e-12)).clamp(0.0, f64::from(rows - start)) as u32;
                 let (mut low, mut high) = (start, rows + 1);

@@ -22,6 +22,8 @@ mod search;
 mod shifts;
 mod single;
 mod spans;
+#[cfg(test)]
+mod tests;
 
 pub use anneal::Anneal;
 pub use auto::Auto;

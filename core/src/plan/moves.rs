@@ -183,7 +183,7 @@ impl Search<'_> {
         let mut ready = vec![0.0; workers];
         if end == first + 1 && rng.random_bool(0.7) {
             let state = states.get(first)?;
-            (0..workers).for_each(|worker| ready[worker] = state.computing[worker]);
+            (0..workers).for_each(|worker| ready[worker] = state.computed(worker));
             let least = ready.iter().copied().fold(f64::INFINITY, f64::min);
             ready.iter_mut().for_each(|at| *at -= least);
         }

@@ -39,16 +39,7 @@ impl Planner for EqualPerUnit {
 
     fn plan(&self, problem: &Problem<'_>, _budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
-        let (owner, weights) = (search.by_speed()[0], search.equal_weights());
-        let mut draft = Draft::new(problem.workers());
-        for to in 1..=search.units() {
-            let rows = match search.shared(to) {
-                true => search.in_proportion(to, &weights),
-                false => search.alone(to, owner),
-            };
-            draft.push(to, &rows);
-        }
-        search.cost(&draft);
+        search.try_equal_per_unit();
         search.answer()
     }
 }
@@ -119,6 +110,20 @@ impl Search<'_> {
         self.offer(draft);
     }
 
+    /// Costs equal rows for all allowed workers, exchanged after every unit.
+    pub(crate) fn try_equal_per_unit(&mut self) {
+        let (owner, weights) = (self.by_speed()[0], self.equal_weights());
+        let mut draft = Draft::new(self.problem.workers());
+        for to in 1..=self.units() {
+            let rows = match self.shared(to) {
+                true => self.in_proportion(to, &weights),
+                false => self.alone(to, owner),
+            };
+            draft.push(to, &rows);
+        }
+        self.offer(draft);
+    }
+
     /// 1 for every allowed worker, 0 for the others.
     pub(crate) fn equal_weights(&self) -> Vec<f64> {
         self.problem.allowed.iter().map(|&allowed| f64::from(u8::from(allowed))).collect()
@@ -128,6 +133,7 @@ impl Search<'_> {
     pub(crate) fn try_simple(&mut self) -> Vec<Vec<usize>> {
         self.try_singles();
         self.try_equal();
+        self.try_equal_per_unit();
         self.try_greedy();
         self.try_hand_overs();
         let everyone = self.by_speed();

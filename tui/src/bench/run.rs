@@ -12,7 +12,7 @@ pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
         model: args.file.choice(&args.model),
         input: None,
         workers: Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape)),
-        planner: "proportional".to_owned(),
+        planner: args.planner.clone(),
         partition: args.partition.clone(),
         auto: false,
         train: false,

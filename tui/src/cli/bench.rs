@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::engine::{BenchEngineArgs, ContestantArgs};
-use super::{FileArgs, LinkPreset, parse_device};
+use super::{FileArgs, LinkPreset, parse_device, parse_planner};
 
 /// `collab-tui bench`.
 #[derive(Clone, Debug, Args)]
@@ -62,7 +62,10 @@ pub struct BenchRunArgs {
     /// The link every device sends over.
     #[arg(long)]
     pub link: Option<LinkPreset>,
-    /// A partition by hand; the proportional planner's if left out.
+    /// Who plans.
+    #[arg(long, default_value = "proportional", value_parser = parse_planner)]
+    pub planner: String,
+    /// A partition by hand; overrides --planner.
     #[arg(long)]
     pub partition: Option<String>,
     /// Runs of each kind.

@@ -263,7 +263,7 @@ pub struct PlanArgs {
     #[arg(long)]
     pub link: Option<LinkPreset>,
     /// A planner's name, or `all`.
-    #[arg(long, default_value = "all")]
+    #[arg(long, default_value = "all", value_parser = parse_planner_or_all)]
     pub planner: String,
     /// Seed of everything random.
     #[arg(long, default_value_t = 7)]
@@ -295,6 +295,10 @@ fn parse_device(text: &str) -> Result<String, String> {
 fn parse_planner(text: &str) -> Result<String, String> {
     let known = collab_core::plan::planner(text).map(|_| text.to_owned());
     known.ok_or_else(|| format!("there is no planner '{text}'; choose one of {}", PLANNERS.join(", ")))
+}
+
+fn parse_planner_or_all(text: &str) -> Result<String, String> {
+    if text == "all" { Ok(text.to_owned()) } else { parse_planner(text) }
 }
 
 fn parse_shape(text: &str) -> Result<Shape, String> {

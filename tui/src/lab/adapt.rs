@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use collab_core::command::Verb;
-use collab_core::event::{Proposal, What};
+use collab_core::event::{Level, Proposal, What};
 use collab_core::id::PartitionId;
 
 use super::controller::{ALONE, Controller, Outcome};
@@ -65,6 +65,9 @@ impl Controller {
 
     /// Something was found.
     pub(super) fn take_found(&mut self, found: Found) {
+        for failure in &found.failures {
+            self.journal.note(Level::Warning, format!("{failure}; planning goes on with what others say"));
+        }
         if !self.planned {
             self.found = Some(found);
             return;

@@ -153,10 +153,10 @@ impl Planner for Erl {
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
         match self.reach {
-            Reach::Refined => {
+            Reach::Mended | Reach::Refined => {
                 search.try_simple();
             }
-            Reach::Forward | Reach::Mended => {
+            Reach::Forward => {
                 search.try_singles();
                 search.try_hand_overs();
             }

@@ -4,8 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::agent::Agent;
-use super::operators::{cross, mutate, mutate_gently, teach};
-use super::policy::{Decision, Mind, Policy};
+use super::policy::Policy;
+use super::population::{Member, renew};
 use super::portfolio::Portfolio;
 use super::rollout::{Outcome, Room};
 use crate::event::{OperatorSuccess, Origin};
@@ -17,20 +17,10 @@ use crate::predict::PerLayer;
 
 /// Members of the population.
 const POPULATION: usize = 16;
-/// Members that stay as they are.
-const ELITES: usize = 5;
 /// Problems a generation.
 const PROBLEMS: usize = 8;
 /// Plans that the agent samples for a problem.
 const SAMPLES: usize = 12;
-/// Generations between two exchanges of agent and population.
-const EXCHANGE: u64 = 2;
-/// The agent takes over the best member when that is better by this much of ln latency.
-const MARGIN: f64 = 0.01;
-/// Strength of mutations.
-const STRENGTH: f64 = 0.05;
-/// Share of the new generation in a member's standing.
-const FRESH: f64 = 0.2;
 
 /// A part of the method that can be switched off, to see what it contributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,30 +70,19 @@ pub struct Generation {
     pub taught: bool,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub(super) mind: Mind,
-    pub(super) standing: Option<f64>,
-    /// Decisions of the last generation by problem, with ln latency.
-    plans: Vec<(f64, Vec<Decision>)>,
-    pub(super) origin: Origin,
-    /// Generations since it was made.
-    pub(super) age: u64,
-}
-
 /// Training under way. The same seed gives the same weights.
 #[derive(Clone, Debug)]
 pub struct Trainer {
-    rng: ChaCha8Rng,
-    networks: Vec<Network>,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) networks: Vec<Network>,
     off: Vec<Part>,
     pub(super) population: Vec<Member>,
     pub(super) agent: Agent,
     /// The agent's standing, as a member's.
-    standing: Option<f64>,
+    pub(super) standing: Option<f64>,
     /// What became of the children of each operator.
     pub(super) success: Vec<OperatorSuccess>,
-    now: Generation,
+    pub(super) now: Generation,
 }
 
 impl Trainer {
@@ -230,83 +209,6 @@ impl Trainer {
         Some(Own { greedy_ln, best })
     }
 
-    fn evolve(&mut self, gaps: &[f64]) {
-        for (member, &gap) in self.population.iter_mut().zip(gaps) {
-            member.standing = Some(renew(member.standing, gap));
-        }
-        self.population.sort_by(|a, b| standing(a).total_cmp(&standing(b)));
-        self.now.agents_kept +=
-            self.population[..ELITES].iter().filter(|member| member.origin == Origin::Agent).count() as u64;
-        for (place, member) in self.population.iter_mut().enumerate() {
-            member.age += 1;
-            if member.age == 1
-                && let Some(success) = self.success.iter_mut().find(|known| known.operator == member.origin)
-            {
-                success.made += 1;
-                success.kept += u64::from(place < ELITES);
-            }
-        }
-        self.now.taught = false;
-        let parents = self.population.clone();
-        for at in ELITES..self.population.len() {
-            let child = self.child(&parents);
-            self.population[at] = child;
-        }
-        if self.uses(Part::Agent) && self.now.number.is_multiple_of(EXCHANGE) {
-            let best = standing(&self.population[0]);
-            if self.uses(Part::EliteTeaches) && self.standing.is_some_and(|own| own > best + MARGIN) {
-                self.agent.mind = self.population[0].mind.clone();
-                self.standing = Some(best);
-                self.now.taught = true;
-            } else if self.uses(Part::AgentEnters)
-                && let Some(last) = self.population.last_mut()
-            {
-                let mind = self.agent.mind.clone();
-                *last = Member {
-                    mind,
-                    standing: self.standing,
-                    plans: Vec::new(),
-                    origin: Origin::Agent,
-                    age: 0,
-                };
-            }
-        }
-    }
-
-    /// A child of two parents chosen by tournament.
-    fn child(&mut self, parents: &[Member]) -> Member {
-        let rng = &mut self.rng;
-        // Sorted, so that the least of three places is the best of three parents.
-        let mut pick = || (0..3).map(|_| rng.random_range(0..parents.len())).min().unwrap_or(0);
-        let (first, second) = (pick(), pick());
-        let (first, second) = (&parents[first.min(second)], &parents[first.max(second)]);
-        let mut mind = first.mind.clone();
-        let mut origin = Origin::Mutate;
-        if self.rng.random_bool(0.5) {
-            origin = Origin::Cross;
-            if self.uses(Part::TaughtCrossover) {
-                let pairs = first.plans.iter().zip(&second.plans);
-                let better = pairs.map(|(a, b)| if b.0 < a.0 { &b.1 } else { &a.1 });
-                let lessons: Vec<&Decision> = better.flatten().collect();
-                teach(&mut mind, &lessons, &mut self.rng);
-            } else {
-                mind = cross(&first.mind, &second.mind, &mut self.rng);
-            }
-        }
-        if self.rng.random_bool(0.9) {
-            let strength = STRENGTH * if self.rng.random_bool(0.1) { 4.0 } else { 1.0 };
-            if self.uses(Part::GentleMutation) {
-                let seen: Vec<Decision> =
-                    first.plans.iter().take(2).flat_map(|plan| plan.1.clone()).collect();
-                mutate_gently(&mut mind, &seen, strength, &mut self.rng);
-            } else {
-                mutate(&mut mind, strength, &mut self.rng);
-            }
-        }
-        // As good as its parent until it has shown otherwise: one lucky generation makes no elite.
-        Member { mind, standing: first.standing, plans: Vec::new(), origin, age: 0 }
-    }
-
     /// The agent as a policy.
     pub fn agent(&self) -> Policy {
         self.agent.mind.policy()
@@ -315,48 +217,6 @@ impl Trainer {
     /// The best member as a policy.
     pub fn champion(&self) -> Policy {
         self.population[0].mind.policy()
-    }
-
-    /// `size` policies that complement each other best on `problems` fresh problems.
-    pub fn portfolio(&self, size: usize, problems: usize) -> Portfolio {
-        let mut rng = self.rng.clone();
-        let mut minds: Vec<Mind> = Vec::new();
-        if self.uses(Part::Population) {
-            minds.extend(self.population.iter().map(|member| member.mind.clone()));
-        }
-        if self.uses(Part::Agent) {
-            minds.push(self.agent.mind.clone());
-        }
-        let mut results: Vec<Vec<f64>> = vec![Vec::with_capacity(problems); minds.len()];
-        for at in 0..problems {
-            let network = &self.networks[at % self.networks.len()];
-            let count = rng.random_range(2..=8);
-            let (devices, lab) = random_fleet(&mut rng, count);
-            let costs = costs(network, &devices, lab);
-            let allowed = vec![true; count];
-            let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
-            let Some(search) = Search::new(&problem) else { continue };
-            let mut room = Room::new(search);
-            for (mind, result) in minds.iter().zip(&mut results) {
-                result.push(room.best(mind).map_or(f64::INFINITY, |(walk, _)| walk.latency.ln()));
-            }
-        }
-        let mut reached = vec![f64::MAX; results.first().map_or(0, Vec::len)];
-        let mut members: Vec<Policy> = Vec::with_capacity(size);
-        let mut left: Vec<usize> = (0..minds.len()).collect();
-        while members.len() < size && !left.is_empty() {
-            let score = |&at: &usize| -> f64 {
-                reached.iter().zip(&results[at]).map(|(had, new)| had.min(*new)).sum()
-            };
-            let Some((place, _)) = left.iter().map(score).enumerate().min_by(|a, b| a.1.total_cmp(&b.1))
-            else {
-                break;
-            };
-            let chosen = left.remove(place);
-            reached.iter_mut().zip(&results[chosen]).for_each(|(had, new)| *had = had.min(*new));
-            members.push(minds[chosen].policy());
-        }
-        Portfolio { members }
     }
 }
 
@@ -390,14 +250,6 @@ impl Sum {
 struct Own {
     greedy_ln: f64,
     best: Outcome,
-}
-
-fn standing(member: &Member) -> f64 {
-    member.standing.unwrap_or(f64::INFINITY)
-}
-
-fn renew(standing: Option<f64>, gap: f64) -> f64 {
-    standing.map_or(gap, |old| old + FRESH * (gap - old))
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use collab_core::plan::{
 };
 use collab_core::predict::Costs;
 
+use crate::contained::contained;
+
 /// Everything that planning depends on, detached from the lab.
 #[derive(Clone, Debug)]
 pub struct Situation {
@@ -122,6 +124,8 @@ pub struct Found {
     pub singles_ms: Vec<f64>,
     /// Why the best is faster than the running one.
     pub reason: String,
+    /// Planners that panicked, each with what it said.
+    pub failures: Vec<String>,
 }
 
 impl Task {
@@ -136,7 +140,8 @@ impl Task {
         };
         let running = situation.running.clone().map(|plan| judge(problem.cost(plan)));
         let offered = situation.offered.clone().map(|plan| problem.cost(plan).timeline.finish_ms);
-        let best = self.best(&problem).map(|(plan, name)| (judge(plan), name));
+        let (best, failures) = self.best(&problem);
+        let best = best.map(|(plan, name)| (judge(plan), name));
         let alone = |worker: usize| {
             let plan = Partition::single(&situation.network, WorkerId::at(worker), problem.workers());
             if problem.allowed[worker] { problem.cost(plan).timeline.finish_ms } else { f64::INFINITY }
@@ -150,11 +155,12 @@ impl Task {
         });
         let Self { effort, change, .. } = self;
         let situation = situation.clone();
-        Found { effort, change, situation, running, offered_ms: offered, best, layers, singles_ms, reason }
+        let offered_ms = offered;
+        Found { effort, change, situation, running, offered_ms, best, layers, singles_ms, reason, failures }
     }
 
-    /// The fastest of what is known, what the planner says and what simple planners say.
-    fn best(&self, problem: &Problem<'_>) -> Option<(Plan, String)> {
+    /// The fastest of what is known, what the planner says and what simple planners say; and which of them failed.
+    fn best(&self, problem: &Problem<'_>) -> (Option<(Plan, String)>, Vec<String>) {
         let fits = |plan: &&Partition| {
             let allowed = |at: usize| problem.allowed.get(at).copied().unwrap_or(false);
             plan.check(problem.network, problem.workers()).is_ok()
@@ -162,41 +168,49 @@ impl Task {
         };
         let known = self.known.iter().filter(fits).map(|plan| problem.cost(plan.clone()));
         let mut plans: Vec<(Plan, String)> = known.map(|plan| (plan, self.planner.to_string())).collect();
+        let mut failures = Vec::new();
+        let mut ask = |planner: &dyn Planner, name: &str, evaluations: u64| {
+            let budget = Budget { evaluations, seed: self.seed };
+            let answer = contained(|| planner.plan(problem, budget));
+            let answered = answer.is_ok();
+            match answer {
+                Ok(plan) => plans.extend(plan.map(|plan| (plan, name.to_owned()))),
+                Err(words) => failures.push(format!("{name} failed: {words}")),
+            }
+            answered
+        };
         let learns = matches!(&*self.planner, "erl" | "policy" | "auto");
-        let portfolio = || {
+        let learned = |reach: Reach| {
             let mut portfolio = Portfolio::shipped().clone();
             portfolio.members.extend(self.portfolio.iter().flat_map(|own| own.members.clone()));
-            portfolio
+            Erl { portfolio, reach }
         };
         match self.effort {
             Effort::Look => {}
             Effort::First => {
-                let policy = Erl { portfolio: portfolio(), reach: Reach::Mended };
-                let quick: [(&dyn Planner, bool); 2] = [(&policy, learns), (&Proportional, true)];
-                for (planner, _) in quick.into_iter().filter(|(_, used)| *used) {
-                    let plan = planner.plan(problem, Budget { evaluations: 0, seed: self.seed });
-                    plans.extend(plan.map(|plan| (plan, planner.name().to_owned())));
+                if learns {
+                    ask(&learned(Reach::Mended), "policy", 0);
                 }
+                ask(&Proportional, Proportional.name(), 0);
                 plans.extend(problem.candidates().map(|worker| {
                     let alone = Partition::single(problem.network, WorkerId::at(worker), problem.workers());
                     (problem.cost(alone), BestSingle.name().to_owned())
                 }));
             }
             Effort::Refine => {
-                let budget = Budget { seed: self.seed, ..Budget::default() };
-                let chosen = match &*self.planner {
-                    "erl" => Erl { portfolio: portfolio(), reach: Reach::Refined }.plan(problem, budget),
-                    name => planner(name).and_then(|planner| planner.plan(problem, budget)),
+                let Budget { evaluations, .. } = Budget::default();
+                let answered = match &*self.planner {
+                    "erl" => ask(&learned(Reach::Refined), "erl", evaluations),
+                    name => planner(name).is_some_and(|planner| ask(&*planner, name, evaluations)),
                 };
-                plans.extend(chosen.map(|plan| (plan, self.planner.to_string())));
-                if learns {
-                    let simple = Proportional.plan(problem, budget);
-                    plans.extend(simple.map(|plan| (plan, Proportional.name().to_owned())));
+                if learns || !answered {
+                    ask(&Proportional, Proportional.name(), evaluations);
                 }
             }
         }
         plans.retain(|(plan, _)| !self.rejected.contains(&plan.partition));
-        plans.into_iter().min_by(|a, b| a.0.timeline.finish_ms.total_cmp(&b.0.timeline.finish_ms))
+        let best = plans.into_iter().min_by(|a, b| a.0.timeline.finish_ms.total_cmp(&b.0.timeline.finish_ms));
+        (best, failures)
     }
 }
 

@@ -4,6 +4,7 @@ use collab_core::command::{CommandId, Settled, Verb};
 use collab_core::event::{Event, Host, Proposal, Verdict, What, WorkerInfo};
 use collab_core::id::{Digest, PartitionId, RunId, WorkerId};
 use collab_core::network::samples::chain;
+use collab_core::plan::erl::{Policy, Portfolio};
 
 use super::*;
 
@@ -235,4 +236,26 @@ fn when_nothing_can_run_the_first_answer_does_even_if_frozen() {
     let again = desk.planning.refused(&desk.lab, id).unwrap();
     let Decision::Replace(other) = desk.decide(again, false) else { panic!("nothing replaces it") };
     assert_ne!(other.plan, plan);
+}
+
+#[test]
+fn a_planner_that_panics_is_said_to_and_the_others_answer() {
+    let mut desk = Desk::new("0-2:=/3-5:=");
+    let ms = predicted(&desk);
+    desk.run(8, ms);
+    // Policies without weights: whoever asks them for a number panics.
+    let broken: Policy = serde_json::from_str(r#"{"weights":[]}"#).unwrap();
+    desk.planning.exchange.look().portfolio = Some(Portfolio { members: vec![broken] });
+    desk.throttle(0, 20.0);
+    for task in desk.notice() {
+        let effort = task.effort;
+        let found = task.work();
+        assert!(matches!(&found.failures[..], [one] if one.contains("failed")), "{:?}", found.failures);
+        assert!(found.best.is_some(), "{effort:?}");
+        let decision = desk.planning.decide(found, &desk.lab, true, Instant::now());
+        if effort == Effort::First {
+            desk.take(decision);
+        }
+    }
+    assert!(desk.planning.look_again(&desk.lab).is_some(), "planning goes on");
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use collab_core::event::{Candidate, Trained, What};
+use collab_core::event::{Candidate, Level, Trained, What};
 use collab_core::id::Digest;
 use collab_core::partition::Partition;
 use collab_core::plan::Problem;
@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use self::opponents::{Opponents, is_possible};
 use self::pace::Pace;
 use super::planning::{Exchange, Situation};
+use crate::contained::contained;
 use crate::journal::Journal;
 
 /// Conditions beside the fleet as it is in one generation.
@@ -89,7 +90,7 @@ impl Drop for Training {
         self.signs.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A trainer that panicked has nothing left to say.
+            // A trainer that panicked has said so in the log.
             let _ = thread.join();
         }
     }
@@ -123,7 +124,10 @@ impl Work {
                 continue;
             };
             pace.begin();
-            self.train(&situation);
+            if let Err(words) = contained(|| self.train(&situation)) {
+                let text = format!("training failed and ends: {words}; planning goes on without it");
+                return self.journal.note(Level::Warning, text);
+            }
             std::thread::park_timeout(pace.rest().max(Duration::from_millis(1)));
         }
     }

@@ -1,0 +1,230 @@
+//! Into which pieces strips are cut, and what is sent of them: the rules of [`Schedule`] on tables.
+//!
+//! [`Schedule`]: crate::schedule::Schedule
+
+use super::Costing;
+use super::state::{Job, Layout, Parcel, Strip, Way};
+use crate::plan::spans::{Pace, Span};
+use crate::predict::PieceCost;
+use crate::rows::Rows;
+use crate::schedule::divides_freely;
+
+/// Rows at either end of a strip that are looked at one by one for where waiting ends.
+const NEAR: u32 = 6;
+
+impl Strip {
+    /// Becomes `rows` of `span`; `owned` are the rows that the worker has of the block before, all if the lab
+    /// sends them.
+    #[inline(always)]
+    pub(super) fn place(&mut self, span: &Span, rows: Rows, owned: Rows) {
+        self.rows = rows;
+        if rows.is_empty() {
+            self.need = Rows::EMPTY;
+            return;
+        }
+        let need = span.need(rows);
+        let free = free(span, rows, need, need.intersect(owned));
+        self.need = need;
+        self.free = free;
+        self.above_end = span.hi(free.start);
+        self.below_start = span.lo(free.end);
+    }
+
+    /// By which way rows `sent` of its input come from `sender`, before or after `own` in the fleet.
+    #[inline(always)]
+    fn way(&self, sent: Rows, sender: usize, own: usize) -> Way {
+        match sender < own {
+            true if sent.start >= self.above_end => Way::AboveGap,
+            true => Way::Above,
+            false if sent.end <= self.below_start => Way::BelowGap,
+            false => Way::Below,
+        }
+    }
+}
+
+/// Of `rows`, those for which `kept` is enough.
+#[inline(always)]
+fn free(span: &Span, rows: Rows, need: Rows, kept: Rows) -> Rows {
+    let (mut head, mut tail) = (rows.start, rows.end);
+    if kept.is_empty() {
+        return Rows { start: tail, end: tail };
+    }
+    // Most strips wait for a few rows at either end: look there before halving.
+    if kept.start > need.start {
+        let near = rows.end.min(rows.start + NEAR);
+        while head < near && span.lo(head) < kept.start {
+            head += 1;
+        }
+        if head == near {
+            head = span.first_from(Rows { start: head, end: tail }, kept.start);
+        }
+    }
+    if kept.end < need.end {
+        let near = head.max(tail.saturating_sub(NEAR));
+        while tail > near && span.hi(tail) > kept.end {
+            tail -= 1;
+        }
+        if tail == near {
+            tail = span.last_within(Rows { start: head, end: tail }, kept.end);
+        }
+    }
+    Rows { start: head, end: tail }
+}
+
+/// What of `rows` is above and below `middle`.
+#[inline(always)]
+fn around(rows: Rows, middle: Rows) -> (Rows, Rows) {
+    (Rows { start: rows.start, end: middle.start }, Rows { start: middle.end, end: rows.end })
+}
+
+/// A block whose strips are cut into pieces.
+#[derive(Clone, Copy)]
+pub(super) struct Cutter<'a> {
+    pub(super) span: &'a Span,
+    /// The lab sends its input.
+    pub(super) first: bool,
+    /// The lab gathers its output. It waits for no rows in particular, so it does not decide how strips are cut.
+    pub(super) last: bool,
+    /// Rows that a piece must have, at least.
+    pub(super) least: u32,
+    /// Bytes of a row of its input and of its output.
+    pub(super) row_bytes: (f64, f64),
+}
+
+/// What a piece takes one worker.
+struct Rate<'a> {
+    pace: Pace<'a>,
+    call_ms: f64,
+    /// For every row of its input, and for every row that is sent, ms.
+    in_ms: f64,
+    out_ms: f64,
+}
+
+impl Cutter<'_> {
+    /// Leaves in `job` how `strip` is computed by a worker of `pace`, when `parcels` of it are sent.
+    #[inline(always)]
+    pub(super) fn divide(
+        &self,
+        strip: &Strip,
+        pace: Pace<'_>,
+        piece: &PieceCost,
+        parcels: &[Parcel],
+        job: &mut Job,
+    ) {
+        let rate = Rate {
+            pace,
+            call_ms: piece.call_ms,
+            in_ms: piece.in_ms * self.row_bytes.0,
+            out_ms: piece.out_ms * self.row_bytes.1,
+        };
+        let sent = |parcels: &[Parcel]| parcels.iter().map(|parcel| parcel.count).sum::<u32>();
+        let Some(middle) = self.middle(strip, parcels) else {
+            job.ms = [self.ms(&rate, strip.rows, sent(parcels)), 0.0, 0.0];
+            job.waits_for_all = true;
+            job.turn = parcels.len();
+            return;
+        };
+        let (upper, lower) = around(strip.rows, middle);
+        let turn = parcels.iter().position(|parcel| parcel.start >= middle.end).unwrap_or(parcels.len());
+        let part = |rows: Rows, parcels: &[Parcel]| match rows.is_empty() {
+            true => 0.0,
+            false => self.ms(&rate, rows, sent(parcels)),
+        };
+        job.ms = [part(upper, &parcels[..turn]), part(lower, &parcels[turn..]), self.ms(&rate, middle, 0)];
+        job.waits_for_all = self.first;
+        job.skips_above = middle.start == strip.free.start;
+        job.skips_below = middle.end == strip.free.end;
+        job.turn = turn;
+    }
+
+    /// Milliseconds of a piece of which so many rows are sent to other workers.
+    #[inline(always)]
+    fn ms(&self, rate: &Rate<'_>, rows: Rows, sent: u32) -> f64 {
+        let need = self.span.need(rows);
+        let sent = if self.last { rows.end - rows.start } else { sent };
+        let carried = rate.in_ms * f64::from(need.end - need.start) + rate.out_ms * f64::from(sent);
+        rate.pace.ms(rows) + rate.call_ms + carried
+    }
+
+    /// The rows that wait for nobody and for which nobody waits, if computing them apart is nearly free.
+    #[inline(always)]
+    fn middle(&self, strip: &Strip, parcels: &[Parcel]) -> Option<Rows> {
+        let (rows, free) = (strip.rows, strip.free);
+        // Two pieces at least, each of half of the rows at most.
+        if rows.len() / 2 < self.least {
+            return None;
+        }
+        let mut middle = free;
+        for parcel in parcels {
+            let end = parcel.start + parcel.count;
+            if parcel.start <= middle.start && middle.start < end {
+                middle.start = end;
+            }
+        }
+        for parcel in parcels {
+            if parcel.start > middle.start {
+                middle.end = middle.end.min(parcel.start);
+            }
+        }
+        if middle == rows || middle.is_empty() || middle.len() < self.least {
+            return None;
+        }
+        let (upper, lower) = around(rows, middle);
+        let is_thin = |part: Rows| !part.is_empty() && part.len() < self.least;
+        if is_thin(upper) || is_thin(lower) {
+            return None;
+        }
+        let twice = |part: Rows, row: u32| if part.is_empty() { 0.0 } else { self.span.twice_at(row) };
+        let work = self.span.macs(rows);
+        let extra = twice(upper, middle.start) + twice(lower, middle.end);
+        divides_freely(work + extra, work).then_some(middle)
+    }
+}
+
+impl Costing<'_> {
+    /// Fills in how the block of `before` is computed and sent for the strips of `after`.
+    pub(super) fn link_up(&self, before: &Layout, after: &mut Layout) {
+        let cutter = self.cutter(before.units);
+        let row_bytes = cutter.row_bytes.1;
+        let Layout { strips, jobs, parcels, .. } = after;
+        // The first worker whose need reaches beyond the rows of workers before.
+        let mut first = 0;
+        let mut end = 0;
+        for ((worker, strip), job) in before.strips.iter().enumerate().zip(jobs) {
+            let rows = strip.rows;
+            if rows.is_empty() {
+                *job = Job { turn: end, end, ..Job::default() };
+                continue;
+            }
+            let begin = end;
+            while strips.get(first).is_some_and(|next| next.need.end <= rows.start) {
+                first += 1;
+            }
+            let links = &self.links[worker * (self.workers + 1)..];
+            for (to, (next, link)) in strips.iter().zip(links).enumerate().skip(first) {
+                if next.need.start >= rows.end {
+                    break;
+                }
+                let sent = Rows { start: next.need.start.max(rows.start), end: next.need.end.min(rows.end) };
+                if sent.start < sent.end && to != worker {
+                    if end == parcels.len() {
+                        parcels.push(Parcel::default());
+                    }
+                    // Field by field: a parcel put together elsewhere and copied costs more than all of the rest.
+                    let parcel = &mut parcels[end];
+                    parcel.to = to as u32;
+                    parcel.way = next.way(sent, worker, to);
+                    parcel.start = sent.start;
+                    parcel.count = sent.end - sent.start;
+                    parcel.sending_ms = row_bytes * f64::from(sent.end - sent.start) * link.ms_per_byte;
+                    parcel.delay_ms = link.delay_ms;
+                    end += 1;
+                }
+            }
+            let pace = self.spans.pace(cutter.span, worker);
+            cutter.divide(strip, pace, &self.pieces[worker], &parcels[begin..end], job);
+            job.turn += begin;
+            job.end = end;
+        }
+    }
+}

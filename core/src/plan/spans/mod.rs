@@ -1,0 +1,278 @@
+//! What every fused span needs and costs, as tables of rows.
+//!
+//! The rows that a strip `[a, b)` of a span needs of every layer are `hi(b) − lo(a)` ([`RowMap`] is affine
+//! and clamped at each end on its own, and a hull takes the lowest start and the highest end). So whatever
+//! is linear in rows is `F(b) − G(a)`, and a strip costs two look-ups. Walking back from a cut visits the
+//! same rows whatever unit the span begins with, so all spans that end at one cut are one walk, done as far
+//! as somebody asked.
+//!
+//! [`RowMap`]: crate::rows::RowMap
+
+mod walk;
+
+use std::sync::Arc;
+
+use crate::network::Network;
+use crate::predict::{Costs, LayerCost};
+use crate::rows::Rows;
+
+/// A quantity of a strip that begins or ends before a row: at the strip's end less at its beginning.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends<T> {
+    /// Counts if the strip begins here.
+    lo: T,
+    /// Counts if the strip ends here.
+    hi: T,
+}
+
+/// One span of units: everything about strips of its output.
+#[derive(Debug)]
+pub(crate) struct Span {
+    /// By row of the output: the first input row needed by strips that begin there, and the end of the input
+    /// rows needed by strips that end there; the end of entry 0 is unused.
+    needs: Vec<Ends<u32>>,
+    tables: Arc<Tables>,
+    /// Multiply-accumulates that do not depend on the rows.
+    fixed_macs: f64,
+    /// By class: what one piece costs whatever its rows.
+    fixed_ms: Vec<f64>,
+}
+
+/// Costs by row. Shared among spans that differ only in layers of which every strip needs all rows.
+#[derive(Clone, Debug)]
+struct Tables {
+    /// Multiply-accumulates by row: whole numbers, exact below 2⁵³.
+    macs: Vec<Ends<f64>>,
+    /// Milliseconds by class of workers, then by row.
+    ms: Vec<Ends<f64>>,
+}
+
+/// The spans of one network, as far as they were asked for.
+#[derive(Debug)]
+pub(crate) struct Spans<'a> {
+    network: &'a Network,
+    /// By layer, then by class.
+    layers: Vec<LayerCost>,
+    classes: usize,
+    /// By worker: its class and how much slower it is than the class says.
+    workers: Vec<(usize, f64)>,
+    /// By the cut at the span's end, less one; the shortest span first.
+    columns: Vec<Vec<Span>>,
+}
+
+/// What strips of one span take one worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace<'a> {
+    ms: &'a [Ends<f64>],
+    fixed_ms: f64,
+    scale: f64,
+}
+
+impl Pace<'_> {
+    /// Milliseconds of the non-empty `rows`.
+    #[inline]
+    pub(crate) fn ms(&self, rows: Rows) -> f64 {
+        self.scale * (self.ms[rows.end as usize].hi - self.ms[rows.start as usize].lo + self.fixed_ms)
+    }
+
+    /// Milliseconds for one more row at the end of `rows`, and of the strip that begins with them beyond
+    /// that: halo and calls.
+    #[inline]
+    pub(crate) fn line(&self, rows: Rows) -> (f64, f64) {
+        let first = self.ms[rows.start as usize];
+        let end = self.ms[rows.end as usize].hi;
+        let slope = self.scale * (end - first.hi) / f64::from(rows.end - rows.start);
+        (slope, self.scale * (first.hi - first.lo + self.fixed_ms))
+    }
+}
+
+impl Span {
+    /// The first input row that a strip needs which begins with row `start`.
+    #[inline]
+    pub(crate) fn lo(&self, start: u32) -> u32 {
+        self.needs[start as usize].lo
+    }
+
+    /// The end of the input rows that a strip needs which ends before row `end`.
+    #[inline]
+    pub(crate) fn hi(&self, end: u32) -> u32 {
+        self.needs[end as usize].hi
+    }
+
+    /// The first of `rows` from which on strips need no input row before `kept`; the end of `rows` if none is.
+    pub(crate) fn first_from(&self, rows: Rows, kept: u32) -> u32 {
+        let needs = &self.needs[rows.start as usize..rows.end as usize];
+        rows.start + needs.partition_point(|ends| ends.lo < kept) as u32
+    }
+
+    /// The last end of `rows` up to which strips need no input row from `kept` on; their start if none is.
+    pub(crate) fn last_within(&self, rows: Rows, kept: u32) -> u32 {
+        let needs = &self.needs[rows.start as usize + 1..rows.end as usize + 1];
+        rows.start + needs.partition_point(|ends| ends.hi <= kept) as u32
+    }
+
+    /// Input rows needed for the non-empty `rows`.
+    #[inline]
+    pub(crate) fn need(&self, rows: Rows) -> Rows {
+        Rows { start: self.lo(rows.start), end: self.hi(rows.end) }
+    }
+
+    /// Multiply-accumulates that are done twice when a strip is cut before `row`.
+    #[inline]
+    pub(crate) fn twice_at(&self, row: u32) -> f64 {
+        let ends = self.tables.macs[row as usize];
+        self.fixed_macs + ends.hi - ends.lo
+    }
+
+    /// Multiply-accumulates for the non-empty `rows`.
+    #[inline]
+    pub(crate) fn macs(&self, rows: Rows) -> f64 {
+        let macs = &self.tables.macs;
+        self.fixed_macs + macs[rows.end as usize].hi - macs[rows.start as usize].lo
+    }
+}
+
+impl<'a> Spans<'a> {
+    /// Without any span yet, for `workers` workers.
+    pub(crate) fn new(network: &'a Network, costs: &dyn Costs, workers: usize) -> Self {
+        let mut representatives: Vec<Vec<LayerCost>> = Vec::new();
+        let mut places = Vec::with_capacity(workers);
+        for worker in 0..workers {
+            let own: Vec<LayerCost> =
+                (0..network.layers.len()).map(|layer| costs.layer(network, worker, layer)).collect();
+            let known = representatives.iter().enumerate();
+            let place = known.filter_map(|(class, other)| Some((class, ratio(&own, other)?))).next();
+            places.push(place.unwrap_or((representatives.len(), 1.0)));
+            if place.is_none() {
+                representatives.push(own);
+            }
+        }
+        let classes = representatives.len();
+        let layers = (0..network.layers.len())
+            .flat_map(|layer| representatives.iter().map(move |costs| costs[layer]))
+            .collect();
+        let columns = network.units.iter().map(|_| Vec::new()).collect();
+        Self { network, layers, classes, workers: places, columns }
+    }
+
+    /// The span of units `from..to`, which must not be empty.
+    pub(crate) fn span(&mut self, from: usize, to: usize) -> &Span {
+        let deep = to - 1 - from;
+        while self.columns[to - 1].len() <= deep {
+            let at = to - 1 - self.columns[to - 1].len();
+            let span = self.extend(at, to);
+            self.columns[to - 1].push(span);
+        }
+        &self.columns[to - 1][deep]
+    }
+
+    /// A span that [`Spans::span`] was asked for before.
+    pub(crate) fn known(&self, from: usize, to: usize) -> &Span {
+        &self.columns[to - 1][to - 1 - from]
+    }
+
+    /// What strips of `span` take `worker`.
+    #[inline]
+    pub(crate) fn pace<'s>(&self, span: &'s Span, worker: usize) -> Pace<'s> {
+        let (class, scale) = self.workers[worker];
+        let entries = span.needs.len();
+        Pace {
+            ms: &span.tables.ms[class * entries..(class + 1) * entries],
+            fixed_ms: span.fixed_ms[class],
+            scale,
+        }
+    }
+
+    /// Milliseconds of the non-empty `rows` of `span` on `worker`.
+    #[inline]
+    pub(crate) fn ms(&self, span: &Span, worker: usize, rows: Rows) -> f64 {
+        self.pace(span, worker).ms(rows)
+    }
+
+    /// Milliseconds of a strip of `span` on `worker` whatever its rows.
+    pub(crate) fn fixed_ms(&self, span: &Span, worker: usize) -> f64 {
+        let (class, scale) = self.workers[worker];
+        scale * span.fixed_ms[class]
+    }
+}
+
+/// The factor that turns every cost of `other` into that of `own`, if one does.
+fn ratio(own: &[LayerCost], other: &[LayerCost]) -> Option<f64> {
+    let values = |costs: &[LayerCost]| -> Vec<f64> {
+        costs.iter().flat_map(|cost| [cost.call_ms, cost.row_ms]).collect()
+    };
+    let (own, other) = (values(own), values(other));
+    let (largest, base) = other.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+    if *base <= 0.0 {
+        return own.iter().all(|&value| value == 0.0).then_some(1.0);
+    }
+    let factor = own[largest] / base;
+    let same = |(&a, &b): (&f64, &f64)| (a - b * factor).abs() <= 1e-13 * a.abs().max(b * factor);
+    (factor > 0.0 && own.iter().zip(&other).all(same)).then_some(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::network::samples::{ZOO, named, random};
+    use crate::predict::{LinkCost, RatePerWorker};
+
+    fn costs(workers: usize) -> RatePerWorker {
+        let link = LinkCost::new(100.0, 1.0);
+        RatePerWorker {
+            macs_per_ms: (1..=workers).map(|at| 1e3 * at as f64).collect(),
+            links: vec![link; workers],
+            lab: link,
+        }
+    }
+
+    fn check(network: &Network, from: usize, to: usize, rows: Rows) {
+        let costs = costs(2);
+        let mut spans = Spans::new(network, &costs, 2);
+        assert_eq!(spans.classes, 1, "workers that differ by a factor share a table");
+        spans.span(from, to);
+        let span = spans.known(from, to);
+        let demand = network.demand(&(from..to), rows);
+        let place = || format!("{} units {from}..{to} rows {rows}", network.name);
+        assert_eq!(span.need(rows), demand.input, "{}", place());
+        assert_eq!(span.macs(rows), network.strip_macs(&(from..to), rows) as f64, "{}", place());
+        for worker in 0..2 {
+            let real = costs.strip_ms(network, worker, &(from..to), rows);
+            let tabulated = spans.ms(span, worker, rows);
+            assert!((real - tabulated).abs() <= 1e-10 * (1.0 + real), "{} {real} {tabulated}", place());
+        }
+    }
+
+    #[test]
+    fn tables_agree_with_the_walk_on_random_spans_of_branching_networks() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..600 {
+            let network = random(&mut rng, 8, 64);
+            for _ in 0..10 {
+                let from = rng.random_range(0..network.units.len());
+                let to = rng.random_range(from + 1..=network.units.len());
+                let height = network.cut(to).rows;
+                let start = rng.random_range(0..height);
+                check(&network, from, to, Rows::new(start, rng.random_range(start + 1..=height)));
+            }
+        }
+    }
+
+    #[test]
+    fn tables_agree_with_the_walk_on_known_networks() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for name in ZOO {
+            let network = named(name).unwrap();
+            for _ in 0..40 {
+                let from = rng.random_range(0..network.units.len());
+                let to = rng.random_range(from + 1..=network.units.len());
+                let height = network.cut(to).rows;
+                let start = rng.random_range(0..height);
+                check(&network, from, to, Rows::new(start, rng.random_range(start + 1..=height)));
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Spans that end at one cut, each made from the one that begins a unit later.
+
+use std::sync::Arc;
+
+use super::{Ends, Span, Spans, Tables};
+use crate::rows::RowMap;
+
+/// A span's costs while its first unit is added.
+struct Charge {
+    /// Every strip needs the same rows of the unit's output.
+    constant: bool,
+    tables: Arc<Tables>,
+    fixed_macs: f64,
+    fixed_ms: Vec<f64>,
+}
+
+impl Spans<'_> {
+    /// The span that begins one unit before the longest known one that ends at `to`.
+    pub(super) fn extend(&self, at: usize, to: usize) -> Span {
+        let classes = self.classes;
+        let after = self.columns[to - 1].last();
+        let rows = self.network.cut(to).rows;
+        let needs: Vec<Ends<u32>> = match after {
+            Some(after) => after.needs.clone(),
+            None => (0..=rows).map(|row| Ends { lo: row, hi: row }).collect(),
+        };
+        let entries = needs.len();
+        let constant = needs.iter().all(|ends| ends.lo == needs[0].lo)
+            && needs[1..].iter().all(|ends| ends.hi == needs[1].hi);
+        let mut charge = Charge {
+            constant,
+            tables: match after {
+                Some(after) if constant => Arc::clone(&after.tables),
+                Some(after) => Arc::new(Tables::clone(&after.tables)),
+                None => Arc::new(Tables::new(entries, classes)),
+            },
+            fixed_macs: after.map_or(0.0, |after| after.fixed_macs),
+            fixed_ms: after.map_or_else(|| vec![0.0; classes], |after| after.fixed_ms.clone()),
+        };
+        let (first, end) = self.network.units[at].layers;
+        let (first, end) = (first as usize, end as usize);
+        let mut reached: Vec<Option<Vec<Ends<u32>>>> = vec![None; end - first];
+        let mut input: Option<Vec<Ends<u32>>> = None;
+        let input_rows = self.network.cut(at).rows;
+        // One strip stands for all where every strip needs the same rows.
+        let different = if constant { 2 } else { entries };
+        if let Some(last) = reached.last_mut() {
+            *last = Some(needs[..different].to_vec());
+        }
+        for layer in (first..end).rev() {
+            let Some(needed) = reached[layer - first].take() else { continue };
+            self.charge(&mut charge, layer, &needed);
+            for edge in &self.network.layers[layer].inputs {
+                let inside = edge.from.map(|from| from as usize).filter(|&from| from >= first);
+                let (slot, there) = match inside {
+                    Some(from) => (&mut reached[from - first], self.network.layers[from].output.rows),
+                    None => (&mut input, input_rows),
+                };
+                widen(slot, &needed, edge.map, there);
+            }
+        }
+        let mut needs = input.unwrap_or_else(|| vec![Ends::default(); entries]);
+        let any = *needs.last().unwrap_or(&Ends::default());
+        needs.resize(entries, Ends { lo: needs[0].lo, hi: any.hi });
+        let Charge { tables, fixed_macs, fixed_ms, .. } = charge;
+        Span { needs, tables, fixed_macs, fixed_ms }
+    }
+
+    fn charge(&self, charge: &mut Charge, layer: usize, needed: &[Ends<u32>]) {
+        let row_macs = self.network.layers[layer].row_macs as f64;
+        let costs = &self.layers[layer * self.classes..(layer + 1) * self.classes];
+        if charge.constant {
+            let rows = needed[1].hi - needed[0].lo;
+            charge.fixed_macs += row_macs * f64::from(rows);
+            charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.ms(rows));
+            return;
+        }
+        let add = |sums: &mut [Ends<f64>], each: f64| {
+            for (sum, ends) in sums.iter_mut().zip(needed) {
+                sum.lo += each * f64::from(ends.lo);
+                sum.hi += each * f64::from(ends.hi);
+            }
+        };
+        let tables = Arc::make_mut(&mut charge.tables);
+        add(&mut tables.macs, row_macs);
+        for (sums, cost) in tables.ms.chunks_exact_mut(needed.len()).zip(costs) {
+            add(sums, cost.row_ms);
+        }
+        charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.call_ms);
+    }
+}
+
+impl Tables {
+    fn new(entries: usize, classes: usize) -> Self {
+        Self { macs: vec![Ends::default(); entries], ms: vec![Ends::default(); entries * classes] }
+    }
+}
+
+/// Takes the hull of `slot` and what a reader of the rows `needed` needs of a tensor of `there` rows through
+/// `map`.
+fn widen(slot: &mut Option<Vec<Ends<u32>>>, needed: &[Ends<u32>], map: RowMap, there: u32) {
+    // A strip never starts after the last row nor ends before the first: those entries are unused.
+    let reached = needed.iter().map(|ends| Ends {
+        lo: map.first(ends.lo, there),
+        hi: if ends.hi == 0 { 0 } else { map.end(ends.hi, there) },
+    });
+    match slot {
+        None => *slot = Some(reached.collect()),
+        Some(hull) => {
+            for (old, new) in hull.iter_mut().zip(reached) {
+                old.lo = old.lo.min(new.lo);
+                old.hi = old.hi.max(new.hi);
+            }
+        }
+    }
+}
