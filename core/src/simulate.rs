@@ -87,7 +87,9 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
                 end_ms: free,
                 bytes,
             });
-            arrivals.push(Arrival { to: worker.index(), rows: transfer.rows, at: free + link.delay_ms });
+            let at = free + link.delay_ms;
+            self.push(transfer.peer, SpanKind::Receive, 0, Some(Node::Lab), start + link.delay_ms, at, bytes);
+            arrivals.push(Arrival { to: worker.index(), rows: transfer.rows, at });
         }
         arrivals
     }
@@ -141,11 +143,11 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
             let end = start + link.sending_ms(bytes);
             self.push(node, SpanKind::Send, block, Some(send.peer), start, end, bytes);
             self.nodes[worker].sending = end;
+            let at = end + link.delay_ms;
+            self.push(send.peer, SpanKind::Receive, block + 1, Some(node), start + link.delay_ms, at, bytes);
             match send.peer {
-                Node::Lab => self.finish_ms = self.finish_ms.max(end + link.delay_ms),
-                Node::Worker(peer) => {
-                    next.push(Arrival { to: peer.index(), rows: send.rows, at: end + link.delay_ms });
-                }
+                Node::Lab => self.finish_ms = self.finish_ms.max(at),
+                Node::Worker(peer) => next.push(Arrival { to: peer.index(), rows: send.rows, at }),
             }
         }
     }

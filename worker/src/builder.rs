@@ -7,21 +7,24 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use collab_core::event::BlockTimes;
 use collab_core::id::{PartitionId, WorkerId};
-use collab_core::network::Network;
+use collab_core::network::{Cut, Network};
 use collab_core::partition::Partition;
 use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::{NetworkOffer, NetworkOptions, Reply};
 use tokio::sync::oneshot;
 
-use crate::compute::{Cold, Compute, Part, Prepared, SharedStrip, Work};
+use crate::compute::{Compute, Part, Prepared, Rehearsal, Rehearsed, SharedStrip, Work};
 use crate::engine::{Engine, Model, Strip};
 use crate::memory::{self, mib};
 use crate::store::Store;
 
-/// How long preparing a partition waits for the computing thread to find time for strips that never ran.
-const WARM_PATIENCE: Duration = Duration::from_secs(2);
+/// How long preparing a partition waits for the computing thread to find time to rehearse its strips.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Times that every strip is run in a rehearsal; the median of its layers' times is told.
+const ROUNDS: usize = 3;
 
 /// A strip that lives as long as some partition uses it.
 type WeakStrip = Weak<Mutex<Box<dyn Strip>>>;
@@ -171,7 +174,6 @@ impl Thread {
         let bytes = memory::check(&strips, memory::kept(&network, &schedule, me), self.memory_limit)?;
         let (mut built, mut reused) = (0, 0);
         let mut parts = Vec::with_capacity(schedule.stages.len());
-        let (warmed, all_warm) = channel();
         let mut cold = Vec::new();
         for stage in &schedule.stages {
             let units = stage.units.0 as usize..stage.units.1 as usize;
@@ -183,11 +185,8 @@ impl Thread {
                 let strip: SharedStrip = match known {
                     Some(strip) => strip,
                     None => {
-                        let strip = Arc::new(Mutex::new(prepare(&**model, units.clone(), part.rows)?));
-                        let input = (network.cut(units.start), part.need);
-                        let layers = network.layers.len();
-                        cold.push(Cold { strip: strip.clone(), input, layers, warmed: warmed.clone() });
-                        strip
+                        cold.push((parts.len(), block.len()));
+                        Arc::new(Mutex::new(prepare(&**model, units.clone(), part.rows)?))
                     }
                 };
                 self.strips.insert(key, Arc::downgrade(&strip));
@@ -197,18 +196,60 @@ impl Thread {
             parts.push(block);
         }
         self.strips.retain(|_, strip| strip.strong_count() > 0);
-        drop(warmed);
-        self.compute.give(Work::Warm(cold));
-        // Ends when the last of them is dropped. One that is not run by then will be cold once.
-        let _ = all_warm.recv_timeout(WARM_PATIENCE);
         let ends = schedule.stages.iter().map(|stage| stage.units.1 as usize);
-        let cuts = [0].into_iter().chain(ends).map(|cut| network.cut(cut)).collect();
+        let cuts: Vec<Cut> = [0].into_iter().chain(ends).map(|cut| network.cut(cut)).collect();
         let pixels = network.input.pixels.clone();
         let layers = network.layers.len();
         let prepared = Prepared { id, me, schedule, cuts, parts, pixels, layers };
+        let rehearsed = rehearse(&self.compute, &prepared, &cold);
         self.registry.lock().expect("no holder panics").insert(id, Arc::new(prepared));
-        Ok(Reply::Prepared { bytes, ms: millis(start), built, reused })
+        Ok(Reply::Prepared { bytes, ms: millis(start), built, reused, rehearsed })
     }
+}
+
+/// Has every part of a partition run, those at the places `cold` once more before, and tells what the layers of its
+/// blocks took. A block for which there is no time is left out, and will be cold once if it never ran.
+fn rehearse(compute: &Compute, prepared: &Prepared, cold: &[(usize, usize)]) -> Vec<BlockTimes> {
+    let (timed, results) = channel();
+    let part = |(block, part): (usize, usize)| &prepared.parts[block][part];
+    let rehearsal = |at: (usize, usize), place: Option<(usize, usize)>| Rehearsal {
+        strip: part(at).strip.clone(),
+        input: (prepared.cuts[at.0], part(at).need),
+        layers: prepared.layers,
+        place,
+        timed: timed.clone(),
+    };
+    let places = prepared.parts.iter().enumerate();
+    let places = places.flat_map(|(block, parts)| (0..parts.len()).map(move |part| (block, part)));
+    let places: Vec<(usize, usize)> = places.collect();
+    let warming = cold.iter().map(|&at| rehearsal(at, None));
+    let round = || places.iter().map(|&at| rehearsal(at, Some(at)));
+    compute.give(Work::Rehearse(warming.chain((0..ROUNDS).flat_map(|_| round())).collect()));
+    drop(timed);
+    let deadline = Instant::now() + PATIENCE;
+    let mut times: HashMap<(usize, usize), Vec<Rehearsed>> = HashMap::new();
+    // Ends when the last of them was run.
+    while let Ok(rehearsed) = results.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        times.entry(rehearsed.place).or_default().push(rehearsed);
+    }
+    let blocks = prepared.parts.iter().enumerate().filter(|(_, parts)| !parts.is_empty());
+    let of_block = |(block, parts): (usize, &Vec<Part>)| {
+        let times = (0..parts.len()).map(|part| times.get(&(block, part))).collect::<Option<Vec<_>>>()?;
+        let layers = parts[0].layers.iter().enumerate().map(|(at, &(layer, _))| {
+            let rows = parts.iter().map(|part| part.layers[at].1).sum();
+            let ms = times.iter().map(|rounds| median_ms(rounds, layer as usize)).sum();
+            (layer, rows, ms)
+        });
+        Some(BlockTimes { block: block as u32, layers: layers.collect() })
+    };
+    blocks.filter_map(of_block).collect()
+}
+
+/// What a layer took in the middle one of these rounds, ms.
+fn median_ms(rounds: &[Rehearsed], layer: usize) -> f32 {
+    let mut times: Vec<f32> = rounds.iter().map(|round| round.layers[layer].as_secs_f32() * 1e3).collect();
+    times.sort_by(f32::total_cmp);
+    times[times.len() / 2]
 }
 
 /// A broken model must not end the thread, whatever the engine makes of it.

@@ -69,6 +69,7 @@ impl What {
             | What::SingleMeasured { .. }
             | What::WorkerCalibrated { .. } => Channel::Workers,
             What::PartitionProposed(_)
+            | What::PartitionRehearsed { .. }
             | What::ProposalCompared(_)
             | What::ProposalWithdrawn { .. }
             | What::PartitionSwitched { .. }

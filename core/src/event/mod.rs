@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::{Answer, Class, FoundBox, Thumbnail};
 pub use channel::Channel;
 pub use proposal::{PredictedLayer, PredictedSpan, Proposal};
-pub use run::{LayersTimed, Span, SpanKind, Verdict};
+pub use run::{BlockTimes, LayersTimed, Span, SpanKind, Verdict};
 pub use training::{Candidate, Comparison, OperatorSuccess, Opponent, Origin, Trained};
 pub use worker::{Emulation, Host, LinkShape, WorkerInfo, WorkerStatus};
 
@@ -111,6 +111,15 @@ pub enum What {
     },
     /// A partition is known under a number: a proposal, or about to run.
     PartitionProposed(Proposal),
+    /// A worker ran its strips of a partition once, before any run, and timed their layers.
+    PartitionRehearsed {
+        /// Which.
+        partition: PartitionId,
+        /// Which worker.
+        worker: WorkerId,
+        /// Its blocks, each as a whole: all pieces together.
+        blocks: Vec<BlockTimes>,
+    },
     /// Every worker has prepared a partition; it is run from this run on.
     PartitionSwitched {
         /// Which.

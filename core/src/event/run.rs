@@ -18,6 +18,15 @@ pub struct LayersTimed {
     pub layers: Vec<(u32, u32, f32)>,
 }
 
+/// The times of one block's layers on one worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BlockTimes {
+    /// Which block.
+    pub block: u32,
+    /// Layer index, rows computed, ms: on the device as it is emulated and throttled.
+    pub layers: Vec<(u32, u32, f32)>,
+}
+
 /// What a node does in an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +37,9 @@ pub enum SpanKind {
     Send,
     /// Waits for rows.
     Wait,
+    /// Receives rows, from their first byte to their last. The block is the one that reads them; what the lab
+    /// receives is read by one past the last.
+    Receive,
 }
 
 /// An interval on a node; times in ms from the run's start on the lab's clock.
@@ -43,13 +55,13 @@ pub struct Span {
     pub block: u32,
     /// The other end of a transfer.
     pub peer: Option<Node>,
-    /// The rows computed, sent, or waited for.
+    /// The rows computed, sent, received, or waited for.
     pub rows: Rows,
     /// Start, ms; may be slightly negative by clock error.
     pub start_ms: f64,
     /// End, ms.
     pub end_ms: f64,
-    /// Bytes sent.
+    /// Bytes sent or received.
     pub bytes: u64,
 }
 

@@ -74,6 +74,10 @@ pub struct WorkerStatus {
     /// Over the last seconds, how much longer computing took because other programs had the processor, %.
     #[serde(default)]
     pub delayed_percent: f64,
+    /// What its reference strip took when it was last idle, ms, throttled as it is; `None` if it was not idle since
+    /// the report before.
+    #[serde(default)]
+    pub reference_ms: Option<f64>,
     /// Of the hottest sensor, if there is one.
     pub temperature_c: Option<f64>,
     /// CPU share it runs at, 1…100.

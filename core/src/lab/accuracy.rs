@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::pace::transfers;
 use super::runs::CurrentRun;
 use super::{Lab, Prediction, push_bounded};
 use crate::event::SpanKind;
@@ -17,7 +16,7 @@ const LATE_RUNS: usize = 15;
 const LEAST_BLOCK_MS: f64 = 1.0;
 /// Layers shorter than this likewise, ms.
 const LEAST_LAYER_MS: f64 = 0.05;
-/// Transfers that should be shorter than this likewise, ms.
+/// Transfers that should be shorter than this, and were, likewise, ms.
 const LEAST_TRANSFER_MS: f64 = 0.5;
 /// Layers of a worker that a run adds to the interval: more would only repeat the same run.
 const LAYERS_A_RUN: usize = 6;
@@ -89,7 +88,7 @@ pub struct Accuracy {
     workers: Vec<WorkerAccuracy>,
     /// Of late runs, predicted / measured − 1, latest last.
     runs: VecDeque<f32>,
-    /// Transfers of late runs that somebody waited for, latest last.
+    /// Transfers of late runs, latest last.
     #[serde(default)]
     transfers: VecDeque<Tally>,
     interval: Interval,
@@ -119,7 +118,7 @@ impl Accuracy {
         tally
     }
 
-    /// Transfers of late runs that somebody waited for.
+    /// Transfers of late runs.
     pub fn transfers(&self) -> Tally {
         self.transfers.iter().copied().fold(Tally::default(), Tally::merge)
     }
@@ -186,7 +185,7 @@ impl Lab {
                 push_bounded(&mut accuracy.late, (blocks, layers), LATE_RUNS);
             }
         }
-        let transfers = self.judge_transfers(run, run_ms);
+        let transfers = self.judge_transfers(run);
         if transfers.count > 0 {
             push_bounded(&mut self.accuracy.transfers, transfers, LATE_RUNS);
         }
@@ -197,12 +196,12 @@ impl Lab {
     }
 
     /// Transfers against what links should take, as learnt from earlier runs.
-    fn judge_transfers(&self, run: &CurrentRun, run_ms: f64) -> Tally {
+    fn judge_transfers(&self, run: &CurrentRun) -> Tally {
         let mut tally = Tally::default();
-        for transfer in transfers(run, run_ms).into_iter().filter(|transfer| transfer.ms > 0.0) {
+        for transfer in self.transfers(&run.spans).into_iter().filter(|transfer| transfer.ms > 0.0) {
             let cost = self.link_cost(transfer.from, transfer.to);
             let expected = cost.delay_ms + cost.sending_ms(transfer.bytes);
-            if expected >= LEAST_TRANSFER_MS {
+            if expected.max(transfer.ms) >= LEAST_TRANSFER_MS {
                 tally.add(expected / transfer.ms - 1.0);
             }
         }

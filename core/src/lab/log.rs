@@ -99,6 +99,7 @@ fn sentence(what: &What) -> Option<(Level, String)> {
         What::WorkerLoading { .. }
         | What::WorkerStatus(_)
         | What::LinkMeasured { .. }
+        | What::PartitionRehearsed { .. }
         | What::ProposalCompared(_)
         | What::Trained(_)
         | What::RunStarted { .. }

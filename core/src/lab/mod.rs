@@ -6,6 +6,7 @@
 mod accuracy;
 mod commands;
 mod layers;
+mod links;
 mod log;
 mod outlook;
 mod pace;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use accuracy::{Accuracy, Tally, WorkerAccuracy};
 pub use commands::{CommandState, Progress};
 pub use layers::{LayerState, Samples};
+pub use links::Transfer;
 pub use log::LogLine;
 pub use outlook::Outlook;
 pub use prediction::Prediction;
@@ -174,6 +176,9 @@ impl Lab {
                 }
             }
             What::PartitionProposed(proposal) => self.propose(proposal),
+            What::PartitionRehearsed { partition, worker, blocks } => {
+                self.take_rehearsal(*partition, *worker, blocks);
+            }
             What::PartitionSwitched { partition, .. } => self.switch(*partition),
             What::ProposalCompared(comparison) => self.compared = Some(comparison.clone()),
             What::Trained(trained) => self.training.take(trained, event.at),

@@ -2,19 +2,20 @@
 
 use super::Lab;
 use super::runs::CurrentRun;
-use crate::event::{LayersTimed, Level, LinkShape, SpanKind};
+use crate::event::{BlockTimes, Level, Span, SpanKind};
 use crate::id::{Node, PartitionId, WorkerId};
 use crate::network::Network;
 use crate::partition::Partition;
-use crate::predict::{FleetCosts, LayerCost, LinkCost, LinkMemory, RunMemory, TimedBlock, TimedLayer};
-use crate::predict::{WorkerMemory, assumed_shape, link_cost};
+use crate::predict::{FleetCosts, LayerCost, RunMemory, TimedBlock, TimedLayer, WorkerMemory, assumed_shape};
 use crate::schedule::{Schedule, StripPlan};
 use crate::simulate::simulate;
 
 use super::prediction::Prediction;
 
-/// A change of pace beyond this is worth a sentence.
+/// A change of pace beyond this is worth a sentence…
 const WORTH_TELLING: f64 = 1.1;
+/// …unless other programs make the worker's computing take longer than this, %.
+const UNDELAYED: f64 = 5.0;
 
 impl Lab {
     /// Each worker's layers and each link as last learnt; `None` before anything is known of any worker.
@@ -135,11 +136,27 @@ impl Lab {
         if let Some(predicted) = run.predicted.as_deref().filter(|_| steady) {
             self.run_memory.learn(run.partition, run_ms * predicted.factor / predicted.ms);
         }
-        self.learn_transfers(run, run_ms);
+        self.learn_transfers(&run.spans);
     }
 
+    /// Takes in what a worker's reference strip took while it was idle.
+    pub(super) fn take_reference(&mut self, worker: WorkerId, ms: f64) {
+        let Some(state) = self.workers.get(worker.index()).filter(|state| !state.throttle.is_pending())
+        else {
+            return;
+        };
+        let share = state.throttle.percent / 100.0;
+        let change = self.learnt.get_mut(worker.index()).and_then(|memory| memory.take_reference(ms, share));
+        if let Some(factor) = change {
+            self.tell_change(worker.index(), factor);
+        }
+    }
+
+    /// Says that a worker's pace changed, unless other programs delay it: that is said elsewhere, and comes and goes.
     fn tell_change(&mut self, worker: usize, factor: f64) {
-        if factor.max(1.0 / factor) < WORTH_TELLING {
+        let status = self.workers.get(worker).and_then(|state| state.status.as_ref());
+        let is_delayed = status.is_some_and(|status| status.delayed_percent > UNDELAYED);
+        if is_delayed || factor.max(1.0 / factor) < WORTH_TELLING {
             return;
         }
         let id = WorkerId::at(worker);
@@ -148,103 +165,47 @@ impl Lab {
         self.log(Level::Warning, text);
     }
 
-    fn learn_transfers(&mut self, run: &CurrentRun, run_ms: f64) {
-        for transfer in transfers(run, run_ms) {
-            self.link_memory(transfer.from, transfer.to).learn(transfer.bytes, transfer.ms);
-        }
-    }
-
-    fn link_memory(&mut self, from: Node, to: Node) -> &mut LinkMemory {
-        let at = self.transfers.iter().position(|(a, b, _)| (*a, *b) == (from, to));
-        let at = at.unwrap_or_else(|| {
-            self.transfers.push((from, to, LinkMemory::default()));
-            self.transfers.len() - 1
-        });
-        &mut self.transfers[at].2
-    }
-
-    /// A worker's line is another one from now on: what was learnt of it is of no use.
-    pub(super) fn forget_transfers_of(&mut self, worker: WorkerId) {
-        let node = Node::Worker(worker);
-        self.transfers.iter_mut().filter(|(from, ..)| *from == node).for_each(|(.., link)| link.forget());
-    }
-
-    /// What a transfer from one node to another takes.
-    pub fn link_cost(&self, from: Node, to: Node) -> LinkCost {
-        let shape = match from {
-            Node::Lab => LinkShape::default(),
-            Node::Worker(worker) => self.worker(worker).map_or_else(LinkShape::default, |state| {
-                let emulated = state.info.emulation.as_ref().map(|emulation| emulation.link);
-                state.link_asked.or(emulated).unwrap_or_default()
-            }),
+    /// Takes in what a worker's strips of a partition took before anything waited for them.
+    pub(super) fn take_rehearsal(&mut self, partition: PartitionId, worker: WorkerId, blocks: &[BlockTimes]) {
+        let Some(network) = self.network.clone() else { return };
+        let Some(plan) = self.partitions.get(&partition).map(|known| known.plan.clone()) else { return };
+        let schedule = Schedule::new(&network, &plan);
+        let timed = blocks.iter().map(|times| timed_block(&network, &schedule, worker, times, &[]));
+        let timed: Vec<TimedBlock> = timed.flatten().collect();
+        let Some(state) = self.workers.get(worker.index()).filter(|state| !state.throttle.is_pending())
+        else {
+            return;
         };
-        let measured = self.link(from, to).or_else(|| self.link(to, from));
-        // Between workers nothing is measured before they exchange rows: they are as far as the lab.
-        let measured = measured.or_else(|| self.link(from, Node::Lab));
-        let rtt_ms = measured.map_or(0.2, |link| link.rtt_ms);
-        let rate = measured.and_then(|link| link.rate_mbps);
-        let memory = self.transfers.iter().find(|(a, b, _)| (*a, *b) == (from, to));
-        match memory {
-            Some((.., memory)) => memory.cost(shape, rtt_ms, rate),
-            None => link_cost(shape, rtt_ms, rate),
+        if let Some(memory) = self.learnt.get_mut(worker.index()) {
+            memory.rehearse(&network, &timed, state.throttle.percent / 100.0);
         }
     }
-}
-
-/// Rows under way from one node to another.
-pub(super) struct Transfer {
-    pub(super) from: Node,
-    pub(super) to: Node,
-    pub(super) bytes: u64,
-    /// From the first byte sent to the last received.
-    pub(super) ms: f64,
-}
-
-/// Transfers that somebody waited for show how long rows are under way; others only that they came in time.
-pub(super) fn transfers(run: &CurrentRun, run_ms: f64) -> Vec<Transfer> {
-    let sends = || run.spans.iter().filter(|span| span.kind == SpanKind::Send);
-    let waits = run.spans.iter().filter(|span| span.kind == SpanKind::Wait);
-    let awaited = waits.filter_map(|wait| {
-        let peer = wait.peer?;
-        let send = sends().find(|send| {
-            let block = if peer == Node::Lab { wait.block } else { send.block + 1 };
-            send.node == peer && send.peer == Some(wait.node) && block == wait.block && send.rows == wait.rows
-        })?;
-        Some(Transfer { from: peer, to: wait.node, bytes: send.bytes, ms: wait.end_ms - send.start_ms })
-    });
-    let to_lab = sends().filter(|span| span.peer == Some(Node::Lab));
-    let last = to_lab.max_by(|a, b| a.end_ms.total_cmp(&b.end_ms));
-    let last = last.map(|send| Transfer {
-        from: send.node,
-        to: Node::Lab,
-        bytes: send.bytes,
-        ms: run_ms - send.start_ms,
-    });
-    awaited.chain(last).collect()
 }
 
 /// The blocks that `worker` computed in a run, as its reports say.
 fn timed_blocks(network: &Network, schedule: &Schedule, run: &CurrentRun, worker: usize) -> Vec<TimedBlock> {
     let id = WorkerId::at(worker);
     let of_worker = run.layers.iter().filter(|timed| timed.worker == id);
-    of_worker.filter_map(|timed| timed_block(network, schedule, run, timed)).collect()
+    let times = of_worker.map(|timed| BlockTimes { block: timed.block, layers: timed.layers.clone() });
+    times.filter_map(|times| timed_block(network, schedule, id, &times, &run.spans)).collect()
 }
 
 fn timed_block(
     network: &Network,
     schedule: &Schedule,
-    run: &CurrentRun,
-    timed: &LayersTimed,
+    worker: WorkerId,
+    times: &BlockTimes,
+    spans: &[Span],
 ) -> Option<TimedBlock> {
-    let stage = schedule.stages.get(timed.block as usize)?;
-    let strip: &StripPlan = stage.strips.get(timed.worker.index())?;
-    let of_block = run.spans.iter().filter(|span| {
-        span.node == Node::Worker(timed.worker) && span.block == timed.block && span.kind == SpanKind::Compute
+    let stage = schedule.stages.get(times.block as usize)?;
+    let strip: &StripPlan = stage.strips.get(worker.index())?;
+    let of_block = spans.iter().filter(|span| {
+        span.node == Node::Worker(worker) && span.block == times.block && span.kind == SpanKind::Compute
     });
     let (count, spans_ms) =
         of_block.fold((0, 0.0), |(count, sum), span| (count + 1, sum + span.end_ms - span.start_ms));
     let (input, output) = (network.cut(stage.units.0 as usize), network.cut(stage.units.1 as usize));
-    let layers = timed.layers.iter().map(|&(layer, rows, ms)| TimedLayer {
+    let layers = times.layers.iter().map(|&(layer, rows, ms)| TimedLayer {
         layer: layer as usize,
         rows,
         ms: f64::from(ms),

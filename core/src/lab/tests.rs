@@ -182,30 +182,37 @@ fn one_worker_alone_takes_what_its_cpu_share_leaves_it() {
     assert_eq!(best(&lab), Some((WorkerId(0), 14.0)), "B takes 17.7 ms at 60 %");
 }
 
+/// What one end tells of a transfer from the lab.
+fn transfer(kind: SpanKind, to: Node, start_ms: f64, end_ms: f64, bytes: u64) -> Span {
+    let (from, rows) = (Node::Lab, Rows::new(0, 16));
+    let (node, peer) = if kind == SpanKind::Send { (from, Some(to)) } else { (to, Some(from)) };
+    Span { run: RunId(1), node, kind, block: 0, peer, rows, start_ms, end_ms, bytes }
+}
+
 #[test]
-fn a_transfer_that_somebody_waited_for_is_judged() {
+fn a_transfer_of_which_both_ends_reported_is_judged() {
     let mut events = story();
     let at = events.iter().position(|event| matches!(event.what, What::SpanDone(_))).unwrap();
-    let span = |node, kind, peer, end_ms| {
-        let rows = Rows::new(0, 16);
-        let run = RunId(1);
-        What::SpanDone(Span {
-            run,
-            node,
-            kind,
-            block: 0,
-            peer: Some(peer),
-            rows,
-            start_ms: 0.0,
-            end_ms,
-            bytes: 4 << 20,
-        })
-    };
-    let (lab, worker) = (Node::Lab, Node::Worker(WorkerId(0)));
-    events.insert(at, event(8, span(worker, SpanKind::Wait, lab, 3.0)));
+    let worker = Node::Worker(WorkerId(0));
+    let told = |kind, end_ms| event(8, What::SpanDone(transfer(kind, worker, 0.0, end_ms, 4 << 20)));
+    events.insert(at, told(SpanKind::Receive, 3.0));
     assert_eq!(fold(&events).accuracy.transfers().count, 0, "nobody sent it");
-    events.insert(at, event(8, span(lab, SpanKind::Send, worker, 0.5)));
+    events.insert(at, told(SpanKind::Send, 0.5));
     assert_eq!(fold(&events).accuracy.transfers().count, 1);
+}
+
+#[test]
+fn transfers_that_share_a_line_are_counted_one_after_the_other() {
+    let lab = fold(&story());
+    let [a, b] = [0, 1].map(|worker| Node::Worker(WorkerId(worker)));
+    let both = |to, start, end, bytes| {
+        [transfer(SpanKind::Send, to, start, start, bytes), transfer(SpanKind::Receive, to, end, end, bytes)]
+    };
+    let ms = |spans: Vec<Span>| lab.transfers(&spans).iter().map(|transfer| transfer.ms).collect::<Vec<_>>();
+    let apart = [both(a, 0.0, 2.0, 100), both(b, 2.5, 3.0, 300)].concat();
+    assert_eq!(ms(apart), [2.0, 0.5]);
+    let together = [both(a, 0.0, 3.0, 100), both(b, 0.5, 4.0, 300)].concat();
+    assert_eq!(ms(together), [1.0, 3.0]);
 }
 
 #[test]

@@ -208,6 +208,9 @@ impl Lab {
         if !is_same {
             self.conditions_changed();
         }
+        if let Some(ms) = status.reference_ms.filter(|ms| *ms > 0.0) {
+            self.take_reference(status.worker, ms);
+        }
     }
 
     pub(super) fn take_link(

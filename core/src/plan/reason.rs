@@ -67,6 +67,8 @@ impl Problem<'_> {
                 SpanKind::Compute => worker.compute_ms += ms,
                 SpanKind::Send => worker.send_ms += ms,
                 SpanKind::Wait => worker.wait_ms += ms,
+                // Counted with its sender.
+                SpanKind::Receive => {}
             }
         }
         for (worker, account) in account.workers.iter_mut().enumerate() {

@@ -4,10 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::nnls::median;
+
 /// What one run moves the scale at least, of how far it is off.
 const RATE: f64 = 0.25;
 /// Runs in a row that must be far off, and on the same side, before the scale jumps…
-const JUMP_AFTER: usize = 2;
+const JUMP_AFTER: usize = 3;
 /// …by at least this, as a logarithm…
 const FAR: f64 = 0.08;
 /// …and this many times what runs differ by anyway.
@@ -16,8 +18,11 @@ const FAR_SPREADS: f64 = 4.0;
 const BELIEVED_SPREADS: f64 = 3.0;
 /// Before this many runs a jump is the prediction's error, not a change of the worker.
 const SETTLED: u32 = 8;
-/// Runs differ by at least this, as a logarithm.
+/// Runs differ by at least this, as a logarithm…
 const LEAST_SPREAD: f64 = 0.01;
+/// …and one run counts for no more than this; what it moves what is known of that.
+const MOST_SPREAD: f64 = 0.5;
+const SPREAD_RATE: f64 = 0.1;
 
 /// A worker's scale, as a logarithm: 0 is as fast as when it was measured, ln 2 half as fast.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +45,23 @@ impl Scale {
         self.log.exp()
     }
 
+    /// Its logarithm.
+    pub fn log(&self) -> f64 {
+        self.log
+    }
+
+    /// Moves it, because something else than a run showed a change.
+    pub fn shift(&mut self, log: f64) {
+        self.log += log;
+        self.far.clear();
+        self.runs = 0;
+    }
+
+    /// Whether the last run was far off, and it is not known yet whether the worker changed.
+    pub fn is_doubted(&self) -> bool {
+        !self.far.is_empty()
+    }
+
     /// What runs differ by from the scale: the mean of |measured / predicted − 1|, nearly.
     pub fn spread(&self) -> f64 {
         self.spread.max(LEAST_SPREAD)
@@ -57,23 +79,33 @@ impl Scale {
         self.seen = self.seen.saturating_add(1);
         if off.abs() > FAR.max(FAR_SPREADS * spread) {
             if self.far.last().is_some_and(|last| last.signum() != off.signum()) {
-                self.far.clear();
+                self.differ();
             }
             self.far.push(off);
             if self.far.len() < JUMP_AFTER {
                 return None;
             }
-            let jump = self.far.iter().sum::<f64>() / self.far.len() as f64;
-            self.far.clear();
+            let jump = median(self.far.clone());
+            self.far = vec![jump];
+            // A worker that jumps again and again is restless: the next one has to be further off.
+            self.differ();
             self.log += jump;
             self.runs = 0;
             return (self.seen > SETTLED).then(|| jump.exp());
         }
-        self.far.clear();
+        self.differ();
         let believed = off.clamp(-BELIEVED_SPREADS * spread, BELIEVED_SPREADS * spread);
         self.log += believed * RATE.max(1.0 / f64::from(self.runs + 1));
-        self.spread += (off.abs() - self.spread) * 0.1;
+        self.far.push(off);
+        self.differ();
         None
+    }
+
+    /// Runs that were no change are how runs differ.
+    fn differ(&mut self) {
+        for off in self.far.drain(..) {
+            self.spread += (off.abs().min(MOST_SPREAD) - self.spread) * SPREAD_RATE;
+        }
     }
 }
 
@@ -106,6 +138,22 @@ mod tests {
                 assert_eq!(changes.len(), 1, "seed {seed}, {truth}: {changes:?}");
                 follow(&mut scale, &mut rng, truth, 10);
             }
+        }
+    }
+
+    #[test]
+    fn a_restless_worker_is_told_a_few_times_and_then_left_alone() {
+        for seed in 0..20 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut scale = Scale::default();
+            follow(&mut scale, &mut rng, 1.0, 20);
+            let mut told = 0;
+            for at in 0..60 {
+                let truth = if at % 2 == 0 { 1.25 } else { 1.0 };
+                let runs = rng.random_range(2..7);
+                told += follow(&mut scale, &mut rng, truth, runs).1.len();
+            }
+            assert!(told <= 6, "seed {seed}: {told} of 60");
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, Scale, StripMemory};
+use super::{LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, ReferenceMemory, Scale, StripMemory};
 use crate::network::{Kind, Network, Term};
 use crate::rows::Rows;
 
@@ -61,6 +61,8 @@ pub struct WorkerMemory {
     #[serde(default)]
     strips: StripMemory,
     scale: Scale,
+    #[serde(default)]
+    reference: ReferenceMemory,
 }
 
 impl WorkerMemory {
@@ -192,6 +194,27 @@ impl WorkerMemory {
         }
         self.piece.fit();
         change
+    }
+
+    /// Takes in what its reference strip took while it was idle at `share` (0…1) of the CPU, ms. A change point gives the
+    /// factor by which the worker became slower.
+    pub fn take_reference(&mut self, ms: f64, share: f64) -> Option<f64> {
+        let change = self.reference.learn(ms * share, self.scale.log())?;
+        self.scale.shift(change);
+        Some(change.exp())
+    }
+
+    /// Takes in what strips took at `share` (0…1) of the CPU before anything waited for them. They were run while the
+    /// other workers ran theirs, so all that they took counts, a common pace as well.
+    pub fn rehearse(&mut self, network: &Network, blocks: &[TimedBlock], share: f64) {
+        let normal = share / self.scale.factor();
+        let times = blocks.iter().flat_map(|block| block.layers.iter().map(|layer| (block.pieces, layer)));
+        for (pieces, layer) in times.filter(|(_, layer)| layer.rows > 0 && layer.layer < network.layers.len())
+        {
+            if let Some(memory) = self.layers.get_mut(layer.layer) {
+                memory.learn(pieces, layer.rows, layer.ms * normal);
+            }
+        }
     }
 }
 

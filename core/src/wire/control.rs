@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::telemetry::check_times;
 use super::{
     MAX_BLOCKS, MAX_CALIBRATION_MS, MAX_CHUNK, MAX_NETWORK, MAX_PROBE, MAX_ROW, MAX_TEXT, MAX_TIMED, Message,
     check_count, check_number, check_text,
 };
-use crate::event::{Emulation, Host, LinkShape};
+use crate::event::{BlockTimes, Emulation, Host, LinkShape};
 use crate::id::{Fingerprint, NetworkId, Node, PartitionId, RunId, WorkerId};
 use crate::network::Pixels;
 use crate::partition::Partition;
@@ -134,6 +135,9 @@ pub enum Reply {
         built: u32,
         /// Strips taken over from other partitions.
         reused: u32,
+        /// What its blocks took when they were run before anything waited for them; those for which there was no
+        /// time are left out.
+        rehearsed: Vec<BlockTimes>,
     },
     /// Done.
     Done,
@@ -259,6 +263,8 @@ pub struct StatusReport {
     pub cpu_percent: f64,
     /// Over the last seconds, how much longer computing took because other programs had the processor, %.
     pub delayed_percent: f64,
+    /// What the reference strip took when it was last idle, ms; `None` if it was not idle since the report before.
+    pub reference_ms: Option<f64>,
     /// Of the hottest sensor, if there is one.
     pub temperature_c: Option<f64>,
     /// CPU share it runs at, 1…100.
@@ -277,6 +283,7 @@ impl StatusReport {
     pub(super) fn check(&self) -> Result<(), String> {
         check_number("CPU", self.cpu_percent, 0.0..=1e5)?;
         check_number("delay", self.delayed_percent, 0.0..=1e9)?;
+        check_number("reference", self.reference_ms.unwrap_or(0.0), 0.0..=1e9)?;
         check_number("temperature", self.temperature_c.unwrap_or(0.0), -300.0..=1e4)?;
         check_number("throttle", self.throttle_percent, 0.0..=100.0)?;
         check_link(&self.link)
@@ -372,7 +379,11 @@ impl Message for Answered {
                 check_number("slowdown", emulation.slowdown, 1.0..=1e4)?;
                 check_link(&emulation.link)
             }
-            Reply::Loaded { ms, .. } | Reply::Prepared { ms, .. } => check_number("time", *ms, 0.0..=1e9),
+            Reply::Loaded { ms, .. } => check_number("time", *ms, 0.0..=1e9),
+            Reply::Prepared { ms, rehearsed, .. } => {
+                check_number("time", *ms, 0.0..=1e9)?;
+                check_times(rehearsed)
+            }
             Reply::Probed { rate_mbps, .. } => check_number("rate", rate_mbps.unwrap_or(1.0), 0.0..=1e9),
             Reply::Status(status) => status.check(),
             Reply::Calibrated { layers, ms, .. } => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_BLOCKS, Message, StatusReport, check_count, check_rows, check_text};
-use crate::event::SpanKind;
+use crate::event::{BlockTimes, SpanKind};
 use crate::id::{Node, RunId, WorkerId};
 use crate::rows::Rows;
 
@@ -50,15 +50,6 @@ pub struct RunReport {
     pub blocks: Vec<BlockTimes>,
 }
 
-/// The times of one block's layers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BlockTimes {
-    /// Which block.
-    pub block: u32,
-    /// Layer index, rows computed, ms: on the device as it is emulated and throttled.
-    pub layers: Vec<(u32, u32, f32)>,
-}
-
 /// An interval on a worker, in µs of its own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSpan {
@@ -91,19 +82,24 @@ impl WorkerSpan {
     }
 }
 
+/// Fails if there are too many blocks, or a time is none.
+pub(super) fn check_times(blocks: &[BlockTimes]) -> Result<(), String> {
+    check_count("blocks", blocks.len(), MAX_BLOCKS)?;
+    let times = blocks.iter().flat_map(|block| &block.layers);
+    match times.copied().find(|(_, _, ms)| !ms.is_finite()) {
+        Some((layer, _, ms)) => Err(format!("layer {layer} took {ms} ms")),
+        None => Ok(()),
+    }
+}
+
 impl Message for Telemetry {
     const NAME: &'static str = "report";
 
     fn check(&self) -> Result<(), String> {
         match self {
             Telemetry::Computed(report) => {
-                check_count("blocks", report.blocks.len(), MAX_BLOCKS)?;
                 report.spans.iter().try_for_each(WorkerSpan::check)?;
-                let times = report.blocks.iter().flat_map(|block| &block.layers);
-                match times.copied().find(|(_, _, ms)| !ms.is_finite()) {
-                    Some((layer, _, ms)) => Err(format!("layer {layer} took {ms} ms")),
-                    None => Ok(()),
-                }
+                check_times(&report.blocks)
             }
             Telemetry::Sent(span) | Telemetry::Arrived(span) => span.check(),
             Telemetry::Failed { reason, .. } | Telemetry::PeerLost { reason, .. } => {

@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{LinkShape, SpanKind};
+use crate::event::{BlockTimes, LinkShape, SpanKind};
 use crate::id::{Digest, Node, PartitionId, RunId, WorkerId};
 use crate::network::{Cut, Pixels};
 use crate::partition::{Block, Partition};

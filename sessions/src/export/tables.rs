@@ -286,6 +286,7 @@ fn kind_name(kind: SpanKind) -> &'static str {
         SpanKind::Compute => "compute",
         SpanKind::Send => "send",
         SpanKind::Wait => "wait",
+        SpanKind::Receive => "receive",
     }
 }
 

@@ -43,6 +43,7 @@ impl Track {
             Track::Spans(SpanKind::Compute) => "compute",
             Track::Spans(SpanKind::Send) => "send",
             Track::Spans(SpanKind::Wait) => "wait",
+            Track::Spans(SpanKind::Receive) => "receive",
         }
     }
 
@@ -56,6 +57,7 @@ impl Track {
             Track::Spans(SpanKind::Compute) => 3,
             Track::Spans(SpanKind::Send) => 4,
             Track::Spans(SpanKind::Wait) => 5,
+            Track::Spans(SpanKind::Receive) => 6,
         }
     }
 }
@@ -203,7 +205,7 @@ impl<W: Write> Trace<W> {
         let name = match (span.kind, span.peer) {
             (SpanKind::Compute, _) | (_, None) => format!("block {}", span.block),
             (SpanKind::Send, Some(peer)) => format!("block {} to {peer}", span.block),
-            (SpanKind::Wait, Some(peer)) => format!("block {} from {peer}", span.block),
+            (SpanKind::Wait | SpanKind::Receive, Some(peer)) => format!("block {} from {peer}", span.block),
         };
         let args = json!({
             "run": span.run,

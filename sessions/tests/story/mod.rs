@@ -152,6 +152,11 @@ impl Story {
         let (from, to) = (Node::Worker(WorkerId(0)), Node::Worker(WorkerId(1)));
         self.put(What::LinkMeasured { from, to, rtt_ms: 1.4, rate_mbps: None, offset_ms: -0.25 });
         self.propose("0-7:=/8-11:A");
+        for worker in (0..WORKERS).map(WorkerId) {
+            let layers = (0..UNITS).map(|layer| (layer, 44, 1.0)).collect();
+            let blocks = vec![BlockTimes { block: 0, layers }];
+            self.put(What::PartitionRehearsed { partition: self.current, worker, blocks });
+        }
         self.put(What::PartitionSwitched { partition: self.current, run: RunId(1) });
         let picture = |byte: u8| Thumbnail { width: 4, height: 2, rgb: vec![byte; 24] };
         self.put(What::Pictured { run: RunId(1), before: picture(17), after: Some(picture(34)) });
@@ -220,6 +225,7 @@ impl Story {
             let node = Node::Worker(worker);
             let mut at = 0.5 + self.chance.unit();
             for (block, kind, peer) in [
+                (0, SpanKind::Receive, Some(Node::Lab)),
                 (0, SpanKind::Wait, Some(Node::Lab)),
                 (0, SpanKind::Compute, None),
                 (0, SpanKind::Send, Some(Node::Lab)),
@@ -270,6 +276,7 @@ impl Story {
                 worker,
                 cpu_percent: 100.0 * self.chance.unit(),
                 delayed_percent: 0.0,
+                reference_ms: Some(0.5),
                 temperature_c: (worker.0 > 0).then_some(58.5),
                 throttle_percent: 100.0,
                 link: LinkShape::default(),

@@ -191,7 +191,7 @@ impl Controller {
 
     /// Measures every worker alone, plans, and runs until asked to end or nobody is left.
     pub async fn drive(&mut self) -> anyhow::Result<Ending> {
-        self.reference_for(0);
+        self.know_reference().await;
         self.begin().await?;
         while self.ending.is_none() {
             if self.flight.is_none()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use collab_core::event::{Level, LinkShape, What, WorkerInfo};
+use collab_core::event::{BlockTimes, Level, LinkShape, What, WorkerInfo};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::lab::LinkState;
 use collab_core::partition::Partition;
@@ -229,12 +229,13 @@ impl Fleet {
         }
     }
 
-    /// Has every worker that `plan` uses prepare it; the sentence of the first that refuses.
+    /// Has every worker that `plan` uses prepare it, and gives what they took when they rehearsed it; the sentence of
+    /// the first that refuses.
     pub fn prepare(
         &self,
         partition: PartitionId,
         plan: Partition,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
+    ) -> impl Future<Output = Result<Vec<(WorkerId, Vec<BlockTimes>)>, String>> + Send + 'static {
         let used = self.ready_links().into_iter().filter(|(worker, _)| plan.uses(worker.index()));
         let used: Vec<_> = used.collect();
         let missing = (0..self.len()).find(|&index| plan.uses(index) && self.members[index].link.is_none());
@@ -245,9 +246,10 @@ impl Fleet {
             let plan = &plan;
             let preparing = used.iter().map(|(worker, link)| async move {
                 let prepared = link.prepare(partition, plan).await;
-                prepared.map(|_| ()).map_err(|error| format!("{worker}: {error}"))
+                let prepared = prepared.map_err(|error| format!("{worker}: {error}"))?;
+                Ok((*worker, prepared.rehearsed))
             });
-            let result: Result<(), String> = join_all(preparing).await.into_iter().collect();
+            let result: Result<Vec<_>, String> = join_all(preparing).await.into_iter().collect();
             if result.is_err() {
                 // Those that did prepare it need not keep it; one that cannot answer has lost it anyway.
                 join_all(used.iter().map(|(_, link)| link.drop_partition(partition))).await;

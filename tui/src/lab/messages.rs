@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use collab_core::event::{Level, What};
+use collab_core::event::{Level, SpanKind, What};
 use collab_core::id::{Node, RunId, WorkerId};
-use collab_core::wire::{RunReport, WorkerSpan};
+use collab_core::wire::{RowsHeader, RunReport, WorkerSpan};
 use collab_worker::client::FromWorker;
 
 use super::controller::Controller;
@@ -14,7 +14,10 @@ impl Controller {
     pub(super) fn take(&mut self, worker: WorkerId, event: FromWorker) {
         let node = Node::Worker(worker);
         match event {
-            FromWorker::Rows { header, body, .. } => self.take_rows(header, &body),
+            FromWorker::Rows { header, body, first_us, last_us } => {
+                self.take_arrival(worker, &header, first_us, last_us);
+                self.take_rows(header, &body);
+            }
             FromWorker::Computed(report) => {
                 let attempt = report.run;
                 let Some((run, start)) = self.attempted(attempt) else { return };
@@ -41,13 +44,35 @@ impl Controller {
             FromWorker::PeerLost { peer, reason } => {
                 self.journal.note(Level::Warning, format!("{worker} lost its link to {peer}: {reason}"));
             }
-            // When rows arrived is what the sender's span and the next computing say already.
-            FromWorker::Arrived(_) | FromWorker::PeerJoined(_) => {}
+            FromWorker::Arrived(arrived) => {
+                let Some((run, start)) = self.attempted(arrived.run) else { return };
+                let at = |micros| self.fleet.since(worker, micros, start);
+                let event = reports::span(node, &WorkerSpan { run, ..arrived }, at);
+                event.into_iter().for_each(|what| self.journal.record(what));
+            }
+            FromWorker::PeerJoined(_) => {}
             FromWorker::Status(status) => self.journal.record(What::WorkerStatus(status)),
             FromWorker::Closed { reason } if self.fleet.is_gone(worker) => self.lose_worker(worker, reason),
             // Of a link that was let go of before.
             FromWorker::Closed { .. } => {}
         }
+    }
+
+    /// Rows of the output came in.
+    fn take_arrival(&mut self, from: WorkerId, header: &RowsHeader, start_us: u64, end_us: u64) {
+        let Some((run, start)) = self.attempted(header.run) else { return };
+        let at = |micros: u64| Some(self.fleet.lab_since(micros as i64, start));
+        let arrived = WorkerSpan {
+            run,
+            kind: SpanKind::Receive,
+            block: header.block,
+            peer: Some(Node::Worker(from)),
+            rows: header.rows,
+            start_us,
+            end_us,
+            bytes: header.bytes,
+        };
+        reports::span(Node::Lab, &arrived, at).into_iter().for_each(|what| self.journal.record(what));
     }
 
     /// Which run an attempt is of, and when that began.

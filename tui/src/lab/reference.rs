@@ -38,6 +38,11 @@ impl Reference {
         true
     }
 
+    /// Whether the output of input `frame` is being computed.
+    pub fn is_pending(&self, frame: usize) -> bool {
+        matches!(self.known.get(&frame), Some(Known::Pending))
+    }
+
     /// Takes the output of input `frame`, or the fact that there is none.
     pub fn set(&mut self, frame: usize, values: Option<Vec<f32>>) {
         self.known.insert(frame, values.map_or(Known::Failed, Known::Values));

@@ -31,9 +31,8 @@ pub fn computed(worker: WorkerId, report: RunReport, at: impl Fn(u64) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use collab_core::event::SpanKind;
+    use collab_core::event::{BlockTimes, SpanKind};
     use collab_core::rows::Rows;
-    use collab_core::wire::BlockTimes;
 
     use super::*;
 

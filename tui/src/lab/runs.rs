@@ -149,6 +149,15 @@ impl Controller {
         }
     }
 
+    /// Computes the single-device output of the first input and waits for it: computed beside a worker that is measured,
+    /// it would slow an emulated one down.
+    pub(super) async fn know_reference(&mut self) {
+        self.reference_for(0);
+        while self.ending.is_none() && self.reference.is_pending(0) {
+            self.step().await;
+        }
+    }
+
     /// Computes the single-device output of an input beside the loop, if it is not known.
     pub(super) fn reference_for(&mut self, frame: usize) {
         if !self.reference.wants(frame) {

@@ -30,8 +30,14 @@ impl Controller {
         };
         self.schedules.insert(id, Arc::new(Schedule::new(self.model.network(), &plan)));
         let preparing = self.fleet.prepare(id, plan);
+        let journal = self.journal.clone();
         tokio::spawn(async move {
-            let _ = outcomes.send(Outcome::Prepared(id, command, preparing.await));
+            let result = preparing.await.map(|rehearsals| {
+                for (worker, blocks) in rehearsals.into_iter().filter(|(_, blocks)| !blocks.is_empty()) {
+                    journal.record(What::PartitionRehearsed { partition: id, worker, blocks });
+                }
+            });
+            let _ = outcomes.send(Outcome::Prepared(id, command, result));
         });
     }
 

@@ -1,9 +1,9 @@
 //! Partitions run by real workers, each run beside what was predicted of it before.
 
 use anyhow::Context as _;
-use collab_core::event::{PredictedSpan, Proposal, Span, SpanKind};
-use collab_core::id::RunId;
-use collab_core::lab::Prediction;
+use collab_core::event::{PredictedSpan, Proposal, SpanKind};
+use collab_core::id::{Node, RunId};
+use collab_core::lab::{Prediction, Transfer};
 use collab_core::partition::Partition;
 
 use super::controller::Controller;
@@ -17,7 +17,7 @@ pub struct Trial {
     pub partition: String,
     /// The run's latency: predicted and measured, ms.
     pub run: (f64, f64),
-    /// What each transfer occupied its sender: predicted and measured, ms.
+    /// Each transfer, from its turn on the line until it was there: predicted and measured, ms.
     pub transfers: Vec<(f64, f64)>,
 }
 
@@ -31,7 +31,7 @@ impl Controller {
         learned: usize,
         late: usize,
     ) -> anyhow::Result<Vec<Trial>> {
-        self.reference_for(0);
+        self.know_reference().await;
         self.measure_singles().await;
         let mut trials = Vec::new();
         for partition in partitions {
@@ -69,19 +69,22 @@ impl Controller {
     ) -> Option<Trial> {
         let (shown, predicted) = (self.journal.stage().look(), predicted?);
         let last = shown.lab.runs.last().filter(|last| last.run == run)?;
-        let measured =
-            shown.lab.timeline.iter().filter(|span| span.run == run && span.kind == SpanKind::Send);
-        let transfers = measured.filter_map(|span| {
-            let predicted = predicted.spans.iter().find(|predicted| is_of(predicted, span))?;
-            Some((predicted.end_ms - predicted.start_ms, span.end_ms - span.start_ms))
-        });
-        let transfers = transfers.collect();
+        let transfers = shown.lab.transfers(&shown.lab.timeline).into_iter();
+        let transfers =
+            transfers.filter_map(|of| Some((transfer_ms(&predicted.spans, &of)?, of.ms))).collect();
         Some(Trial { state, partition: partition.to_string(), run: (predicted.ms, last.ms), transfers })
     }
 }
 
-/// Whether the prediction is of this transfer.
-fn is_of(predicted: &PredictedSpan, span: &Span) -> bool {
-    (predicted.node, predicted.kind, predicted.block, predicted.peer, predicted.bytes)
-        == (span.node, span.kind, span.block, span.peer, span.bytes)
+/// What a transfer should take, from its first byte sent to its last one there, ms.
+fn transfer_ms(predicted: &[PredictedSpan], of: &Transfer) -> Option<f64> {
+    let span = |node: Node, peer: Node, kind: SpanKind, block: u32| {
+        predicted.iter().find(|span| {
+            (span.node, span.peer, span.kind) == (node, Some(peer), kind)
+                && (span.block, span.bytes) == (block, of.bytes)
+        })
+    };
+    let sent_in = if of.from == Node::Lab { 0 } else { of.block - 1 };
+    let sent = span(of.from, of.to, SpanKind::Send, sent_in)?;
+    Some(span(of.to, of.from, SpanKind::Receive, of.block)?.end_ms - sent.start_ms)
 }

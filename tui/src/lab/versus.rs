@@ -38,7 +38,7 @@ impl Controller {
     /// a run that follows one of its own kind, as in a lab that goes on: right after the other kind, memory and caches
     /// are laid out for other strips.
     pub async fn versus(&mut self, rounds: usize) -> anyhow::Result<Versus> {
-        self.reference_for(0);
+        self.know_reference().await;
         self.measure_singles().await;
         let (best, singles) = {
             let shown = self.journal.stage().look();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use collab_core::event::{LinkShape, SpanKind, WorkerInfo};
+use collab_core::event::{BlockTimes, LinkShape, SpanKind, WorkerInfo};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
 use collab_core::wire::{
@@ -66,7 +66,7 @@ impl Drop for Shared {
 }
 
 /// What a worker says about a partition that it prepared.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PreparedOn {
     /// Memory that its share takes, bytes, estimated.
     pub bytes: u64,
@@ -76,6 +76,8 @@ pub struct PreparedOn {
     pub built: u32,
     /// Strips taken over from other partitions.
     pub reused: u32,
+    /// What its blocks took when they were run before anything waited for them.
+    pub rehearsed: Vec<BlockTimes>,
 }
 
 /// What a worker measured of the synthetic networks.
@@ -229,7 +231,9 @@ impl WorkerLink {
     /// Has it prepare its share of a partition while others go on running.
     pub async fn prepare(&self, partition: PartitionId, plan: &Partition) -> Result<PreparedOn, AskError> {
         match self.ask(Request::Prepare { partition, plan: plan.clone() }, LONG).await? {
-            Reply::Prepared { bytes, ms, built, reused } => Ok(PreparedOn { bytes, ms, built, reused }),
+            Reply::Prepared { bytes, ms, built, reused, rehearsed } => {
+                Ok(PreparedOn { bytes, ms, built, reused, rehearsed })
+            }
             _ => Err(wrong("preparing")),
         }
     }

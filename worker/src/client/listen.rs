@@ -94,6 +94,7 @@ impl Listener {
                 worker: self.worker,
                 cpu_percent: status.cpu_percent,
                 delayed_percent: status.delayed_percent,
+                reference_ms: status.reference_ms,
                 temperature_c: status.temperature_c,
                 throttle_percent: status.throttle_percent,
                 link: status.link,

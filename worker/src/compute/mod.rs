@@ -3,6 +3,7 @@
 mod assembly;
 mod calibrate;
 mod prepared;
+mod reference;
 mod run;
 mod stretch;
 mod thread;
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 
 pub use calibrate::calibrate;
-pub(crate) use prepared::{Cold, Part, Prepared, SharedStrip};
+pub(crate) use prepared::{Part, Prepared, Rehearsal, Rehearsed, SharedStrip};
 pub(crate) use stretch::Throttle;
 pub use timing::{Round, TimedStrip, time_strips};
 
@@ -47,8 +48,8 @@ pub(crate) struct Arrival {
 
 pub(crate) enum Work {
     Rows(Box<Arrival>),
-    /// Run strips once while there is nothing else to compute.
-    Warm(Vec<Cold>),
+    /// Run strips, in this order, while there is nothing else to compute.
+    Rehearse(Vec<Rehearsal>),
     Cancel(RunId),
     /// Time the synthetic networks, unless a run is in progress.
     Calibrate {
@@ -75,6 +76,8 @@ pub(crate) struct Load {
     pub(crate) busy_us: AtomicU64,
     /// Of these, µs in which other programs had the processor and the device would have been done.
     pub(crate) delayed_us: AtomicU64,
+    /// What the reference strip took when it was last timed, ms, as bits; 0 once that was read.
+    reference_ms: AtomicU64,
 }
 
 impl Compute {
@@ -87,10 +90,10 @@ impl Compute {
         let (work, inbox) = channel();
         let throttle = Arc::new(Throttle::default());
         let load = Arc::new(Load::default());
-        let processor = stretch::Processor::new(engine);
+        let processor = stretch::Processor::new(engine.clone());
         let mut thread = thread::Thread::new(
             (slowdown, throttle.clone()),
-            processor,
+            (engine, processor),
             clock,
             Box::new(outlet),
             load.clone(),
@@ -102,6 +105,12 @@ impl Compute {
     pub(crate) fn give(&self, work: Work) {
         // The thread ends only after the last inbox.
         let _ = self.work.send(work);
+    }
+
+    /// What the reference strip took when the thread was last idle, ms, if it was since this was last asked for.
+    pub(crate) fn reference_ms(&self) -> Option<f64> {
+        let ms = f64::from_bits(self.load.reference_ms.swap(0, Ordering::Relaxed));
+        (ms > 0.0).then_some(ms)
     }
 
     /// What the thread did since the start: µs spent computing and µs of delay, as [`Load`] has them.

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use collab_core::id::{Node, PartitionId};
 use collab_core::network::{Cut, Pixels};
@@ -14,16 +15,26 @@ use crate::engine::Strip;
 /// A strip that several partitions may use; only the computing thread runs it.
 pub(crate) type SharedStrip = Arc<Mutex<Box<dyn Strip>>>;
 
-/// A strip that never ran. Its first run touches memory for the first time and takes up to some times as long as
-/// later ones, so it is run once before anything waits for it.
-pub(crate) struct Cold {
+/// A piece of a strip that is run before anything waits for it. A first run touches memory for the first time and
+/// takes up to some times as long as later ones; what a later one takes tells what a run will.
+pub(crate) struct Rehearsal {
     pub(crate) strip: SharedStrip,
     /// The tensor that it reads, and which rows of it.
     pub(crate) input: (Cut, Rows),
     /// How many layers the network has.
     pub(crate) layers: usize,
-    /// Dropped once the strip ran: whoever holds the other end then knows.
-    pub(crate) warmed: Sender<()>,
+    /// Block and part, where its time is of use; a strip that never ran is first run without.
+    pub(crate) place: Option<(usize, usize)>,
+    /// Where its time goes; dropped with the last of them.
+    pub(crate) timed: Sender<Rehearsed>,
+}
+
+/// What a piece of a strip took.
+pub(crate) struct Rehearsed {
+    /// Block and part.
+    pub(crate) place: (usize, usize),
+    /// By layer of the network, on the device as it is emulated and throttled.
+    pub(crate) layers: Vec<Duration>,
 }
 
 /// A piece of a strip with what computes it.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use collab_core::event::BlockTimes;
 use collab_core::id::{Node, RunId};
 use collab_core::rows::Rows;
 use collab_core::schedule::Transfer;
-use collab_core::wire::{BlockTimes, Encoding, RowsHeader, RunReport, WorkerSpan};
+use collab_core::wire::{Encoding, RowsHeader, RunReport, WorkerSpan};
 
 use super::assembly::{Piece, Source, assemble, covers, latest, serialize};
 use super::{Arrival, Prepared};

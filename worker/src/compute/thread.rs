@@ -11,9 +11,10 @@ use collab_core::event::SpanKind;
 use collab_core::id::RunId;
 use collab_core::wire::{Reply, Telemetry, WorkerSpan};
 
+use super::reference::Reference;
 use super::run::{Outgoing, Run};
 use super::stretch::{Debt, Pace, Processor, Throttle, Timed};
-use super::{Arrival, Cold, Load, Outlet, Work, calibrate};
+use super::{Arrival, Load, Outlet, Rehearsal, Rehearsed, Work, calibrate};
 use crate::client::Calibrated;
 use crate::clock::Clock;
 use crate::engine::{Engine, Map};
@@ -22,8 +23,10 @@ use crate::engine::{Engine, Map};
 const MOST_RUNS: usize = 32;
 /// A run that gets no rows for this long is given up; the lab's own deadline is shorter.
 const STALE: Duration = Duration::from_secs(60);
-/// Outputs of strips that are held while strips are warmed up: those of a block's pieces and of the next one's.
-const HELD_WARM: usize = 4;
+/// Outputs of strips that are held while strips are rehearsed: those of a block's pieces and of the next one's.
+const HELD: usize = 4;
+/// After so long without anything to compute the reference strip is timed.
+const IDLE: Duration = Duration::from_secs(1);
 /// How many ended runs are remembered, so that late rows do not start them again.
 const REMEMBERED: usize = 1024;
 
@@ -35,10 +38,13 @@ pub(super) struct Thread {
     outlet: Box<dyn Outlet>,
     load: Arc<Load>,
     runs: BTreeMap<RunId, Run>,
-    /// Strips that are to be run once when there is time.
-    cold: VecDeque<Cold>,
+    /// Strips that are to be run when there is time.
+    rehearsals: VecDeque<Rehearsal>,
     /// What the last of them yielded, as rows and as bytes: a run holds both while it goes on.
-    warm: VecDeque<(Map, Vec<u8>)>,
+    rehearsed: VecDeque<(Map, Vec<u8>)>,
+    engine: Arc<dyn Engine>,
+    /// Built when there is first time for it.
+    reference: Option<Reference>,
     ended: BTreeSet<RunId>,
     debt: Debt,
     /// Since when there is nothing to compute, µs.
@@ -49,7 +55,7 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn new(
         (slowdown, throttle): (Option<f64>, Arc<Throttle>),
-        processor: Processor,
+        (engine, processor): (Arc<dyn Engine>, Processor),
         clock: Clock,
         outlet: Box<dyn Outlet>,
         load: Arc<Load>,
@@ -62,8 +68,10 @@ impl Thread {
             outlet,
             load,
             runs: BTreeMap::new(),
-            cold: VecDeque::new(),
-            warm: VecDeque::new(),
+            rehearsals: VecDeque::new(),
+            rehearsed: VecDeque::new(),
+            engine,
+            reference: None,
             ended: BTreeSet::new(),
             debt: Debt::default(),
             idle_us: clock.now(),
@@ -82,13 +90,16 @@ impl Thread {
                 self.step(id, part);
                 continue;
             }
-            if let Some(cold) = self.cold.pop_front() {
-                self.warm(cold);
+            if let Some(rehearsal) = self.rehearsals.pop_front() {
+                self.rehearse(rehearsal);
                 continue;
             }
-            match inbox.recv_timeout(Duration::from_secs(1)) {
+            match inbox.recv_timeout(IDLE) {
                 Ok(work) => self.take(work),
-                Err(RecvTimeoutError::Timeout) => self.give_up_stale(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.give_up_stale();
+                    self.time_reference();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -100,7 +111,7 @@ impl Thread {
             Work::Cancel(run) => {
                 self.end(run);
             }
-            Work::Warm(cold) => self.cold.extend(cold),
+            Work::Rehearse(rehearsals) => self.rehearsals.extend(rehearsals),
             Work::Calibrate { engine, budget, answer } => {
                 let reply = self.calibrate(&*engine, budget);
                 // The lab may have gone; its answer is then of no use.
@@ -108,8 +119,8 @@ impl Thread {
             }
             Work::Reset => {
                 self.runs.clear();
-                self.cold.clear();
-                self.warm.clear();
+                self.rehearsals.clear();
+                self.rehearsed.clear();
                 self.ended.clear();
             }
         }
@@ -165,30 +176,51 @@ impl Thread {
         }
     }
 
+    /// Times the reference strip, unless a run is in progress.
+    fn time_reference(&mut self) {
+        if !self.runs.is_empty() {
+            return;
+        }
+        let pace = Pace::of(self.slowdown, self.throttle.percent());
+        if self.reference.is_none() {
+            self.reference = Reference::new(&*self.engine);
+        }
+        let timed = AssertUnwindSafe(|| self.reference.as_mut()?.time(pace, &self.processor));
+        let ms = catch_unwind(timed).ok().flatten().unwrap_or(0.0);
+        self.load.reference_ms.store(ms.to_bits(), Ordering::Relaxed);
+    }
+
     /// Runs a strip on ones, and writes its output as if it were sent. Nobody waits for what it yields, so nothing is
     /// stretched; how it fails will be seen when it is run in earnest.
-    fn warm(&mut self, cold: Cold) {
-        let (cut, rows) = cold.input;
-        let mut times = vec![Duration::ZERO; cold.layers];
-        let mut strip = cold.strip.lock().unwrap_or_else(PoisonError::into_inner);
+    fn rehearse(&mut self, rehearsal: Rehearsal) {
+        let (cut, rows) = rehearsal.input;
+        let pace = Pace::of(self.slowdown, self.throttle.percent());
+        let mut clock = pace.clock(|| self.processor.awaited());
+        let mut times = vec![Duration::ZERO; rehearsal.layers];
+        let mut strip = rehearsal.strip.lock().unwrap_or_else(PoisonError::into_inner);
         let ran = catch_unwind(AssertUnwindSafe(|| {
             // Ones, because memory that was never written is shared zeros, which a run would not read.
             let ones = vec![1.0; cut.row_values() as usize * rows.len() as usize];
             let input = Map::from_values(cut, rows, &ones).ok()?;
-            let output = strip.run(input, &mut || Duration::ZERO, &mut times).ok()?;
+            let output = strip.run(input, &mut clock, &mut times).ok()?;
             let mut bytes = Vec::new();
             output.read(output.rows(), &mut bytes).ok()?;
             Some((output, bytes))
         }));
         drop(strip);
-        self.warm.extend(ran.ok().flatten());
-        if self.warm.len() > HELD_WARM {
-            self.warm.pop_front();
+        let yielded = ran.ok().flatten();
+        if let Some(place) = rehearsal.place.filter(|_| yielded.is_some()) {
+            let layers = times.into_iter().map(|time| pace.scale(time)).collect();
+            // Whoever asked may have waited long enough.
+            let _ = rehearsal.timed.send(Rehearsed { place, layers });
         }
-        if self.cold.is_empty() {
-            self.warm.clear();
+        self.rehearsed.extend(yielded);
+        if self.rehearsed.len() > HELD {
+            self.rehearsed.pop_front();
         }
-        drop(cold.warmed);
+        if self.rehearsals.is_empty() {
+            self.rehearsed.clear();
+        }
     }
 
     /// Computes one part of one run.

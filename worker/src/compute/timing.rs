@@ -70,14 +70,19 @@ pub(super) fn run(
 }
 
 /// A strip that can be run, with the values it reads.
-struct Ready {
+pub(super) struct Ready {
     strip: Box<dyn Strip>,
     input: Map,
     timed: TimedStrip,
 }
 
 impl Ready {
-    fn new(model: &dyn Model, network: &Network, units: Range<usize>, rows: Rows) -> Result<Self, String> {
+    pub(super) fn new(
+        model: &dyn Model,
+        network: &Network,
+        units: Range<usize>,
+        rows: Rows,
+    ) -> Result<Self, String> {
         let demand = network.demand(&units, rows);
         let first = network.layers_of(&units).start as u32;
         let layers = (first..).zip(demand.layers.iter().map(|rows| rows.len())).collect();
@@ -86,7 +91,7 @@ impl Ready {
         Ok(Self { strip, input, timed: TimedStrip { units, rows, layers, rounds: Vec::new() } })
     }
 
-    fn run(
+    pub(super) fn run(
         &mut self,
         pace: Pace,
         clock: &mut dyn FnMut() -> Duration,

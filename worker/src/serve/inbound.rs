@@ -89,7 +89,7 @@ async fn receive(node: &Arc<Node>, from: id::Node, mut stream: RecvStream) -> Re
     let at_us = node.clock.now();
     node.reports.push(Telemetry::Arrived(WorkerSpan {
         run: header.run,
-        kind: SpanKind::Send,
+        kind: SpanKind::Receive,
         block: header.block,
         peer: Some(from),
         rows: header.rows,

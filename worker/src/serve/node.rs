@@ -236,6 +236,7 @@ pub(super) async fn report_status(node: Arc<Node>) {
         *node.measured.lock().expect("no holder panics") = StatusReport {
             cpu_percent: if emulated { computing.min(100.0) } else { used },
             delayed_percent: 100.0 * late.1 / (late.0 - late.1).max(1.0),
+            reference_ms: node.compute.reference_ms(),
             temperature_c: host::temperature(),
             memory: host::resident_memory(),
             ..StatusReport::default()

@@ -180,6 +180,7 @@ impl Story {
             worker,
             cpu_percent,
             delayed_percent: 0.0,
+            reference_ms: None,
             temperature_c: (worker.0 != 5).then_some(52.0 + 6.0 * f64::from(worker.0)),
             throttle_percent,
             link: LinkShape { rate_mbps: Some(rate), delay_ms: 0.0 },

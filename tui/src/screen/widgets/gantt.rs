@@ -85,7 +85,8 @@ pub(in crate::screen) fn glyph(kind: SpanKind, is_hollow: bool) -> char {
         (SpanKind::Compute, true) => '░',
         (SpanKind::Send, false) => '▒',
         (SpanKind::Send, true) => '╌',
-        (SpanKind::Wait, _) => '·',
+        // Receiving is not drawn: the sender's bar and the wait say it.
+        (SpanKind::Wait | SpanKind::Receive, _) => '·',
     }
 }
 
