@@ -79,6 +79,7 @@ pub(crate) fn run<V: Vector>(v: V, layer: Dense<'_, '_>) {
                             weights: weights.panel(group, panel + index),
                             taps: &buffers.taps,
                             input: &copied[row * width + column..],
+                            ahead: &[],
                         };
                         let mut target = Planes {
                             planes,

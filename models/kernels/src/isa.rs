@@ -151,6 +151,13 @@ pub(crate) trait Vector: Simd {
 
     /// The opposite of [`Vector::split`]: values of `a` and `b` in turn.
     fn interleave(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2];
+
+    /// Has the cache line at the start of `from` brought near, without waiting for it. Does nothing where the
+    /// instruction set has no such hint that safe code may give.
+    #[inline(always)]
+    fn prefetch(self, from: &[f32]) {
+        let _ = from;
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -160,6 +167,11 @@ impl Vector for pulp::x86::V4 {
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
         self.mul_add_f32s(a, b, c)
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: &[f32]) {
+        self.sse._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.as_ptr().cast());
     }
 
     #[inline(always)]
@@ -191,6 +203,11 @@ impl Vector for pulp::x86::V3 {
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
         self.mul_add_f32s(a, b, c)
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: &[f32]) {
+        self.sse._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.as_ptr().cast());
     }
 
     #[inline(always)]

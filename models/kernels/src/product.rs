@@ -7,14 +7,15 @@
 //!
 //! Measured beside a peak of 136 GMAC/s (AVX-512, one thread): 3×3 on 64 to 512 channels 95–116, 1×1 110–121, from 16
 //! channels 87 (stores), 7×7 on 3 channels 112, maps of 7×7 96–103. Where the weights come from memory, as in a network that is
-//! larger than the cache: 1×1 on maps of 14×14 109, of 7×7 72–82 (memory). AVX2: 28–34 beside 68.
+//! larger than the cache: 1×1 on maps of 14×14 106–110, of 7×7 86–93, as each line of weights is used once; the next panel
+//! is asked for while one is multiplied (72–82 where it was read before). AVX2: 28–34 beside 68.
 
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
 use crate::scratch::Buffers;
 use crate::tile::{PANEL, Product, Target, compute, load_row, store_row, tile_pixels};
-use crate::weights::{FETCHED, PackedWeights};
+use crate::weights::PackedWeights;
 use crate::{Map, direct};
 use std::ops::Range;
 
@@ -71,7 +72,6 @@ impl Kernel for Dense<'_, '_> {
         let taps = window.kernel[0] * window.kernel[1];
         let in_channels = window.map.channels() / groups;
         let group_channels = out_channels / groups;
-        let panels = group_channels.div_ceil(PANEL);
         let step = in_channels.div_ceil(in_channels.div_ceil((DEPTH / taps).max(1)));
         let depth = step * taps;
         let in_place = window.is_plain(pixels) && group_channels <= IN_PLACE_CHANNELS;
@@ -105,11 +105,14 @@ impl Kernel for Dense<'_, '_> {
                         window.gather(v, input_channel, step, start..end, stride, gathered);
                         (&*gathered, packed_taps)
                     };
+                    let count_panels = planes.len().div_ceil(PANEL);
                     for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
                         let lines = first * taps..(first + step) * taps;
-                        if index.is_multiple_of(FETCHED) {
-                            weights.fetch(v, group, panel + index, panels, lines.clone());
-                        }
+                        // The next panel, or the first one's next lines.
+                        let mut ahead = match index + 1 < count_panels {
+                            true => &weights.panel(group, panel + index + 1)[lines.clone()],
+                            false => &weights.panel(group, panel)[lines.end..],
+                        };
                         let weights = &weights.panel(group, panel + index)[lines];
                         let count_channels = planes.len();
                         let mut target = Planes {
@@ -122,8 +125,9 @@ impl Kernel for Dense<'_, '_> {
                             residual,
                         };
                         while target.pixel < end {
-                            let product =
-                                Product { weights, taps: taps_at, input: &input[target.pixel - start..] };
+                            let input = &input[target.pixel - start..];
+                            let product = Product { weights, taps: taps_at, input, ahead };
+                            ahead = &[];
                             // What is left after whole tiles goes with the last of them.
                             let rest = end - target.pixel;
                             let count = if rest <= most { rest } else { nr };

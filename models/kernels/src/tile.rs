@@ -53,6 +53,8 @@ pub(crate) struct Product<'a> {
     pub(crate) taps: &'a [usize],
     /// Holds `taps[k] + p` for every `k` and every pixel `p` rounded up to whole vectors.
     pub(crate) input: &'a [f32],
+    /// Weights needed next, brought near while these are multiplied; those beyond the length of `weights` are not.
+    pub(crate) ahead: &'a [Line],
 }
 
 /// Computes `channels ≤ PANEL` channels of `pixels` pixels: at most `tile_pixels` and one more vector.
@@ -133,7 +135,11 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
         }
     }
     let sub = first / MC;
-    for (weights, &tap) in product.weights.iter().zip(product.taps) {
+    for (k, (weights, &tap)) in product.weights.iter().zip(product.taps).enumerate() {
+        // Each of the panel's tiles asks for its part of the lines, so that requests are spread evenly.
+        if k % (PANEL / MC) == sub && k < product.ahead.len() {
+            v.prefetch(&product.ahead[k].0);
+        }
         let weights = &weights.0.as_chunks::<MC>().0[sub];
         let input = &product.input[tap + pixel..][..NV * V::F32_LANES];
         let mut x = [v.splat_f32s(0.0); NV];

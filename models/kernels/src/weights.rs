@@ -1,17 +1,11 @@
 //! Packed weights: laid out once as the kernels read them, then shared by all strips of a layer.
 
-use crate::isa::{Vector, load};
 use crate::tile::PANEL;
-use std::hint::black_box;
-use std::ops::Range;
 
 /// The weights of one output channel each, for one product: a cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [f32; PANEL]);
-
-/// Panels whose lines are read ahead together: so many streams from memory at once.
-pub(crate) const FETCHED: usize = 4;
 
 /// Weights as the kernels read them. Shared by [`std::sync::Arc`]; not changed after packing.
 ///
@@ -54,34 +48,6 @@ impl PackedWeights {
     #[inline(always)]
     pub(crate) fn panel(&self, set: usize, panel: usize) -> &[Line] {
         &self.lines[(set * self.panels + panel) * self.depth..][..self.depth]
-    }
-
-    /// Reads the lines `lines` of [`FETCHED`] panels from `first` on, of `panels` there are, so that they are in a cache
-    /// when tiles ask for them.
-    ///
-    /// A tile has so many instructions for every line that only a few lines can be under way at once, which is too few
-    /// for weights that come from memory. Where they are in a cache already this takes about two cycles a line.
-    #[inline(always)]
-    pub(crate) fn fetch<V: Vector>(
-        &self,
-        v: V,
-        set: usize,
-        first: usize,
-        panels: usize,
-        lines: Range<usize>,
-    ) {
-        let mut all = [v.splat_f32s(0.0); FETCHED];
-        let mut streams = [&self.lines[..0]; FETCHED];
-        let last = panels.saturating_sub(1);
-        for (i, stream) in streams.iter_mut().enumerate() {
-            *stream = &self.panel(set, (first + i).min(last))[lines.clone()];
-        }
-        for at in 0..lines.len() {
-            for (all, stream) in all.iter_mut().zip(&streams) {
-                *all = v.or_f32s(*all, load::<V>(&stream[at].0));
-            }
-        }
-        black_box(&all);
     }
 
     /// Bytes held.

@@ -105,7 +105,6 @@ impl Kernel for Winograd<'_, '_> {
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;
-        let panels = group_channels.div_ceil(PANEL);
         let groups = window.out_width.div_ceil(COLUMNS);
         let row = POINTS * in_channels * groups;
         let fits = |values: usize| (values / row).saturating_sub(2).max(1);
@@ -144,13 +143,17 @@ impl Kernel for Winograd<'_, '_> {
                             };
                             let panel = first_panel + chunk * PANELS + index;
                             let set = set * POINTS + point;
-                            if index == 0 {
-                                weights.fetch(v, set, panel, panels, 0..3 * in_channels);
-                            }
+                            // The next panel of this point, or the first of the next point.
+                            let mut ahead = match index + 1 < planes.len().div_ceil(PANEL) {
+                                true => weights.panel(set, panel + 1),
+                                false if point + 1 < POINTS => weights.panel(set + 1, panel - index),
+                                false => &[],
+                            };
                             let weights = weights.panel(set, panel);
                             for pixel in (0..pixels).step_by(nr) {
-                                let product =
-                                    Product { weights, taps: &buffers.taps, input: &input[pixel..] };
+                                let input = &input[pixel..];
+                                let product = Product { weights, taps: &buffers.taps, input, ahead };
+                                ahead = &[];
                                 let mut target = Sums { values: &mut values[pixel..], stride };
                                 compute(v, product, rest.min(PANEL), nr.min(pixels - pixel), &mut target);
                             }
