@@ -1,34 +1,29 @@
 //! The connected workers: everything the lab asks of all of them, or of one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use collab_core::event::{BlockTimes, Level, LinkShape, What, WorkerInfo};
+use collab_core::event::{BlockTimes, Level, LinkShape, What};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
-use collab_core::lab::LinkState;
 use collab_core::partition::Partition;
 use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
-use collab_worker::client::{AskError, Dialer, FromWorker, Pong, WorkerLink};
+use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
 use collab_worker::keys::Identity;
 use futures_util::future::join_all;
-use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::controller::Outcome;
+use super::joining::{best_ping, greet, hand_over};
 use super::model::Loaded;
 use super::redial::Redial;
 use crate::journal::Journal;
 
-/// Clock exchanges of which the quickest counts.
-const PINGS: usize = 5;
 /// Bytes that measure a link's rate: a fifth of a second over the slowest preset.
 const PROBE_BYTES: u64 = 1 << 20;
 /// Fleets up to this size have every directed link between workers measured at the start.
 const MEASURED_PAIRS: usize = 4;
-/// Between two notes of how much of the network a worker holds.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// The lab's links to its workers.
 pub struct Fleet {
@@ -49,26 +44,6 @@ struct Member {
     link: Option<WorkerLink>,
     /// Its clock minus the lab's, µs.
     offset_us: i64,
-}
-
-/// A link's speed.
-#[derive(Clone, Debug, Serialize)]
-pub struct LinkSpeed {
-    /// Sender.
-    pub from: String,
-    /// Receiver.
-    pub to: String,
-    /// Round trip, ms.
-    pub rtt_ms: f64,
-    /// Mbit/s.
-    pub rate_mbps: Option<f64>,
-}
-
-impl From<&LinkState> for LinkSpeed {
-    fn from(link: &LinkState) -> Self {
-        let (from, to) = (link.from.to_string(), link.to.to_string());
-        Self { from, to, rtt_ms: link.rtt_ms, rate_mbps: link.rate_mbps }
-    }
 }
 
 impl Fleet {
@@ -349,56 +324,6 @@ impl Fleet {
     }
 }
 
-/// Connects to a worker and paces its link; it is given as it introduced itself.
-pub(super) async fn greet(
-    dialer: &Dialer,
-    worker: WorkerId,
-    address: &str,
-    pin: Fingerprint,
-    shape: Option<LinkShape>,
-) -> anyhow::Result<(WorkerLink, WorkerInfo)> {
-    let connected = dialer.connect(worker, address, pin).await;
-    let connected = connected.with_context(|| format!("cannot use worker {worker} at {address}"))?;
-    let mut info = connected.info();
-    if let Some(shape) = shape {
-        connected.set_link(shape).await.with_context(|| format!("worker {worker}"))?;
-        if let Some(emulation) = &mut info.emulation {
-            emulation.link = shape;
-        }
-    }
-    Ok((connected, info))
-}
-
-/// Gives a worker the network and tells how far it is.
-pub(super) async fn hand_over(
-    link: &WorkerLink,
-    offer: NetworkOffer,
-    bytes: Bytes,
-    journal: &Journal,
-) -> Result<(), AskError> {
-    let worker = link.worker();
-    let mut noted = None::<Instant>;
-    let progress = |done, total| {
-        if noted.is_none_or(|noted| noted.elapsed() >= PROGRESS_EVERY) {
-            noted = Some(Instant::now());
-            journal.record(What::WorkerLoading { worker, done, total });
-        }
-    };
-    link.offer_network(offer, bytes, progress).await.map(|_| ())
-}
-
 fn not_there(worker: WorkerId) -> String {
     format!("there is no worker {worker}, or it is lost")
-}
-
-/// The quickest of a few clock exchanges: its round trip hides the least.
-pub(super) async fn best_ping(link: &WorkerLink) -> Option<Pong> {
-    let mut best: Option<Pong> = None;
-    for _ in 0..PINGS {
-        let pong = link.ping().await.ok()?;
-        if best.is_none_or(|best| pong.rtt_us < best.rtt_us) {
-            best = Some(pong);
-        }
-    }
-    best
 }

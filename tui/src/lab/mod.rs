@@ -7,6 +7,7 @@ mod demo;
 mod fleet;
 mod flight;
 mod inputs;
+mod joining;
 mod losses;
 mod messages;
 mod model;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use collab_core::event::{LinkShape, SessionInfo, What};
+use collab_core::lab::LinkState;
 use collab_core::partition::Partition;
 use collab_models::catalogue;
 use collab_worker::keys::Identity;
@@ -35,7 +37,6 @@ use tokio::sync::mpsc;
 
 pub use calibrate::samples;
 pub use controller::Ending;
-pub use fleet::LinkSpeed;
 pub use model::ModelChoice;
 pub use planning::Situation;
 pub use trials::Trial;
@@ -222,7 +223,7 @@ pub async fn trials(
 }
 
 /// Measures the links between the lab and two unpaced workers on loopback, and between these.
-pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkSpeed>> {
+pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkState>> {
     let setup = Setup {
         model: ModelChoice::named("tiny_face_detector"),
         input: None,
@@ -238,7 +239,7 @@ pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkSpeed>
     };
     // Preparing measures every link; what it found is what the lab shows.
     let (parts, _devices) = prepare(&setup, &journal).await?;
-    let speeds = journal.stage().look().lab.links.iter().map(LinkSpeed::from).collect();
+    let speeds = journal.stage().look().lab.links.clone();
     parts.fleet.close().await;
     Ok(speeds)
 }

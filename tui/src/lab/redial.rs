@@ -12,7 +12,7 @@ use collab_core::wire::NetworkOffer;
 use collab_worker::client::{Dialer, Pong, WorkerLink};
 use tokio::time::sleep;
 
-use super::fleet::{best_ping, greet, hand_over};
+use super::joining::{best_ping, greet, hand_over};
 use crate::journal::Journal;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);

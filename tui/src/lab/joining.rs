@@ -1,0 +1,67 @@
+//! What a worker goes through before it can be given work: it is greeted, given the network, and its clock compared.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use collab_core::event::{LinkShape, What, WorkerInfo};
+use collab_core::id::{Fingerprint, WorkerId};
+use collab_core::wire::NetworkOffer;
+use collab_worker::client::{AskError, Dialer, Pong, WorkerLink};
+
+use crate::journal::Journal;
+
+/// Clock exchanges of which the quickest counts.
+const PINGS: usize = 5;
+/// Between two notes of how much of the network a worker holds.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// Connects to a worker and paces its link; it is given as it introduced itself.
+pub(super) async fn greet(
+    dialer: &Dialer,
+    worker: WorkerId,
+    address: &str,
+    pin: Fingerprint,
+    shape: Option<LinkShape>,
+) -> anyhow::Result<(WorkerLink, WorkerInfo)> {
+    let connected = dialer.connect(worker, address, pin).await;
+    let connected = connected.with_context(|| format!("cannot use worker {worker} at {address}"))?;
+    let mut info = connected.info();
+    if let Some(shape) = shape {
+        connected.set_link(shape).await.with_context(|| format!("worker {worker}"))?;
+        if let Some(emulation) = &mut info.emulation {
+            emulation.link = shape;
+        }
+    }
+    Ok((connected, info))
+}
+
+/// Gives a worker the network and tells how far it is.
+pub(super) async fn hand_over(
+    link: &WorkerLink,
+    offer: NetworkOffer,
+    bytes: Bytes,
+    journal: &Journal,
+) -> Result<(), AskError> {
+    let worker = link.worker();
+    let mut noted = None::<Instant>;
+    let progress = |done, total| {
+        if noted.is_none_or(|noted| noted.elapsed() >= PROGRESS_EVERY) {
+            noted = Some(Instant::now());
+            journal.record(What::WorkerLoading { worker, done, total });
+        }
+    };
+    link.offer_network(offer, bytes, progress).await.map(|_| ())
+}
+
+/// The quickest of a few clock exchanges: its round trip hides the least.
+pub(super) async fn best_ping(link: &WorkerLink) -> Option<Pong> {
+    let mut best: Option<Pong> = None;
+    for _ in 0..PINGS {
+        let pong = link.ping().await.ok()?;
+        if best.is_none_or(|best| pong.rtt_us < best.rtt_us) {
+            best = Some(pong);
+        }
+    }
+    best
+}
