@@ -26,7 +26,7 @@ fn network() -> Model {
         from = to;
     }
     let proto = b.proto(&[&x]);
-    Model::from_proto(proto, Digest([0; 32]), &LoadOptions::default()).expect("the network loads")
+    Model::from_onnx(proto, Digest([0; 32]), &LoadOptions::default()).expect("the network loads")
 }
 
 /// The strips of the second of three workers, blocks of two units.

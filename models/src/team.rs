@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
-use rayon::ThreadPool;
+use rayon::{ThreadPool, Yield};
 
 /// The thread that runs strips and its helpers. Outputs are the same bits, however many they are.
 pub struct Team {
@@ -15,8 +15,6 @@ pub struct Team {
     threads: usize,
     /// Nanoseconds of [`Team::awaited`].
     awaited: AtomicU64,
-    /// How often tasks were given to helpers.
-    calls: Arc<AtomicU64>,
     /// Helpers that look for tasks instead of sleeping.
     looking: Arc<AtomicUsize>,
 }
@@ -57,40 +55,40 @@ impl Team {
         };
         self.awaken(pool);
         let mut results: Vec<Option<(R, Duration)>> = tasks.iter().map(|_| None).collect();
-        let timed = |task: T| {
-            let begun = thread_time();
-            let result = work(task);
-            (result, thread_time().saturating_sub(begun))
-        };
         let unfinished = AtomicUsize::new(tasks.len() - 1);
         let mut slots = results.iter_mut().zip(tasks);
         let first = slots.next();
         let mut waited = Duration::ZERO;
         pool.in_place_scope(|scope| {
             for (slot, task) in slots {
-                let (timed, unfinished) = (&timed, &unfinished);
+                let (work, unfinished) = (&work, &unfinished);
                 scope.spawn(move |_| {
-                    *slot = Some(timed(task));
+                    let begun = thread_time();
+                    let result = work(task);
+                    *slot = Some((result, thread_time().saturating_sub(begun)));
                     unfinished.fetch_sub(1, Ordering::Release);
                 });
             }
-            if let Some((slot, task)) = first {
-                *slot = Some(timed(task));
-            }
             let begun = thread_time();
-            spin_while(|| unfinished.load(Ordering::Acquire) > 0);
-            waited = thread_time().saturating_sub(begun);
+            let mut ended = begun;
+            if let Some((slot, task)) = first {
+                let result = work(task);
+                ended = thread_time();
+                *slot = Some((result, ended.saturating_sub(begun)));
+            }
+            let since = Instant::now();
+            while unfinished.load(Ordering::Acquire) > 0 && since.elapsed() < PATIENCE {
+                std::hint::spin_loop();
+            }
+            waited = thread_time().saturating_sub(ended);
         });
-        let times = || results.iter().flatten().map(|(_, time)| *time);
-        let own = times().next().unwrap_or_default() + waited;
-        let over = times().max().unwrap_or_default().saturating_sub(own);
+        let over = beyond(waited, results.iter().flatten().map(|(_, time)| *time));
         self.awaited.fetch_add(over.as_nanos() as u64, Ordering::Relaxed);
         results.into_iter().flatten().map(|(result, _)| result).collect()
     }
 
-    /// Has every helper look for tasks, and go on looking for [`PATIENCE`] after the last.
+    /// Has every helper look for tasks, and go on looking for [`PATIENCE`] after its last.
     fn awaken(&self, pool: &ThreadPool) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
         for _ in 1..self.threads {
             // As many helpers look as there are; each says so before and after.
             let looking = self.looking.fetch_add(1, Ordering::Relaxed);
@@ -98,14 +96,14 @@ impl Team {
                 self.looking.fetch_sub(1, Ordering::Relaxed);
                 break;
             }
-            let (calls, looking) = (self.calls.clone(), self.looking.clone());
+            let looking = self.looking.clone();
             pool.spawn(move || {
-                let mut seen = calls.load(Ordering::Relaxed);
-                while spin_while(|| {
-                    rayon::yield_now();
-                    calls.load(Ordering::Relaxed) == seen
-                }) {
-                    seen = calls.load(Ordering::Relaxed);
+                let mut since = Instant::now();
+                while since.elapsed() < PATIENCE {
+                    match rayon::yield_now() {
+                        Some(Yield::Executed) => since = Instant::now(),
+                        _ => std::hint::spin_loop(),
+                    }
                 }
                 looking.fetch_sub(1, Ordering::Relaxed);
             });
@@ -113,32 +111,21 @@ impl Team {
     }
 }
 
+/// By how much the longest of `times` exceeds the first, which is the caller's, and what the caller `waited` for it.
+fn beyond(waited: Duration, times: impl Iterator<Item = Duration>) -> Duration {
+    let (own, longest) =
+        times.fold((None, Duration::ZERO), |(own, longest), time| (own.or(Some(time)), longest.max(time)));
+    longest.saturating_sub(own.unwrap_or_default() + waited)
+}
+
 /// How long a thread spins before it sleeps. Waking it takes a tenth to a half of this; the serial stretches between
 /// two divided layers are mostly shorter.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// Spins while `waiting`, for [`PATIENCE`] at most; whether the wait is over.
-fn spin_while(waiting: impl Fn() -> bool) -> bool {
-    let begun = Instant::now();
-    while waiting() {
-        if begun.elapsed() > PATIENCE {
-            return false;
-        }
-        std::hint::spin_loop();
-    }
-    true
-}
-
 impl Default for Team {
     /// The caller alone.
     fn default() -> Self {
-        Self {
-            pool: None,
-            threads: 1,
-            awaited: AtomicU64::new(0),
-            calls: Arc::default(),
-            looking: Arc::default(),
-        }
+        Self { pool: None, threads: 1, awaited: AtomicU64::new(0), looking: Arc::default() }
     }
 }
 
@@ -168,15 +155,21 @@ mod tests {
 
     #[test]
     fn waiting_for_a_slower_helper_is_counted_and_a_faster_one_is_not() {
-        let team = Team::new(2).expect("a thread can be started");
-        let spin = |millis: u64| {
-            let begun = thread_time();
-            while thread_time().saturating_sub(begun) < Duration::from_millis(millis) {}
+        let beyond = |waited, times: &[u64]| {
+            let times = times.iter().copied().map(Duration::from_micros);
+            super::beyond(Duration::from_micros(waited), times).as_micros()
         };
-        team.run(vec![1, 21], spin);
-        let awaited = team.awaited();
-        assert!(awaited >= Duration::from_millis(19), "{awaited:?}");
-        team.run(vec![21, 1], spin);
-        assert!(team.awaited() - awaited < Duration::from_millis(5), "{:?}", team.awaited());
+        assert_eq!(beyond(0, &[5, 9, 25]), 20, "the slowest of all counts");
+        assert_eq!(beyond(15, &[5, 25]), 5, "what was waited for took the caller's own time");
+        assert_eq!(beyond(30, &[5, 25]), 0);
+        assert_eq!(beyond(0, &[25, 5]), 0);
+        assert_eq!(beyond(0, &[]), 0);
+    }
+
+    #[test]
+    fn a_caller_alone_waits_for_nobody() {
+        let team = Team::new(1).expect("no thread is started");
+        team.run(vec![1, 2, 3], |task: u64| task);
+        assert_eq!(team.awaited(), Duration::ZERO);
     }
 }

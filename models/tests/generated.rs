@@ -72,7 +72,7 @@ fn run_frame(model: &Arc<TypedRunnableModel>, pixels: &Pixels, frame: &Frame) ->
 #[test]
 fn every_generated_network_has_the_work_and_the_shapes_of_the_literature() {
     for (topology, expected, output) in WORK {
-        let model = typed(&build(&Recipe { topology, seed: 1 }));
+        let model = typed(&build(&Recipe { topology, seed: 1 }).whole());
         let name = topology.name();
         let found = mega_macs(&model);
         assert!((found / expected - 1.0).abs() < 0.001, "{name}: {found} million MACs, expected {expected}");
@@ -100,8 +100,10 @@ fn fingerprint(mut proto: ModelProto) -> String {
 
 #[test]
 fn every_recipe_builds_the_same_bytes_on_every_machine() {
-    let found: Vec<_> =
-        Topology::ALL.iter().map(|&topology| fingerprint(build(&Recipe { topology, seed: 7 }))).collect();
+    let found: Vec<_> = Topology::ALL
+        .iter()
+        .map(|&topology| fingerprint(build(&Recipe { topology, seed: 7 }).whole()))
+        .collect();
     let pinned = [
         "106f6e8284bb96de",
         "f38a86fa5c653266",
@@ -116,7 +118,8 @@ fn every_recipe_builds_the_same_bytes_on_every_machine() {
 
 #[test]
 fn another_seed_gives_other_weights_and_the_same_seed_the_same() {
-    let weights = |seed| build(&Recipe { topology: Topology::Squeezenet, seed }).graph.unwrap().initializer;
+    let weights =
+        |seed| build(&Recipe { topology: Topology::Squeezenet, seed }).whole().graph.unwrap().initializer;
     assert!(weights(1) == weights(1));
     let (one, two) = (weights(1), weights(2));
     for (one, two) in one.iter().zip(&two) {
@@ -131,7 +134,7 @@ fn every_generated_network_answers_by_the_picture_with_tame_values() {
             continue;
         }
         let source = source::read(&entry.bytes(3)).unwrap();
-        let model = typed(&source.proto);
+        let model = typed(&source.onnx.whole());
         let pixels = entry.pixels();
         let size = Shape::of_input(&shape(model.input_fact(0).unwrap())).unwrap();
         let model = model.into_optimized().unwrap().into_runnable().unwrap();
@@ -153,7 +156,7 @@ fn every_generated_network_answers_by_the_picture_with_tame_values() {
 #[test]
 fn upconv7_enlarges_a_photo_better_than_bicubic_interpolation() {
     let entry = catalogue::find("upconv7").unwrap();
-    let model = typed(&source::read(&entry.bytes(0)).unwrap().proto);
+    let model = typed(&source::read(&entry.bytes(0)).unwrap().onnx.whole());
     let size = Shape::of_input(&shape(model.input_fact(0).unwrap())).unwrap();
     let output = shape(model.output_fact(0).unwrap());
     let model = model.into_optimized().unwrap().into_runnable().unwrap();

@@ -19,7 +19,7 @@ fn small() -> ModelProto {
 }
 
 fn refusal(proto: ModelProto, options: &LoadOptions) -> LoadError {
-    match Model::from_proto(proto, Digest([0; 32]), options) {
+    match Model::from_onnx(proto, Digest([0; 32]), options) {
         Ok(_) => panic!("the network was accepted"),
         Err(error) => error,
     }
@@ -95,7 +95,7 @@ fn an_open_size_asks_for_one_and_takes_it() {
     );
     let error = refusal(proto.clone(), &sized(&[1, 4, 8, 8]));
     assert!(matches!(error, LoadError::WrongSize { .. }), "{error}");
-    let model = Model::from_proto(proto, Digest([0; 32]), &sized(&[1, 3, 20, 10])).expect("it loads");
+    let model = Model::from_onnx(proto, Digest([0; 32]), &sized(&[1, 3, 20, 10])).expect("it loads");
     assert_eq!(model.network().output_shape, [1, 4, 20, 10]);
 }
 
@@ -103,7 +103,7 @@ fn an_open_size_asks_for_one_and_takes_it() {
 fn a_batch_becomes_one() {
     let mut proto = small();
     proto.graph.as_mut().expect("there is a graph").input[0] = value("input", &[16, 3, 8, 8]);
-    let model = Model::from_proto(proto, Digest([0; 32]), &LoadOptions::default()).expect("it loads");
+    let model = Model::from_onnx(proto, Digest([0; 32]), &LoadOptions::default()).expect("it loads");
     assert_eq!(model.network().input.shape, [1, 3, 8, 8]);
 }
 
@@ -156,7 +156,7 @@ fn nodes_without_names_get_names_of_their_own() {
     }
     graph.node.push(second);
     graph.output.push(value("y", &[1, 4, 8, 8]));
-    let model = Model::from_proto(proto, Digest([0; 32]), &LoadOptions::default()).expect("it loads");
+    let model = Model::from_onnx(proto, Digest([0; 32]), &LoadOptions::default()).expect("it loads");
     let names: std::collections::BTreeSet<&str> =
         model.network().layers.iter().map(|layer| layer.name.as_str()).collect();
     assert_eq!(names.len(), model.network().layers.len());
@@ -224,7 +224,7 @@ fn quantised_constants_are_folded_at_load() {
         ..Default::default()
     };
     graph.node.insert(0, node);
-    let load = |proto| Model::from_proto(proto, Digest([0; 32]), &LoadOptions::default()).expect("it loads");
+    let load = |proto| Model::from_onnx(proto, Digest([0; 32]), &LoadOptions::default()).expect("it loads");
     let (folded, plain) = (load(proto), load(plain));
     assert_eq!(folded.network().layers, plain.network().layers);
     let input = noise(&plain, 5);
@@ -233,7 +233,7 @@ fn quantised_constants_are_folded_at_load() {
 
 #[test]
 fn a_strip_that_does_not_exist_is_refused() {
-    let model = Model::from_proto(small(), Digest([0; 32]), &LoadOptions::default()).expect("it loads");
+    let model = Model::from_onnx(small(), Digest([0; 32]), &LoadOptions::default()).expect("it loads");
     let strip = |units, rows| model.strip(units, rows).map(|_| ()).expect_err("it is refused");
     assert_eq!(strip(0..9, Rows::new(0, 1)), StripError::Units { start: 0, end: 9, units: 1 });
     assert_eq!(strip(0..1, Rows::new(0, 9)), StripError::Rows { rows: Rows::new(0, 9), available: 8 });
@@ -242,7 +242,7 @@ fn a_strip_that_does_not_exist_is_refused() {
 
 #[test]
 fn a_strip_refuses_rows_that_are_not_its_own() {
-    let model = Model::from_proto(small(), Digest([0; 32]), &LoadOptions::default()).expect("it loads");
+    let model = Model::from_onnx(small(), Digest([0; 32]), &LoadOptions::default()).expect("it loads");
     let mut strip = model.strip(0..1, Rows::new(2, 4)).expect("the strip can be prepared");
     let mut times = LayerTimes::new(model.network());
     let wrong = Map::zeros(model.network().input.cut, Rows::new(2, 4));

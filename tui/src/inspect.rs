@@ -18,7 +18,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.write {
         let failed = || format!("cannot write {}", path.display());
         let mut file = std::io::BufWriter::new(std::fs::File::create(path).with_context(failed)?);
-        recipe::write_onnx(source::read(&loaded.bytes)?.proto, &mut file).with_context(failed)?;
+        recipe::write_onnx(source::read(&loaded.bytes)?.onnx, &mut file).with_context(failed)?;
     }
     if args.json {
         print(&serde_json::to_string(network.as_ref())?);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
@@ -13,7 +14,7 @@ use collab_core::network::{Cut, Network};
 use collab_core::partition::Partition;
 use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
-use collab_core::wire::{NetworkOffer, NetworkOptions, Reply};
+use collab_core::wire::{NetworkOffer, Reply};
 use tokio::sync::oneshot;
 
 use crate::compute::{Compute, Part, Prepared, Rehearsal, Rehearsed, SharedStrip, Work};
@@ -145,8 +146,8 @@ impl Thread {
             self.loaded = None;
             self.strips.clear();
             self.registry.lock().expect("no holder panics").clear();
-            let bytes = self.store.read(&offer)?;
-            let model = load(&*self.engine, &bytes, &offer.options)?;
+            let file = self.store.file(&offer)?;
+            let model = load(&*self.engine, &file, &offer)?;
             self.loaded = Some((offer, model));
         }
         let (_, model) = self.loaded.as_ref().ok_or("no network was loaded")?;
@@ -253,8 +254,8 @@ fn median_ms(rounds: &[Rehearsed], layer: usize) -> f32 {
 }
 
 /// A broken model must not end the thread, whatever the engine makes of it.
-fn load(engine: &dyn Engine, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String> {
-    let load = std::panic::AssertUnwindSafe(|| engine.load(bytes, options));
+fn load(engine: &dyn Engine, file: &Path, offer: &NetworkOffer) -> Result<Box<dyn Model>, String> {
+    let load = std::panic::AssertUnwindSafe(|| engine.load(file, offer.network, &offer.options));
     std::panic::catch_unwind(load).unwrap_or_else(|_| Err("the engine panicked on this network".to_owned()))
 }
 

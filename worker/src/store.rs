@@ -1,8 +1,8 @@
 //! Networks on disk, by the SHA-256 of their bytes: a transfer that broke off goes on where it ended.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use collab_core::id::{Digest, NetworkId};
 use collab_core::wire::NetworkOffer;
@@ -51,16 +51,15 @@ impl Store {
         Ok(end)
     }
 
-    /// A network's bytes, once all are here and are what they should be.
-    pub(crate) fn read(&self, offer: &NetworkOffer) -> Result<Vec<u8>, String> {
+    /// The file of a network's bytes, once all are here and are what they should be.
+    pub(crate) fn file(&self, offer: &NetworkOffer) -> Result<PathBuf, String> {
         let held = self.held(offer)?;
         if held < offer.bytes {
             return Err(format!("{held} of the network's {} bytes are here", offer.bytes));
         }
         let (whole, part) = (self.whole(offer.network), self.part(offer.network));
         let path = if whole.exists() { &whole } else { &part };
-        let bytes = fs::read(path).map_err(|error| self.sentence(error))?;
-        let found = Digest(Sha256::digest(&bytes).into());
+        let found = digest(path).map_err(|error| self.sentence(error))?;
         if found != offer.network {
             fs::remove_file(path).map_err(|error| self.sentence(error))?;
             return Err(format!(
@@ -75,7 +74,7 @@ impl Store {
             };
             publish().map_err(|error| self.sentence(error))?;
         }
-        Ok(bytes)
+        Ok(whole)
     }
 
     fn whole(&self, network: NetworkId) -> PathBuf {
@@ -88,6 +87,17 @@ impl Store {
 
     fn sentence(&self, error: io::Error) -> String {
         format!("the worker cannot keep networks in {}: {error}", self.folder.display())
+    }
+}
+
+/// SHA-256 of a file.
+fn digest(path: &Path) -> io::Result<NetworkId> {
+    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 18]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Digest(hash.finalize().into())),
+            count => hash.update(&buffer[..count]),
+        }
     }
 }
 
@@ -113,14 +123,14 @@ mod tests {
         let store = Store::at(folder.path().join("networks"));
         assert_eq!(store.held(&offer), Ok(0));
         assert_eq!(store.append(&offer, 0, &bytes[..400]), Ok(400));
-        assert!(store.read(&offer).unwrap_err().contains("400 of the network's 1000"));
+        assert!(store.file(&offer).unwrap_err().contains("400 of the network's 1000"));
         let again = Store::at(folder.path().join("networks"));
         assert_eq!(again.held(&offer), Ok(400));
         assert!(again.append(&offer, 0, &bytes).unwrap_err().contains("holds 400"));
         assert_eq!(again.append(&offer, 400, &bytes[400..]), Ok(1000));
-        assert_eq!(again.read(&offer).unwrap(), bytes);
+        assert_eq!(fs::read(again.file(&offer).unwrap()).unwrap(), bytes);
         assert_eq!(store.held(&offer), Ok(1000), "it is kept");
-        assert_eq!(store.read(&offer).unwrap(), bytes);
+        assert_eq!(fs::read(store.file(&offer).unwrap()).unwrap(), bytes);
     }
 
     #[test]
@@ -129,10 +139,10 @@ mod tests {
         let offer = offer(b"the right bytes");
         let store = Store::at(folder.path().to_owned());
         store.append(&offer, 0, b"the wrong bytes").unwrap();
-        let error = store.read(&offer).unwrap_err();
+        let error = store.file(&offer).unwrap_err();
         assert!(error.contains(&offer.network.to_string()), "{error}");
         assert_eq!(store.held(&offer), Ok(0));
         store.append(&offer, 0, b"the right bytes").unwrap();
-        assert!(store.read(&offer).is_ok());
+        assert!(store.file(&offer).is_ok());
     }
 }

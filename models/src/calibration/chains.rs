@@ -1,9 +1,8 @@
 //! What the synthetic networks consist of.
 
-use tract_onnx::pb::ModelProto;
-
 use crate::recipe::graph::{Conv, Graph, Map, Pool};
 use crate::recipe::weights::Weights;
+use crate::source::Onnx;
 
 /// Channels of the input, its height and width, and what follows, link by link: a word of [`append`] or an ONNX
 /// activation, and numbers.
@@ -61,7 +60,7 @@ pub(super) const CHAINS: &[Chain] = &[
 ];
 
 /// Builds the chain.
-pub(super) fn build(&(channels, size, links): &Chain, name: &str, weights: Weights) -> ModelProto {
+pub(super) fn build(&(channels, size, links): &Chain, name: &str, weights: Weights) -> Onnx {
     let (mut graph, mut map) = Graph::reading(name, weights, vec![channels, size, size]);
     for (index, link) in links.split('|').enumerate() {
         let mut words = link.split_whitespace();

@@ -33,7 +33,7 @@ pub fn network(index: usize) -> Option<Result<Model, LoadError>> {
     let name = format!("calibration {VERSION}.{index}");
     let id = Digest(Sha256::digest(name.as_bytes()).into());
     let proto = chains::build(chain, &name, Weights::new(id));
-    Some(Model::from_proto(proto, id, &LoadOptions { name, ..LoadOptions::default() }))
+    Some(Model::from_onnx(proto, id, &LoadOptions { name, ..LoadOptions::default() }))
 }
 
 /// The strips of a synthetic network that are timed, in this order: the network as one block, then blocks of

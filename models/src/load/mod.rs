@@ -4,6 +4,7 @@
 //! applies the passes that every graph of ours goes through and puts our own operators in place of the engine's,
 //! [`crate::graph`] cuts it into units and layers.
 
+mod apart;
 mod dequantize;
 mod error;
 mod prepare;
@@ -11,12 +12,12 @@ mod proto;
 mod upsample;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use collab_core::id::NetworkId;
 use collab_core::network::{Network, Pixels};
 use collab_kernels::Isa;
-use tract_onnx::pb::ModelProto;
 
 pub use error::LoadError;
 pub(crate) use prepare::with_natural_strides;
@@ -24,7 +25,7 @@ pub(crate) use prepare::with_natural_strides;
 use crate::graph::Graph;
 use crate::operators::Workspaces;
 use crate::packs::Packs;
-use crate::source::{self, Source};
+use crate::source::{self, Onnx, Source, SourceError};
 use crate::team::Team;
 
 /// What a file does not say about its network.
@@ -63,29 +64,35 @@ impl Model {
     /// # Errors
     /// As [`Model::load`], or if the machine lacks it.
     pub fn load_for(bytes: &[u8], options: &LoadOptions, isa: Isa) -> Result<Self, LoadError> {
-        let read = source::read(bytes).map_err(|error| LoadError::Source(error.to_string()));
-        let Source { id, proto } = read?;
-        Self::build(proto, id, options, isa)
+        Self::of(source::read(bytes), options, isa)
+    }
+
+    /// As [`Model::load`], from a file whose bytes have the SHA-256 `id`. The file is never in memory as a whole.
+    ///
+    /// # Errors
+    /// As [`Model::load`], or if the file cannot be read.
+    pub fn load_file(path: &Path, id: NetworkId, options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::of(source::open(path, id), options, Isa::best())
+    }
+
+    fn of(source: Result<Source, SourceError>, options: &LoadOptions, isa: Isa) -> Result<Self, LoadError> {
+        let Source { id, onnx } = source.map_err(|error| LoadError::Source(error.to_string()))?;
+        Self::build(onnx, id, options, isa)
     }
 
     /// Builds a network from a model that was decoded or generated; `id` is the SHA-256 of its bytes.
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn from_proto(proto: ModelProto, id: NetworkId, options: &LoadOptions) -> Result<Self, LoadError> {
-        Self::build(proto, id, options, Isa::best())
+    pub fn from_onnx(onnx: impl Into<Onnx>, id: NetworkId, options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::build(onnx.into(), id, options, Isa::best())
     }
 
-    fn build(
-        mut proto: ModelProto,
-        id: NetworkId,
-        options: &LoadOptions,
-        isa: Isa,
-    ) -> Result<Self, LoadError> {
-        let shape = proto::repair(&mut proto, options.input_shape.as_deref())?;
+    fn build(mut onnx: Onnx, id: NetworkId, options: &LoadOptions, isa: Isa) -> Result<Self, LoadError> {
+        let shape = proto::repair(&mut onnx, options.input_shape.as_deref())?;
         // The engine asserts its way through damaged graphs; such a file must not end the program.
         let graph = catch_unwind(AssertUnwindSafe(|| {
-            let model = prepare::prepare(proto, &shape, isa)?;
+            let model = prepare::prepare(onnx, &shape, isa)?;
             Graph::new(&model, &shape).map_err(|error| LoadError::engine(&error))
         }))
         .unwrap_or_else(|_| Err(LoadError::Engine { reason: "the engine gave up on it".to_owned() }))?;

@@ -3,34 +3,36 @@
 use std::sync::Arc;
 
 use collab_kernels::Isa;
-use tract_onnx::Onnx;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::Onnx as Parser;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::TypedConcat;
 use tract_onnx::tract_core::optim::Optimizer;
 
 use super::error::LoadError;
-use super::{proto, upsample};
+use super::{apart, proto, upsample};
 use crate::operators;
 use crate::rows::resample;
+use crate::source::Onnx;
 
-/// Parses, types and simplifies `proto`, whose input has shape `shape`, into a graph with one output, whose
+/// Parses, types and simplifies `network`, whose input has shape `shape`, into a graph with one output, whose
 /// operators of our own run on `isa`.
-pub(super) fn prepare(proto: ModelProto, shape: &[usize], isa: Isa) -> Result<TypedModel, LoadError> {
-    let mut onnx: Onnx = tract_onnx::onnx().with_ignore_value_info(true);
+pub(super) fn prepare(network: Onnx, shape: &[usize], isa: Isa) -> Result<TypedModel, LoadError> {
+    let mut onnx: Parser = tract_onnx::onnx().with_ignore_value_info(true);
     onnx.op_register.insert("Upsample", upsample::build);
-    if let Some(graph) = &proto.graph {
+    if let Some(graph) = network.graph() {
         proto::check_operators(graph, |node| onnx.op_register.0.contains_key(&node.op_type))?;
     }
-    typed(&onnx, proto, shape, isa).map_err(|error| LoadError::engine(&error))
+    typed(&onnx, network, shape, isa).map_err(|error| LoadError::engine(&error))
 }
 
-fn typed(onnx: &Onnx, proto: ModelProto, shape: &[usize], isa: Isa) -> TractResult<TypedModel> {
+fn typed(parser: &Parser, network: Onnx, shape: &[usize], isa: Isa) -> TractResult<TypedModel> {
     let fact = f32::fact(shape).into();
-    let model = onnx.model_for_proto_model(&proto)?;
-    // The weights are in the graph now: one copy of them is enough.
+    let Onnx { model: mut proto, large } = network;
+    apart::declare(&mut proto, &large);
+    let mut model = parser.model_for_proto_model(&proto)?;
     drop(proto);
+    apart::settle(&mut model, large)?;
     let mut model = model.with_input_fact(0, fact)?.into_typed()?;
     join_outputs(&mut model)?;
     simplify(&mut model)?;

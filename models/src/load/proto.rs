@@ -1,4 +1,4 @@
-//! What is put right in a `ModelProto` before the engine sees it.
+//! What is put right in a model before the engine sees it.
 //!
 //! Names become unique, the batch becomes one, dequantised constants become constants, declared shapes of
 //! inner tensors are dropped. Files that ask for more than one input, open sizes or other files are refused.
@@ -9,23 +9,26 @@ use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 use tract_onnx::pb::type_proto::Value as Type;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
+use tract_onnx::prelude::Tensor;
 
 use super::dequantize;
 use super::error::LoadError;
+use crate::source::Onnx;
 
 /// The most values a tensor may hold: 4 GiB of floats, more than the devices in mind have.
 const MOST_VALUES: i64 = 1 << 30;
 
-/// Puts `proto` right in place and says which shape its one input has.
-pub(super) fn repair(proto: &mut ModelProto, wanted: Option<&[usize]>) -> Result<Vec<usize>, LoadError> {
+/// Puts `onnx` right in place and says which shape its one input has.
+pub(super) fn repair(onnx: &mut Onnx, wanted: Option<&[usize]>) -> Result<Vec<usize>, LoadError> {
+    let Onnx { model: proto, large } = onnx;
     let Some(graph) = proto.graph.as_mut() else {
         return Err(LoadError::Empty { nodes: 0, outputs: 0 });
     };
     if graph.node.is_empty() || graph.output.is_empty() {
         return Err(LoadError::Empty { nodes: graph.node.len(), outputs: graph.output.len() });
     }
-    check_initializers(graph)?;
+    check_initializers(graph, large)?;
     proto.ir_version = proto.ir_version.max(4);
     graph.value_info.clear();
     drop_initialized_inputs(graph);
@@ -36,7 +39,7 @@ pub(super) fn repair(proto: &mut ModelProto, wanted: Option<&[usize]>) -> Result
 }
 
 /// Refuses weights in other files and weights whose values do not fit their shape.
-fn check_initializers(graph: &GraphProto) -> Result<(), LoadError> {
+fn check_initializers(graph: &GraphProto, large: &HashMap<String, Tensor>) -> Result<(), LoadError> {
     let attributes = graph.node.iter().flat_map(|node| &node.attribute);
     for tensor in graph.initializer.iter().chain(attributes.filter_map(|attribute| attribute.t.as_ref())) {
         let external = tensor.data_location == Some(DataLocation::External as i32);
@@ -45,7 +48,8 @@ fn check_initializers(graph: &GraphProto) -> Result<(), LoadError> {
         }
         let absurd = || LoadError::Absurd { tensor: tensor.name.clone(), shape: tensor.dims.clone() };
         let values = volume(&tensor.dims).ok_or_else(absurd)?;
-        if values_given(tensor).is_some_and(|given| given != values) {
+        let apart = large.get(&tensor.name).map(|tensor| tensor.len() as i64);
+        if apart.or_else(|| values_given(tensor)).is_some_and(|given| given != values) {
             return Err(absurd());
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use collab_kernels::Isa;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::konst::Const;
 
 use super::{Operator, Own, channelwise, concat, convolution, dense, lrn, pool, transposed};
 
@@ -35,20 +36,19 @@ pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {
     let order = model.eval_order()?;
     let mut taken = vec![false; model.nodes().len()];
     let mut by_last: HashMap<usize, Found> = HashMap::new();
-    let mut look = |finds: &[Find], id: usize| -> TractResult<()> {
+    let backwards = order.iter().rev().map(|&id| (FOLDING, id));
+    for (finds, id) in backwards.chain(order.iter().map(|&id| (OTHERS, id))) {
         for find in finds {
             if taken[id] {
                 break;
             }
             if let Some(found) = find(model, id, &taken, isa)? {
                 found.members.iter().for_each(|&member| taken[member] = true);
+                release(model, &found.members)?;
                 by_last.insert(found.members[found.members.len() - 1], found);
             }
         }
-        Ok(())
-    };
-    order.iter().rev().try_for_each(|&id| look(FOLDING, id))?;
-    order.iter().try_for_each(|&id| look(OTHERS, id))?;
+    }
     let mut rewritten = TypedModel { symbols: model.symbols.clone(), ..TypedModel::default() };
     let mut places: HashMap<OutletId, OutletId> = HashMap::new();
     for id in order {
@@ -78,6 +78,22 @@ pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {
     rewritten.set_input_outlets(&inputs)?;
     rewritten.select_output_outlets(&outputs)?;
     *model = rewritten;
+    Ok(())
+}
+
+/// Gives up the constants that only `members` read: what replaces them keeps what it needs of them, packed. So the
+/// weights of one layer at most are there twice.
+fn release(model: &mut TypedModel, members: &[usize]) -> TractResult<()> {
+    let read: Vec<usize> =
+        members.iter().flat_map(|&id| &model.node(id).inputs).map(|outlet| outlet.node).collect();
+    for id in read {
+        let node = model.node_mut(id);
+        let readers = &node.outputs[0].successors;
+        if node.op_is::<Const>() && readers.iter().all(|reader| members.contains(&reader.node)) {
+            node.op = Box::new(Const::new(rctensor0(0.0_f32))?);
+            node.outputs[0].fact.konst = None;
+        }
+    }
     Ok(())
 }
 

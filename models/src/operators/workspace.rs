@@ -60,8 +60,9 @@ struct Hand {
     planes: PlaneList,
 }
 
-/// Multiply-accumulates, or values times eight, for which waking a helper takes as long as computing them.
-const WORTH_A_THREAD: u64 = 1_000_000;
+/// Multiply-accumulates, or values times eight, that take a few times as long as handing them to a helper that is
+/// awake: two microseconds.
+const WORTH_A_THREAD: u64 = 100_000;
 
 impl Workspace {
     /// Runs `kernel` for all `rows` of an output of `channels`, some rows on each thread. It is given the rows and

@@ -4,41 +4,48 @@ use std::io::{self, Write};
 
 use prost::Message;
 use prost::bytes::BytesMut;
-use prost::encoding::{WireType, encode_key, encode_varint};
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use tract_onnx::pb::TensorProto;
+use tract_onnx::prelude::*;
 
-/// Field numbers of the ONNX schema.
-const MODEL_GRAPH: u32 = 7;
-const GRAPH_INITIALIZER: u32 = 5;
-const TENSOR_RAW_DATA: u32 = 9;
+use crate::source::{GRAPH_INITIALIZER, MODEL_GRAPH, Onnx, TENSOR_RAW_DATA, floats};
 
-/// Writes `model` in the ONNX format. Give it a buffered writer.
+/// Writes a network in the ONNX format. Give it a buffered writer.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_onnx(mut model: ModelProto, out: &mut impl Write) -> io::Result<()> {
+pub fn write_onnx(onnx: Onnx, out: &mut impl Write) -> io::Result<()> {
+    let Onnx { mut model, mut large } = onnx;
     let Some(mut graph) = model.graph.take() else {
         return out.write_all(&model.encode_to_vec());
     };
-    let graph_length = graph.encoded_len();
     let tensors = std::mem::take(&mut graph.initializer);
+    let fields =
+        tensors.iter().map(|tensor| field(GRAPH_INITIALIZER, constant(tensor, large.get(&tensor.name))));
+    let length = graph.encoded_len() + fields.sum::<usize>();
     out.write_all(&model.encode_to_vec())?;
-    write_head(out, MODEL_GRAPH, graph_length)?;
-    write_graph(graph, tensors, out)
-}
-
-fn write_graph(graph: GraphProto, tensors: Vec<TensorProto>, out: &mut impl Write) -> io::Result<()> {
+    write_head(out, MODEL_GRAPH, length)?;
     out.write_all(&graph.encode_to_vec())?;
-    for mut tensor in tensors {
-        write_head(out, GRAPH_INITIALIZER, tensor.encoded_len())?;
-        let raw_data = std::mem::take(&mut tensor.raw_data);
+    for tensor in tensors {
+        let values = large.remove(&tensor.name);
+        write_head(out, GRAPH_INITIALIZER, constant(&tensor, values.as_ref()))?;
         out.write_all(&tensor.encode_to_vec())?;
-        if !raw_data.is_empty() {
-            write_head(out, TENSOR_RAW_DATA, raw_data.len())?;
-            out.write_all(&raw_data)?;
+        if let Some(values) = values {
+            write_head(out, TENSOR_RAW_DATA, 4 * values.len())?;
+            floats(&values).iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
         }
     }
     Ok(())
+}
+
+/// Bytes of a constant whose values are `large`, if they are.
+fn constant(tensor: &TensorProto, large: Option<&Tensor>) -> usize {
+    tensor.encoded_len() + large.map_or(0, |values| field(TENSOR_RAW_DATA, 4 * values.len()))
+}
+
+/// Bytes of a field that holds `length` bytes.
+fn field(number: u32, length: usize) -> usize {
+    key_len(number) + encoded_len_varint(length as u64) + length
 }
 
 fn write_head(out: &mut impl Write, field: u32, length: usize) -> io::Result<()> {
@@ -50,23 +57,28 @@ fn write_head(out: &mut impl Write, field: u32, length: usize) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use tract_onnx::pb::ModelProto;
+
     use super::*;
     use crate::recipe::{Recipe, Topology, build};
 
     #[test]
     fn a_written_network_reads_back_the_same() {
-        let model = build(&Recipe { topology: Topology::Squeezenet, seed: 7 });
-        let mut file = Vec::new();
-        write_onnx(model.clone(), &mut file).unwrap();
-        assert_eq!(file.len(), model.encoded_len());
-        assert!(ModelProto::decode(file.as_slice()).unwrap() == model);
+        for topology in [Topology::Squeezenet, Topology::Resnet18] {
+            let onnx = build(&Recipe { topology, seed: 7 });
+            let mut file = Vec::new();
+            write_onnx(onnx.clone(), &mut file).unwrap();
+            let model = onnx.whole();
+            assert_eq!(file.len(), model.encoded_len());
+            assert!(ModelProto::decode(file.as_slice()).unwrap() == model);
+        }
     }
 
     #[test]
     fn an_embedded_network_is_written_with_every_field() {
         let model = ModelProto::decode(crate::catalogue::UPCONV7).unwrap();
         let mut file = Vec::new();
-        write_onnx(model.clone(), &mut file).unwrap();
+        write_onnx(model.clone().into(), &mut file).unwrap();
         assert!(ModelProto::decode(file.as_slice()).unwrap() == model);
     }
 }

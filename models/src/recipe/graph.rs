@@ -1,5 +1,7 @@
 //! Writes ONNX graphs node by node, following shapes and the scale of activations.
 
+use std::collections::HashMap;
+
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -7,8 +9,10 @@ use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
     TypeProto, ValueInfoProto, type_proto,
 };
+use tract_onnx::prelude::*;
 
 use super::weights::Weights;
+use crate::source::{LARGE, Onnx, fill};
 
 /// The ONNX operator set of what is generated.
 const OPSET: i64 = 13;
@@ -92,6 +96,8 @@ impl Pool {
 pub(crate) struct Graph {
     weights: Weights,
     proto: GraphProto,
+    /// Values of large constants, by name.
+    large: HashMap<String, Tensor>,
 }
 
 impl Graph {
@@ -105,19 +111,20 @@ impl Graph {
         let image = Map { name: "image".to_owned(), shape, gain: 1.0 };
         let proto =
             GraphProto { name: name.to_owned(), input: vec![described(&image)], ..Default::default() };
-        (Self { weights, proto }, image)
+        (Self { weights, proto, large: HashMap::new() }, image)
     }
 
     /// The finished model, whose output is `output`.
-    pub(crate) fn finish(mut self, output: &Map) -> ModelProto {
+    pub(crate) fn finish(mut self, output: &Map) -> Onnx {
         self.proto.output = vec![described(output)];
-        ModelProto {
+        let model = ModelProto {
             ir_version: 7,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             producer_name: "collab".to_owned(),
             graph: Some(self.proto),
             ..Default::default()
-        }
+        };
+        Onnx { model, large: self.large }
     }
 
     pub(crate) fn conv(&mut self, name: &str, input: &Map, conv: Conv) -> Map {
@@ -182,7 +189,7 @@ impl Graph {
         let mut inputs = vec![input.name.clone()];
         for (bound, value) in [("zero", 0.0_f32), ("six", 6.0)] {
             if !self.proto.initializer.iter().any(|tensor| tensor.name == bound) {
-                self.constant(bound.to_owned(), &[], value.to_le_bytes().to_vec());
+                self.constant(bound.to_owned(), &[], [value].into_iter());
             }
             inputs.push(bound.to_owned());
         }
@@ -251,8 +258,7 @@ impl Graph {
 
     /// Twice as wide and high, by `mode`: `nearest` or `linear`.
     pub(crate) fn double(&mut self, name: &str, input: &Map, mode: &str) -> Map {
-        let scales = [1.0_f32, 1.0, 2.0, 2.0].iter().flat_map(|scale| scale.to_le_bytes()).collect();
-        let scales = self.constant(format!("{name}.scales"), &[4], scales);
+        let scales = self.constant(format!("{name}.scales"), &[4], [1.0, 1.0, 2.0, 2.0].into_iter());
         let inputs = vec![input.name.clone(), String::new(), scales];
         let place = if mode == "nearest" { "asymmetric" } else { "half_pixel" };
         let mut attributes = vec![text("mode", mode), text("coordinate_transformation_mode", place)];
@@ -352,7 +358,21 @@ impl Graph {
         self.constant(format!("{name}.bias"), &[out], values)
     }
 
-    fn constant(&mut self, name: String, shape: &[usize], raw_data: Vec<u8>) -> String {
+    fn constant(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        values: impl ExactSizeIterator<Item = f32>,
+    ) -> String {
+        let mut raw_data = Vec::new();
+        match Tensor::zero::<f32>(shape) {
+            Ok(mut tensor) if 4 * values.len() >= LARGE && tensor.len() == values.len() => {
+                // A tensor of floats that is not shared can be filled.
+                let _ = fill(&mut tensor, values);
+                self.large.insert(name.clone(), tensor);
+            }
+            _ => raw_data.extend(values.flat_map(f32::to_le_bytes)),
+        }
         self.proto.initializer.push(TensorProto {
             dims: shape.iter().map(|&size| size as i64).collect(),
             data_type: DataType::Float as i32,

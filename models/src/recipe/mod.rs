@@ -15,7 +15,8 @@ use std::str::FromStr;
 
 use collab_core::id::{Digest, NetworkId};
 use sha2::{Digest as _, Sha256};
-use tract_onnx::pb::ModelProto;
+
+use crate::source::Onnx;
 
 pub use export::write_onnx;
 pub use topology::Topology;
@@ -28,7 +29,7 @@ pub(crate) const MAGIC: &str = "collab recipe ";
 const VERSION: &str = "1";
 
 /// The longest text that can be a recipe, in bytes.
-const MAX_BYTES: usize = 256;
+pub(crate) const MAX_BYTES: usize = 256;
 
 /// A network to build: its topology and the seed of its weights.
 ///
@@ -128,7 +129,7 @@ impl TryFrom<&[u8]> for Recipe {
 /// Builds the network as an ONNX model: opset 13, batch 1, static shapes, unique node names.
 ///
 /// The same recipe gives the same model on every machine.
-pub fn build(recipe: &Recipe) -> ModelProto {
+pub fn build(recipe: &Recipe) -> Onnx {
     recipe.topology.build(weights::Weights::new(recipe.id()))
 }
 

@@ -159,7 +159,7 @@ impl Builder {
 
 /// The network of a finished description.
 pub fn loaded(proto: ModelProto) -> Model {
-    Model::from_proto(proto, Digest([0; 32]), &LoadOptions::default()).expect("the test network loads")
+    Model::from_onnx(proto, Digest([0; 32]), &LoadOptions::default()).expect("the test network loads")
 }
 
 fn untyped() -> ValueInfoProto {

@@ -6,9 +6,11 @@
 mod tract;
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use collab_core::id::NetworkId;
 use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
@@ -23,8 +25,8 @@ pub trait Engine: Send + Sync + 'static {
         Duration::ZERO
     }
 
-    /// Reads a network. An error is a sentence.
-    fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String>;
+    /// Reads the network `id` from its file. An error is a sentence.
+    fn load(&self, file: &Path, id: NetworkId, options: &NetworkOptions) -> Result<Box<dyn Model>, String>;
 
     /// The synthetic network `index` with the strips of it that a calibration times; `None` past the last one.
     /// An error is a sentence.

@@ -1,9 +1,11 @@
 //! The real engine: what `models` makes of ONNX files and recipes.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use collab_core::id::NetworkId;
 use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
@@ -26,10 +28,10 @@ impl Engine for Tract {
         self.0.awaited()
     }
 
-    fn load(&self, bytes: &[u8], options: &NetworkOptions) -> Result<Box<dyn Model>, String> {
+    fn load(&self, file: &Path, id: NetworkId, options: &NetworkOptions) -> Result<Box<dyn Model>, String> {
         let NetworkOptions { name, pixels, input_shape } = options.clone();
         let options = LoadOptions { name, pixels, input_shape };
-        let model = collab_models::Model::load(bytes, &options).map_err(|error| error.to_string())?;
+        let model = collab_models::Model::load_file(file, id, &options).map_err(|error| error.to_string())?;
         Ok(Box::new(model.with_team(self.0.clone())))
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use collab_core::event::{Emulation, LinkShape};
-use collab_core::id::{Digest, Fingerprint, PartitionId, RunId, WorkerId};
+use collab_core::id::{Digest, Fingerprint, NetworkId, PartitionId, RunId, WorkerId};
 use collab_core::network::{Network, samples::chain};
 use collab_core::partition::Partition;
 use collab_core::rows::Rows;
@@ -52,8 +52,8 @@ pub(crate) fn offer(bytes: &Bytes) -> NetworkOffer {
 }
 
 impl Engine for TinyEngine {
-    fn load(&self, bytes: &[u8], _: &NetworkOptions) -> Result<Box<dyn Model>, String> {
-        let text = String::from_utf8_lossy(bytes);
+    fn load(&self, file: &Path, _: NetworkId, _: &NetworkOptions) -> Result<Box<dyn Model>, String> {
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
         let mut words = text.split_whitespace();
         let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
         if number().is_some() {

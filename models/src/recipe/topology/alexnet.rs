@@ -1,12 +1,11 @@
 //! AlexNet (Krizhevsky et al. 2012) as in Caffe's bvlc_alexnet for 224×224: grouped convolutions, LRN before
 //! pooling, one max pool padded only below and to the right. 0.66 GMAC.
 
-use tract_onnx::pb::ModelProto;
-
 use crate::recipe::graph::{Conv, Graph, Pool};
 use crate::recipe::weights::Weights;
+use crate::source::Onnx;
 
-pub(super) fn build(name: &str, weights: Weights) -> ModelProto {
+pub(super) fn build(name: &str, weights: Weights) -> Onnx {
     let (mut graph, mut map) = Graph::new(name, weights, 224, 224);
     let first = Conv::same(96, 11).stride(4).pad(0);
     for (layer, conv) in [(1, first), (2, Conv::same(256, 5).groups(2))] {

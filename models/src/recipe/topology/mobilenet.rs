@@ -1,9 +1,8 @@
 //! MobileNetV2 (Sandler et al. 2018), width 1.0: inverted residuals with linear bottlenecks, 0.30 GMAC.
 
-use tract_onnx::pb::ModelProto;
-
 use crate::recipe::graph::{Conv, Graph, Map};
 use crate::recipe::weights::Weights;
+use crate::source::Onnx;
 
 /// Expansion, output channels, repeats and stride of the first repeat; table 2 of the paper.
 const STAGES: [(usize, usize, usize, usize); 7] = [
@@ -19,7 +18,7 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
 /// The scale of the batch normalisation of a bottleneck that is added to its input.
 const BRANCH_SCALE: f32 = 0.5;
 
-pub(super) fn build(name: &str, weights: Weights) -> ModelProto {
+pub(super) fn build(name: &str, weights: Weights) -> Onnx {
     let (mut graph, image) = Graph::new(name, weights, 224, 224);
     let mut map = activated(&mut graph, "stem", &image, Conv::same(32, 3).stride(2));
     for (stage, (expansion, out, repeats, stride)) in (1..).zip(STAGES) {

@@ -7,9 +7,8 @@ mod squeezenet;
 mod vgg;
 mod yolo;
 
-use tract_onnx::pb::ModelProto;
-
 use super::weights::Weights;
+use crate::source::Onnx;
 
 /// A network's structure, as published; weights are seeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +64,7 @@ impl Topology {
         Self::ALL.map(Self::name).to_vec()
     }
 
-    pub(super) fn build(self, weights: Weights) -> ModelProto {
+    pub(super) fn build(self, weights: Weights) -> Onnx {
         let name = self.name();
         match self {
             Self::Vgg16 => vgg::build(name, weights),

@@ -1,9 +1,8 @@
 //! ResNets (He et al. 2016): ResNet-18 1.81 GMAC, ResNet-50 with the stride in its 3×3 convolutions 4.09 GMAC.
 
-use tract_onnx::pb::ModelProto;
-
 use crate::recipe::graph::{Conv, Graph, Map, Pool};
 use crate::recipe::weights::Weights;
+use crate::source::Onnx;
 
 /// The residual block a network is made of.
 #[derive(Clone, Copy)]
@@ -18,7 +17,7 @@ pub(super) enum Block {
 /// stays of the size of one.
 const BRANCH_SCALE: f32 = 0.3;
 
-pub(super) fn build(name: &str, weights: Weights, block: Block, repeats: [usize; 4]) -> ModelProto {
+pub(super) fn build(name: &str, weights: Weights, block: Block, repeats: [usize; 4]) -> Onnx {
     let (mut graph, image) = Graph::new(name, weights, 224, 224);
     let stem = Conv::same(64, 7).stride(2).without_bias();
     let mut map = graph.conv("conv1", &image, stem);

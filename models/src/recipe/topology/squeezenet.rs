@@ -1,10 +1,9 @@
 //! SqueezeNet 1.0 (Iandola et al. 2016) as in torchvision: 7×7 first convolution without padding, fire modules,
 //! max pools that count a last partial window, no dense layer. 0.82 GMAC.
 
-use tract_onnx::pb::ModelProto;
-
 use crate::recipe::graph::{Conv, Graph, Map, Pool};
 use crate::recipe::weights::Weights;
+use crate::source::Onnx;
 
 /// Squeeze and expand channels of each fire module, and whether a pool follows.
 const FIRES: [(usize, usize, bool); 8] = [
@@ -18,7 +17,7 @@ const FIRES: [(usize, usize, bool); 8] = [
     (64, 256, false),
 ];
 
-pub(super) fn build(name: &str, weights: Weights) -> ModelProto {
+pub(super) fn build(name: &str, weights: Weights) -> Onnx {
     let (mut graph, image) = Graph::new(name, weights, 224, 224);
     let pool = Pool { ceil: true, ..Pool::new(3, 2) };
     let mut map = activated(&mut graph, "conv1", &image, Conv::same(96, 7).stride(2).pad(0));

@@ -1,10 +1,9 @@
 //! The first 16 layers of YOLOv2 (Redmon and Farhadi 2017) at 608×608, the part that DeepThings (Zhao et al.
 //! 2018) distributes: 12 convolutions with LeakyReLU, batch normalisation folded in, and 4 max pools. 13.0 GMAC.
 
-use tract_onnx::pb::ModelProto;
-
 use crate::recipe::graph::{Conv, Graph, Pool};
 use crate::recipe::weights::Weights;
+use crate::source::Onnx;
 
 /// Channels and kernel of each convolution, `None` for a max pool; numbered from 0 as in Darknet.
 const LAYERS: [Option<(usize, usize)>; 16] = [
@@ -26,7 +25,7 @@ const LAYERS: [Option<(usize, usize)>; 16] = [
     Some((256, 1)),
 ];
 
-pub(super) fn build(name: &str, weights: Weights) -> ModelProto {
+pub(super) fn build(name: &str, weights: Weights) -> Onnx {
     let (mut graph, mut map) = Graph::new(name, weights, 608, 608);
     for (index, layer) in LAYERS.into_iter().enumerate() {
         map = match layer {

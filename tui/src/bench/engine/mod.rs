@@ -118,8 +118,7 @@ fn onnx_file(network: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     };
     let path = folder.join("network.onnx");
     let mut file = BufWriter::new(File::create(&path).context("cannot write the network")?);
-    recipe::write_onnx(source::read(&entry.bytes(7))?.proto, &mut file)
-        .context("cannot write the network")?;
+    recipe::write_onnx(source::read(&entry.bytes(7))?.onnx, &mut file).context("cannot write the network")?;
     Ok(path)
 }
 

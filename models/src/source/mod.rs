@@ -3,12 +3,21 @@
 //! Bytes come from files and from the network, so there are limits, and what is wrong is said in a sentence.
 //! Whether every operator of the model can be run is not judged here.
 
+mod decode;
+mod onnx;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use collab_core::id::NetworkId;
-use prost::Message;
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_proto};
+use tract_onnx::pb::{GraphProto, TensorProto, tensor_proto};
 
 use crate::catalogue;
 use crate::recipe::{self, Recipe, RecipeError};
+pub(crate) use decode::{GRAPH_INITIALIZER, MODEL_GRAPH, TENSOR_RAW_DATA};
+pub use onnx::Onnx;
+pub(crate) use onnx::{LARGE, fill, floats};
 
 /// The largest ONNX file, in bytes: the limit of its format.
 pub const MAX_BYTES: usize = i32::MAX as usize;
@@ -25,7 +34,7 @@ pub struct Source {
     /// SHA-256 of the bytes it was read from.
     pub id: NetworkId,
     /// The network as ONNX describes it, weights included.
-    pub proto: ModelProto,
+    pub onnx: Onnx,
 }
 
 /// Why bytes are no network.
@@ -43,6 +52,12 @@ pub enum SourceError {
     /// Not in the format of ONNX files.
     #[error("this is not an ONNX file, or it is truncated or damaged: {0}")]
     NotOnnx(#[from] prost::DecodeError),
+    /// Some part of it claims to be longer than what holds it.
+    #[error("this ONNX file is truncated or damaged: a part of it is longer than the file")]
+    Truncated,
+    /// Its file cannot be read.
+    #[error("the network's file cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
     /// In the format, but without a network.
     #[error("this ONNX file holds no network: its graph has no nodes")]
     NoNodes,
@@ -87,14 +102,37 @@ pub fn read(bytes: &[u8]) -> Result<Source, SourceError> {
     if bytes.len() > MAX_BYTES {
         return Err(SourceError::TooLarge(bytes.len()));
     }
-    let proto = if Recipe::is_meant_by(bytes) {
+    let onnx = if Recipe::is_meant_by(bytes) {
         recipe::build(&Recipe::try_from(bytes)?)
     } else {
-        let proto = ModelProto::decode(bytes)?;
-        check(proto.graph.as_ref().ok_or(SourceError::NoNodes)?)?;
-        proto
+        let onnx = decode::decode(&mut &*bytes)?;
+        check(onnx.graph().ok_or(SourceError::NoNodes)?)?;
+        onnx
     };
-    Ok(Source { id: catalogue::id(bytes), proto })
+    Ok(Source { id: catalogue::id(bytes), onnx })
+}
+
+/// Reads a network from a file whose bytes have the SHA-256 `id`. As [`read`], but the file is never in memory as a
+/// whole.
+///
+/// # Errors
+/// As [`read`], or if the file cannot be read.
+pub fn open(path: &Path, id: NetworkId) -> Result<Source, SourceError> {
+    let size = std::fs::metadata(path)?.len();
+    if size <= recipe::MAX_BYTES as u64 {
+        return read(&std::fs::read(path)?);
+    }
+    if size > MAX_BYTES as u64 {
+        return Err(SourceError::TooLarge(size as usize));
+    }
+    let mut bytes = decode::FileBytes::new(File::open(path)?)?;
+    let onnx = decode::decode(&mut bytes);
+    if let Some(error) = bytes.failed() {
+        return Err(error.into());
+    }
+    let onnx = onnx?;
+    check(onnx.graph().ok_or(SourceError::NoNodes)?)?;
+    Ok(Source { id, onnx })
 }
 
 /// Refuses what would not be noticed, or would panic, further on.
@@ -159,6 +197,9 @@ fn check_constant(tensor: &TensorProto) -> Result<(), SourceError> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+    use tract_onnx::pb::ModelProto;
+
     use super::*;
 
     fn refused(bytes: &[u8]) -> String {
@@ -174,7 +215,7 @@ mod tests {
             let bytes = entry.bytes(1);
             let source = read(&bytes).unwrap();
             assert_eq!(source.id, catalogue::id(&bytes));
-            check(source.proto.graph.as_ref().unwrap()).unwrap();
+            check(source.onnx.graph().unwrap()).unwrap();
         }
     }
 
