@@ -132,7 +132,7 @@ impl Search<'_> {
                     return Trial::Rejected;
                 }
                 if shift == 0 && least == 0.0 && most == 0.0 {
-                    return Trial::Costed(self.judge(draft, now.cost), index);
+                    return Trial::Costed(self.judge(draft, now.cost), index + 1);
                 }
             }
         }

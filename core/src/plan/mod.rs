@@ -22,6 +22,7 @@ mod search;
 mod shifts;
 mod single;
 mod spans;
+mod stages;
 #[cfg(test)]
 mod tests;
 

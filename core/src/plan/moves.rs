@@ -10,7 +10,12 @@ use super::draft::Draft;
 use super::fill::Party;
 use super::search::Search;
 use super::shifts::{own, run, scale, shift, taper};
+use crate::network::Split;
 
+/// How often some units of a block are shared anew.
+const ISLANDS: f64 = 0.06;
+/// At most so many units.
+const WIDEST_ISLAND: usize = 3;
 /// How often new cuts come with rows levelled for them rather than stretched to them.
 const LEVELLED: f64 = 0.25;
 
@@ -26,6 +31,9 @@ impl Search<'_> {
         rng: &mut impl Rng,
     ) -> Option<usize> {
         let index = rng.random_range(0..draft.len());
+        if rng.random_bool(ISLANDS) {
+            return self.share_some(draft, index, rng).inspect(|&first| self.mend(draft, first));
+        }
         let changed = match rng.random_range(0..100u32) {
             0..13 => shift(draft, index, index + 1, rng),
             13..25 => {
@@ -248,14 +256,64 @@ impl Search<'_> {
         Some(index)
     }
 
+    /// Shares up to three units of block `index` among some workers; who had the block keeps what is before and
+    /// after. One worker's convolutions, then dense layers that all take part in, come about in no other way.
+    fn share_some(&mut self, draft: &mut Draft, index: usize, rng: &mut impl Rng) -> Option<usize> {
+        let (from, to) = (draft.start(index), draft.ends[index]);
+        let first = rng.random_range(from..to);
+        let end = to.min(first + rng.random_range(1..=WIDEST_ISLAND));
+        let part = rng.random_range(0.2..1.0);
+        let bounds = draft.block(index).to_vec();
+        let had = |worker: usize| bounds[worker] < bounds[worker + 1];
+        let members: Vec<usize> =
+            self.problem.candidates().filter(|&worker| had(worker) || rng.random_bool(part)).collect();
+        if members.len() < 2 {
+            return None;
+        }
+        let mut at = index;
+        if first > from {
+            let mut before = bounds.clone();
+            scale(&mut before, self.rows(first));
+            draft.insert(at, first, &before);
+            at += 1;
+        }
+        let apart = rng.random_bool(0.5);
+        let mut start = first;
+        while start < end {
+            // Of fused dense layers everybody would compute all but the last.
+            let dense = |unit: usize| self.problem.network.units[unit].split == Split::Features;
+            let cut = if apart || dense(start) { start + 1 } else { end };
+            let rows = match self.shared(cut) {
+                true => self.levelled(start, cut, &Party::of(&members)),
+                false => self.in_proportion(cut, &self.weights(&members)),
+            };
+            if cut < to {
+                draft.insert(at, cut, &rows);
+                at += 1;
+            } else {
+                draft.block_mut(at).copy_from_slice(&rows);
+            }
+            start = cut;
+        }
+        Some(index)
+    }
+
     fn reshare(&self, draft: &mut Draft, first: usize, end: usize, mut change: impl FnMut(&mut [f64])) {
+        let mut shares = Vec::with_capacity(draft.stride - 1);
         for index in first..end {
-            let mut shares: Vec<f64> =
-                draft.block(index).windows(2).map(|rows| f64::from(rows[1] - rows[0])).collect();
+            shares.clear();
+            shares.extend(draft.block(index).windows(2).map(|rows| f64::from(rows[1] - rows[0])));
             change(&mut shares);
-            if shares.iter().sum::<f64>() > 0.0 {
-                let bounds = self.in_proportion(draft.ends[index], &shares);
-                draft.block_mut(index).copy_from_slice(&bounds);
+            let total: f64 = shares.iter().sum();
+            if total > 0.0 {
+                let rows = self.rows(draft.ends[index]);
+                let scale = f64::from(rows) / total;
+                let mut sum = 0.0;
+                for (bound, share) in draft.block_mut(index)[1..].iter_mut().zip(&shares) {
+                    sum += share;
+                    // Not `round`, which is a call where the processor's own is not known of.
+                    *bound = ((sum * scale + 0.5) as u32).min(rows);
+                }
             }
         }
     }

@@ -131,13 +131,18 @@ impl Search<'_> {
 
     /// Costs what every simple planner answers; the prefixes of the workers by speed, the best first.
     pub(crate) fn try_simple(&mut self) -> Vec<Vec<usize>> {
+        let everyone = self.by_speed();
+        self.try_levelled(&everyone, false);
+        self.try_rules()
+    }
+
+    /// The same without levelled rows, which take longest to find.
+    pub(crate) fn try_rules(&mut self) -> Vec<Vec<usize>> {
         self.try_singles();
         self.try_equal();
         self.try_equal_per_unit();
         self.try_greedy();
         self.try_hand_overs();
-        let everyone = self.by_speed();
-        self.try_levelled(&everyone, false);
         self.try_proportional()
     }
 

@@ -22,7 +22,7 @@ pub struct Budget {
 impl Default for Budget {
     /// What refines a plan in about 50 ms on a desktop processor.
     fn default() -> Self {
-        Self { evaluations: 30_000, seed: 0 }
+        Self { evaluations: 35_000, seed: 0 }
     }
 }
 

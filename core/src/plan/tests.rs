@@ -9,7 +9,7 @@ use super::scenario::{costs, far_server, random_fleet};
 use super::*;
 use crate::network::samples::{named, random};
 
-/// What `erl` and `policy` must not be slower than.
+/// What learned planners must not be slower than; the last is not asked of `policy`, which has two milliseconds.
 const SIMPLE: [&str; 6] = ["best-single", "equal", "equal-per-unit", "proportional", "greedy", "bisection"];
 /// A plan may be slower by so much, as a fraction, if it has fewer blocks.
 const INDIFFERENT: f64 = 1e-4;
@@ -67,15 +67,14 @@ proptest! {
             }
             plan.map(|plan| plan.timeline.finish_ms)
         };
-        let simple = SIMPLE.iter().filter_map(|name| Some((plan(name)?, *name)));
-        let simple = simple.min_by(|a, b| a.0.total_cmp(&b.0));
+        let simple: Vec<Option<f64>> = SIMPLE.iter().map(|name| plan(name)).collect();
         plan("forward");
-        for name in ["policy", "erl", "auto"] {
-            let Some((best, by)) = simple else { continue };
+        for (name, opponents) in [("policy", &simple[..5]), ("erl", &simple[..]), ("auto", &simple[..])] {
+            let Some(best) = opponents.iter().flatten().copied().reduce(f64::min) else { continue };
             let own = plan(name);
             prop_assert!(
                 own.is_some_and(|own| own <= best * (1.0 + INDIFFERENT)),
-                "{name} {own:?} is slower than {by} {best} on {} with {workers} workers", network.name
+                "{name} {own:?} is slower than {best} on {} with {workers} workers", network.name
             );
         }
     }

@@ -153,8 +153,12 @@ impl Planner for Erl {
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
         match self.reach {
-            Reach::Mended | Reach::Refined => {
+            Reach::Refined => {
                 search.try_simple();
+                search.try_stages();
+            }
+            Reach::Mended => {
+                search.try_rules();
             }
             Reach::Forward => {
                 search.try_singles();
