@@ -5,11 +5,13 @@
 //! the kernels in `collab_kernels`: what they do in tiles and blocks is counted in tiles and blocks, as far as
 //! that does not depend on the number of rows.
 
+mod convolution;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 
 use collab_core::network::{Kind, Term, Work};
-use collab_kernels::{Activation, Algorithm, Conv, ConvShape, Pool};
+use collab_kernels::Pool;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::{Pad, Slice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
@@ -20,25 +22,6 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
 use super::cut;
 use super::steps::{Source, Step};
 use crate::operators::{Convolution, Own, Pooling};
-
-/// Output channels of a panel of weights, and of the narrowest tile.
-const PANEL: usize = 16;
-const TILE_CHANNELS: usize = 4;
-/// Pixels of the widest tile.
-const TILE_PIXELS: usize = 48;
-/// Depth of a block of a product, and pixels that are gathered together.
-const DEPTH: usize = 256;
-const GATHERED: usize = 6 * TILE_PIXELS;
-/// Up to this many output channels a plain 1×1 convolution reads the map where it lies.
-const IN_PLACE_CHANNELS: usize = 64;
-/// Columns of a group, points, and values of a transformed band of Winograd's algorithm.
-const COLUMNS: usize = 4;
-const POINTS: usize = 6;
-const TRANSFORMED: usize = 160 * 1024;
-const MOST_TRANSFORMED: usize = 256 * 1024;
-const FEW_GROUPS: usize = 96;
-/// Values of a vector.
-const LANES: usize = 16;
 
 /// Amounts by term: once a piece, and for all rows.
 #[derive(Default)]
@@ -84,7 +67,7 @@ fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
     let maps = step.sources.iter().filter(|source| !matches!(source, Source::Konst(_))).count();
     let operator: &dyn Any = &*own.0;
     if let Some(convolution) = operator.downcast_ref::<Convolution>() {
-        return of_convolution(&convolution.conv, written, maps > 1, amounts);
+        return convolution::of(&convolution.conv, written, maps > 1, amounts);
     }
     if let Some(pooling) = operator.downcast_ref::<Pooling>() {
         return of_pool(&pooling.kernel, written, amounts);
@@ -104,97 +87,6 @@ fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
         (_, Kind::Elementwise) => amounts.all_rows(Term::CheapValues, written),
         (_, Kind::Move) => amounts.all_rows(Term::BytesMoved, 4.0 * written),
         _ => amounts.all_rows(Term::OtherBytes, 4.0 * (written + read(steps, step))),
-    }
-}
-
-fn of_convolution(conv: &Conv, written: f64, residual: bool, amounts: &mut Amounts) {
-    let shape = conv.shape();
-    let rows = written / (shape.out_channels * shape.out_width()) as f64;
-    match conv.algorithm() {
-        Algorithm::Depthwise => return of_depthwise(shape, rows, residual, amounts),
-        Algorithm::Winograd => of_winograd(shape, rows, amounts),
-        Algorithm::Dense => of_product(shape, rows, amounts),
-    }
-    amounts.all_rows(Term::OutputValues, written);
-    if residual {
-        amounts.all_rows(Term::ResidualValues, written);
-    }
-    if conv.activation() == Activation::HardSwish {
-        amounts.all_rows(Term::HardValues, written);
-    }
-}
-
-/// A convolution as a product of packed weights with gathered pixels, block by block of its depth.
-fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
-    let (groups, taps) = (shape.groups, shape.taps());
-    let (inputs, outputs) = (shape.in_channels / groups, shape.out_channels / groups);
-    let pixels = rows * shape.out_width() as f64;
-    let depth = (groups * inputs * taps) as f64;
-    let macs = match (groups, taps) {
-        (1, 1) => Term::PointwiseMacs,
-        (1, _) => Term::DirectMacs,
-        _ => Term::GroupedMacs,
-    };
-    amounts.all_rows(macs, outputs.next_multiple_of(TILE_CHANNELS) as f64 * depth * pixels);
-    amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * depth * pixels);
-    let plain = taps == 1 && shape.stride == [1, 1] && shape.out_width() == shape.width;
-    if !plain || outputs > IN_PLACE_CHANNELS {
-        let gathered = match (plain, shape.stride[1]) {
-            (true, _) => Term::Packed,
-            (_, 1) => Term::Gathered,
-            _ => Term::GatheredStrided,
-        };
-        amounts.all_rows(gathered, depth * pixels);
-        let stretch = shape.out_width().min(TILE_PIXELS) as f64;
-        amounts.all_rows(Term::GatherRuns, depth * pixels / stretch);
-    }
-    let most = (DEPTH / taps).max(1);
-    let step = inputs.div_ceil(inputs.div_ceil(most));
-    let blocks = inputs.div_ceil(step);
-    amounts.all_rows(Term::SumReloads, (blocks - 1) as f64 * (groups * outputs) as f64 * pixels);
-    weights_read(4.0 * shape.weights() as f64, pixels / GATHERED as f64, amounts);
-}
-
-/// Weights pass by once for every so many pixels; half a time more on average than these fill.
-fn weights_read(bytes: f64, times: f64, amounts: &mut Amounts) {
-    amounts.once(Term::WeightBytes, 0.5 * bytes);
-    amounts.all_rows(Term::WeightBytes, times * bytes);
-}
-
-fn of_winograd(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
-    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
-    let groups = shape.out_width().div_ceil(COLUMNS);
-    let row = POINTS * inputs * groups;
-    let fits = |values: usize| (values / row).saturating_sub(2).max(1);
-    let band = fits(TRANSFORMED).max(fits(MOST_TRANSFORMED).min(FEW_GROUPS.div_ceil(groups)));
-    let products = (row * 3) as f64 * rows;
-    amounts.all_rows(Term::WinogradMacs, outputs.next_multiple_of(TILE_CHANNELS) as f64 * products);
-    amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * products);
-    // Each band of rows reads two more.
-    amounts.once(Term::WinogradValues, 2.0 * row as f64);
-    amounts.all_rows(Term::WinogradValues, row as f64 * rows * (1.0 + 2.0 / band as f64));
-    amounts.all_rows(Term::WinogradSums, (POINTS * outputs * groups) as f64 * rows);
-    weights_read(4.0 * (2 * shape.weights()) as f64, rows / band as f64, amounts);
-}
-
-fn of_depthwise(shape: &ConvShape, rows: f64, residual: bool, amounts: &mut Amounts) {
-    let width = shape.out_width();
-    let wide = shape.dilation == [1, 1] && width >= LANES;
-    let squares = matches!(shape.kernel, [3, 3] | [5, 5]) && matches!(shape.stride, [1, 1] | [2, 2]);
-    let (term, computed) = match (wide && squares, shape.stride) {
-        (true, [1, 1]) => (Term::DepthwiseMacs, width.next_multiple_of(LANES)),
-        (true, _) => (Term::DepthwiseStridedMacs, width.next_multiple_of(LANES)),
-        _ => (Term::DepthwiseNarrowMacs, width + (shape.kernel[1] - 1) / shape.stride[1]),
-    };
-    let (channels, written) = (shape.in_channels as f64, (shape.out_channels * width) as f64 * rows);
-    amounts.all_rows(term, (shape.out_channels * shape.taps() * computed) as f64 * rows);
-    let input_rows = shape.stride[0] as f64 * rows;
-    amounts.all_rows(Term::DepthwiseCopied, channels * shape.width as f64 * input_rows);
-    amounts.all_rows(Term::DepthwiseRows, channels * input_rows);
-    amounts.once(Term::DepthwiseRows, channels * (shape.kernel[0] - 1) as f64);
-    amounts.all_rows(Term::DepthwiseValues, written);
-    if residual {
-        amounts.all_rows(Term::ResidualValues, written);
     }
 }
 
@@ -314,6 +206,14 @@ mod tests {
         assert_eq!(amount(&work, Term::Packed, rows), 0.0);
         let few = amount(&work, Term::WeightBytes, 1);
         assert!(few >= 0.5 * (4 * 48 * 64) as f64, "{few}");
+    }
+
+    #[test]
+    fn a_depthwise_of_stride_2_goes_by_rows_on_narrow_maps_too() {
+        // 240 channels of 28×28 to 14×14: a vector for each row of nine taps.
+        let (work, rows, _) = of_layer(9, "l6");
+        assert_eq!(amount(&work, Term::DepthwiseStridedMacs, rows), (240 * 9 * 16 * 14) as f64);
+        assert_eq!(amount(&work, Term::DepthwiseNarrowMacs, rows), 0.0);
     }
 
     #[test]

@@ -1,0 +1,138 @@
+//! The work of convolutions: what each of the kernels' forms multiplies, copies and reads again.
+//!
+//! The constants are those of the kernels in `collab_kernels`, at the widest instruction set.
+
+use collab_core::network::Term;
+use collab_kernels::{Activation, Algorithm, Conv, ConvShape};
+
+use super::Amounts;
+
+/// Output channels of a panel of weights, and of the narrowest tile.
+const PANEL: usize = 16;
+const TILE_CHANNELS: usize = 4;
+/// Pixels of the widest tile.
+const TILE_PIXELS: usize = 48;
+/// Depth of a block of a product, and pixels that are gathered together.
+const DEPTH: usize = 256;
+const GATHERED: usize = 6 * TILE_PIXELS;
+/// Up to this many output channels a plain 1×1 convolution reads the map where it lies.
+const IN_PLACE_CHANNELS: usize = 64;
+/// Columns of a group, points, and values of a transformed band of Winograd's algorithm.
+const COLUMNS: usize = 4;
+const POINTS: usize = 6;
+const TRANSFORMED: usize = 160 * 1024;
+const MOST_TRANSFORMED: usize = 256 * 1024;
+const FEW_GROUPS: usize = 96;
+/// Up to this many input channels a larger kernel reads rows that were copied once.
+const FEW_CHANNELS: usize = 4;
+/// Width from which a depthwise 3×3 goes by rows, and values of a narrower plane that are copied together.
+const WIDE: usize = 40;
+const FLAT: usize = 1536;
+/// Values of a vector.
+const LANES: usize = 16;
+
+/// The work of all rows of one convolution, which writes `written` values and adds a `residual` to them or not.
+pub(super) fn of(conv: &Conv, written: f64, residual: bool, amounts: &mut Amounts) {
+    let shape = conv.shape();
+    let rows = written / (shape.out_channels * shape.out_width()) as f64;
+    match conv.algorithm() {
+        Algorithm::Depthwise => return of_depthwise(shape, rows, residual, amounts),
+        Algorithm::Winograd => of_winograd(shape, rows, amounts),
+        Algorithm::Dense => of_product(shape, rows, amounts),
+    }
+    amounts.all_rows(Term::OutputValues, written);
+    if residual {
+        amounts.all_rows(Term::ResidualValues, written);
+    }
+    if conv.activation() == Activation::HardSwish {
+        amounts.all_rows(Term::HardValues, written);
+    }
+}
+
+/// A convolution as a product of packed weights with gathered pixels, block by block of its depth.
+fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
+    let (groups, taps) = (shape.groups, shape.taps());
+    let (inputs, outputs) = (shape.in_channels / groups, shape.out_channels / groups);
+    let pixels = rows * shape.out_width() as f64;
+    let depth = (groups * inputs * taps) as f64;
+    let macs = match (groups, taps) {
+        (1, 1) => Term::PointwiseMacs,
+        (1, _) => Term::DirectMacs,
+        _ => Term::GroupedMacs,
+    };
+    amounts.all_rows(macs, outputs.next_multiple_of(TILE_CHANNELS) as f64 * depth * pixels);
+    amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * depth * pixels);
+    let plain = taps == 1 && shape.stride == [1, 1] && shape.out_width() == shape.width;
+    let gathered = if shape.stride[1] == 1 { Term::Gathered } else { Term::GatheredStrided };
+    if inputs <= FEW_CHANNELS && taps > 1 && shape.out_width() >= LANES {
+        // Each row of the map is copied once, not once for every tap.
+        let copied = (shape.in_channels * shape.stride[0]) as f64 * rows;
+        amounts.all_rows(gathered, copied * shape.width as f64);
+        amounts.all_rows(Term::GatherRuns, copied);
+    } else if !plain {
+        amounts.all_rows(gathered, depth * pixels);
+        amounts.all_rows(Term::GatherRuns, depth * pixels / shape.out_width().min(GATHERED) as f64);
+    } else if outputs > IN_PLACE_CHANNELS {
+        // The rows of a plain map are one row; the last stretch of it is half full on average.
+        amounts.all_rows(Term::Packed, depth * pixels);
+        amounts.once(Term::GatherRuns, 0.5 * depth);
+        amounts.all_rows(Term::GatherRuns, depth * pixels / GATHERED as f64);
+    }
+    let most = (DEPTH / taps).max(1);
+    let step = inputs.div_ceil(inputs.div_ceil(most));
+    let blocks = inputs.div_ceil(step);
+    amounts.all_rows(Term::SumReloads, (blocks - 1) as f64 * (groups * outputs) as f64 * pixels);
+    weights_read(4.0 * shape.weights() as f64, pixels / GATHERED as f64, amounts);
+}
+
+/// Weights pass by once for every so many pixels; half a time more on average than these fill.
+fn weights_read(bytes: f64, times: f64, amounts: &mut Amounts) {
+    amounts.once(Term::WeightBytes, 0.5 * bytes);
+    amounts.all_rows(Term::WeightBytes, times * bytes);
+}
+
+fn of_winograd(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
+    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
+    let groups = shape.out_width().div_ceil(COLUMNS);
+    let row = POINTS * inputs * groups;
+    let fits = |values: usize| (values / row).saturating_sub(2).max(1);
+    let band = fits(TRANSFORMED).max(fits(MOST_TRANSFORMED).min(FEW_GROUPS.div_ceil(groups)));
+    let products = (row * 3) as f64 * rows;
+    amounts.all_rows(Term::WinogradMacs, outputs.next_multiple_of(TILE_CHANNELS) as f64 * products);
+    amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * products);
+    // Each band of rows reads two more.
+    amounts.once(Term::WinogradValues, 2.0 * row as f64);
+    amounts.all_rows(Term::WinogradValues, row as f64 * rows * (1.0 + 2.0 / band as f64));
+    amounts.all_rows(Term::WinogradSums, (POINTS * outputs * groups) as f64 * rows);
+    weights_read(4.0 * (2 * shape.weights()) as f64, rows / band as f64, amounts);
+}
+
+fn of_depthwise(shape: &ConvShape, rows: f64, residual: bool, amounts: &mut Amounts) {
+    let (width, stride) = (shape.out_width(), shape.stride);
+    let undilated = shape.dilation == [1, 1];
+    let squares = undilated && matches!(shape.kernel, [3, 3] | [5, 5]);
+    // A narrow map of stride 1 is copied and computed whole, its rows on end.
+    let flat = squares && stride == [1, 1] && width == shape.width && (shape.kernel[0] > 3 || width < WIDE);
+    let by_rows = squares && (stride == [1, 1] && width >= LANES || stride == [2, 2]);
+    let (term, computed) = match (flat, by_rows) {
+        (true, _) => (Term::DepthwiseNarrowMacs, width),
+        (_, true) if stride == [1, 1] => (Term::DepthwiseMacs, width.next_multiple_of(LANES)),
+        (_, true) => (Term::DepthwiseStridedMacs, width.next_multiple_of(LANES)),
+        _ => (Term::DepthwiseNarrowMacs, width + (shape.kernel[1] - 1) / stride[1]),
+    };
+    let (channels, written) = (shape.in_channels as f64, (shape.out_channels * width) as f64 * rows);
+    amounts.all_rows(term, (shape.out_channels * shape.taps() * computed) as f64 * rows);
+    let input_rows = stride[0] as f64 * rows;
+    amounts.all_rows(Term::DepthwiseCopied, channels * shape.width as f64 * input_rows);
+    if flat {
+        amounts.once(Term::DepthwiseRows, channels);
+        amounts.all_rows(Term::DepthwiseRows, channels * rows * width as f64 / FLAT as f64);
+    } else {
+        amounts.once(Term::DepthwiseRows, channels * (shape.kernel[0] - 1) as f64);
+        amounts.all_rows(Term::DepthwiseRows, channels * input_rows);
+    }
+    amounts.all_rows(Term::DepthwiseValues, written);
+    if residual {
+        amounts.all_rows(Term::ResidualValues, written);
+    }
+}
