@@ -119,6 +119,9 @@ pub struct BenchPlanArgs {
     /// Two networks and few fleets: about a minute.
     #[arg(long)]
     pub quick: bool,
+    /// Which networks: vgg16, yolo16, upconv7, alexnet, resnet50, mobilenetv2, efficientnet-lite0.
+    #[arg(long = "network", value_delimiter = ',')]
+    pub networks: Option<Vec<String>>,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

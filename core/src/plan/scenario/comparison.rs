@@ -113,7 +113,7 @@ pub fn compare<N: AsRef<str>>(
     clock: impl FnMut() -> f64,
 ) -> Vec<Row> {
     let costs = scenario.costs(network);
-    let problem = Problem { network, costs: &costs, allowed: &scenario.allowed, memory: &[] };
+    let problem = Problem { network, costs: &costs, allowed: &scenario.allowed, memory: &scenario.memory };
     let answers = answers(&scenario.name, &problem, names, budget, reference_evaluations, clock);
     answers.into_iter().map(|(row, _)| row).collect()
 }

@@ -193,12 +193,15 @@ pub struct Scenario {
     pub lab: LinkClass,
     /// Who may be given rows.
     pub allowed: Vec<bool>,
+    /// Bytes each may use; empty for no limits.
+    pub memory: Vec<u64>,
 }
 
 impl Scenario {
-    pub(crate) fn new(name: String, devices: Vec<Device>, lab: LinkClass) -> Self {
+    /// Everybody may be given rows, as many as are wanted.
+    pub fn new(name: String, devices: Vec<Device>, lab: LinkClass) -> Self {
         let allowed = vec![true; devices.len()];
-        Self { name, devices, lab, allowed }
+        Self { name, devices, lab, allowed, memory: Vec::new() }
     }
 
     /// Its costs for `network`.

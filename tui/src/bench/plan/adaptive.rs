@@ -23,8 +23,7 @@ pub fn rows(
     for index in 0..fleets {
         let count = rng.random_range(3..=8);
         let (devices, lab) = random_fleet(&mut rng, count);
-        let allowed = vec![true; count];
-        let base = Scenario { name: format!("adaptive-{index}"), devices, lab, allowed };
+        let base = Scenario::new(format!("adaptive-{index}"), devices, lab);
         let worker = rng.random_range(0..count);
         let away = base.after(Change::Lost(worker), "away");
         let share = rng.random_range(0.2..0.6);

@@ -1,12 +1,13 @@
 //! `collab-tui bench plan`: every planner on made-up fleets, against the best known plan or the optimum.
 
 mod adaptive;
+mod limited;
 mod parts;
 
 use std::time::Instant;
 
-use collab_core::network::Network;
-use collab_core::network::samples::named;
+use anyhow::Context as _;
+use collab_core::network::samples::{ZOO, named};
 use collab_core::plan::scenario::{PUBLISHED, Reference, Row, Scenario, compare, quantile, scenarios};
 use collab_core::plan::{Budget, PLANNERS};
 use rand::SeedableRng;
@@ -40,8 +41,17 @@ pub fn run(args: &BenchPlanArgs) -> anyhow::Result<()> {
     };
     let begun = Instant::now();
     let clock = || begun.elapsed().as_secs_f64() * 1e3;
-    let names: Vec<&str> = if args.quick { QUICK.to_vec() } else { NETWORKS.to_vec() };
-    let networks: Vec<Network> = names.into_iter().filter_map(named).collect();
+    let names: Vec<&str> = match &args.networks {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None if args.quick => QUICK.to_vec(),
+        None => NETWORKS.to_vec(),
+    };
+    let mut networks = Vec::with_capacity(names.len() + 1);
+    for name in names {
+        let network =
+            named(name).with_context(|| format!("there is no '{name}'; known: {}", ZOO.join(", ")))?;
+        networks.push(network);
+    }
     let mut all = Vec::new();
     let mut tell = |rows: Vec<Row>| -> anyhow::Result<()> {
         if args.json {
@@ -60,12 +70,18 @@ pub fn run(args: &BenchPlanArgs) -> anyhow::Result<()> {
                 let budget = Budget { seed, ..Budget::default() };
                 tell(compare(scenario, network, &PLANNERS, budget, extent.reference, clock))?;
             }
+            tell(limited::rows(network, extent.reference, seed, clock))?;
             tell(adaptive::rows(network, extent.random, extent.reference, seed, clock))?;
         }
         tell(parts::rows(network, extent.training, extent.reference, args.seed, clock))?;
     }
+    for seed in args.seed..args.seed + args.seeds {
+        tell(limited::exact(extent.reference, seed, clock))?;
+    }
     if !args.json {
-        summary(&all, &networks).iter().for_each(|line| print(line));
+        let small = all.iter().find(|row| row.scenario.starts_with("small")).map(|row| row.network.clone());
+        let names: Vec<String> = networks.into_iter().map(|network| network.name).chain(small).collect();
+        summary(&all, &names).iter().for_each(|line| print(line));
     }
     Ok(())
 }
@@ -77,14 +93,14 @@ fn is_quick(scenario: &Scenario) -> bool {
 }
 
 /// Gaps by network and planner, and speed-ups over an equal split.
-fn summary(rows: &[Row], networks: &[Network]) -> Vec<String> {
+fn summary(rows: &[Row], networks: &[String]) -> Vec<String> {
     let mut lines = Vec::new();
     for network in networks {
-        let of_it: Vec<&Row> = rows.iter().filter(|row| row.network == network.name).collect();
+        let of_it: Vec<&Row> = rows.iter().filter(|row| row.network == *network).collect();
         let exact = of_it.iter().filter(|row| row.reference == Reference::Exact).count();
         lines.push(format!(
             "\n{}: {} answers, {exact} of them against a proven optimum; gap to it or to the best known, %",
-            network.name,
+            network,
             of_it.len()
         ));
         lines.push(format!(

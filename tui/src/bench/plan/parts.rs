@@ -67,7 +67,7 @@ fn unseen(seed: u64) -> Vec<Scenario> {
     let fleet = |index: usize| {
         let count = rng.random_range(2..=8);
         let (devices, lab) = random_fleet(&mut rng, count);
-        Scenario { name: format!("unseen-{index}"), devices, lab, allowed: vec![true; count] }
+        Scenario::new(format!("unseen-{index}"), devices, lab)
     };
     (0..FLEETS).map(fleet).collect()
 }
