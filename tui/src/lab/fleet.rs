@@ -24,6 +24,8 @@ use crate::journal::Journal;
 const PROBE_BYTES: u64 = 1 << 20;
 /// Fleets up to this size have every directed link between workers measured at the start.
 const MEASURED_PAIRS: usize = 4;
+/// By how much two clocks may drift apart, µs a second.
+const DRIFT: f64 = 50.0;
 
 /// The lab's links to its workers.
 pub struct Fleet {
@@ -42,8 +44,18 @@ struct Member {
     at: (String, Fingerprint),
     /// `None` while it is lost.
     link: Option<WorkerLink>,
-    /// Its clock minus the lab's, µs.
+    /// Its clock minus the lab's.
+    clock: Option<Compared>,
+}
+
+/// A comparison of clocks.
+struct Compared {
+    /// The worker's minus the lab's, µs.
     offset_us: i64,
+    /// By how much that may be wrong, µs.
+    doubt_us: f64,
+    /// When.
+    at: Instant,
 }
 
 impl Fleet {
@@ -71,7 +83,7 @@ impl Fleet {
             let (connected, info) = greet(&dialer, worker, address, pin, link).await?;
             journal.record(What::WorkerJoined(info));
             let at = (address.clone(), pin);
-            members.push(Member { at, link: Some(connected), offset_us: 0 });
+            members.push(Member { at, link: Some(connected), clock: None });
         }
         Ok(Self { dialer: Arc::new(dialer), inbox, members, epoch, network: None, shape: link })
     }
@@ -184,7 +196,8 @@ impl Fleet {
     pub fn regain(&mut self, link: WorkerLink) -> impl Future<Output = Result<(), String>> + Send + 'static {
         let worker = link.worker();
         if let Some(member) = self.members.get_mut(worker.index()) {
-            member.link = Some(link);
+            // It may have started anew, and its clock with it.
+            (member.link, member.clock) = (Some(link), None);
         }
         let all = self.ready_links();
         async move {
@@ -287,14 +300,20 @@ impl Fleet {
 
     /// Takes a comparison of clocks into account.
     pub fn set_clock(&mut self, worker: WorkerId, pong: Pong) {
-        if let Some(member) = self.members.get_mut(worker.index()) {
-            member.offset_us = pong.offset_us;
+        let Some(member) = self.members.get_mut(worker.index()) else { return };
+        let (offset_us, doubt_us, at) = (pong.offset_us, pong.rtt_us as f64 / 2.0, Instant::now());
+        // A comparison under load may be worse than an earlier one, until clocks may have drifted apart since.
+        let known_us =
+            member.clock.as_ref().map(|known| known.doubt_us + DRIFT * known.at.elapsed().as_secs_f64());
+        if known_us.is_none_or(|known_us| doubt_us <= known_us) {
+            member.clock = Some(Compared { offset_us, doubt_us, at });
         }
     }
 
     /// A moment in `worker`'s clock, µs, as ms since `start`.
     pub fn since(&self, worker: WorkerId, micros: u64, start: Instant) -> Option<f64> {
-        let lab_us = micros as i64 - self.members.get(worker.index())?.offset_us;
+        let offset_us = self.members.get(worker.index())?.clock.as_ref().map_or(0, |clock| clock.offset_us);
+        let lab_us = micros as i64 - offset_us;
         Some(self.lab_since(lab_us, start))
     }
 

@@ -37,19 +37,23 @@ impl Controller {
         let Some(schedule) = self.schedules.get(&id).filter(|_| self.flight.is_none()).cloned() else {
             return;
         };
-        let begun = self.again.take().unwrap_or_else(|| {
-            self.runs += 1;
-            let frame = (self.runs as usize - 1) % self.inputs.len();
-            Interrupted { run: RunId(self.runs), frame, started: Instant::now() }
-        });
+        let again = self.again.take();
+        self.runs += u64::from(again.is_none());
         self.attempts += 1;
-        let (Interrupted { run, frame, .. }, attempt) = (begun, RunId(self.attempts));
+        let (run, frame) = match again {
+            Some(again) => (again.run, again.frame),
+            None => (RunId(self.runs), (self.runs as usize - 1) % self.inputs.len()),
+        };
+        let attempt = RunId(self.attempts);
         let network = self.model.network().clone();
         let cut = network.cut(network.units.len());
         let output = Map::zeros(cut, Rows::all(cut.rows));
         let input = self.inputs.frame(frame).clone();
         let name = input.name().to_owned();
         self.journal.record(What::RunStarted { run, partition: id, input: name });
+        // Only now: predicting the run is no part of it.
+        let started = again.map_or_else(Instant::now, |again| again.started);
+        let begun = Interrupted { run, frame, started };
         self.flight = Some(Flight::new(begun, attempt, id, &schedule, output));
         for transfer in &schedule.input {
             let Node::Worker(worker) = transfer.peer else { continue };

@@ -1,5 +1,5 @@
 //! Every worker computes the whole network alone: what collaboration must beat, and how many rows each is
-//! worth.
+//! worth. Then all of them a share of it together, which tells what fewer rows take and what workers cost each other.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use collab_core::event::{Proposal, SpanKind, What};
 use collab_core::id::{Node, PartitionId, RunId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::partition::Partition;
+use collab_core::predict::sounding;
 
 use super::controller::{ALONE, Controller};
 
@@ -23,6 +24,25 @@ impl Controller {
             if !self.is_measured(worker) {
                 self.measure_single(worker).await;
             }
+        }
+        self.sound().await;
+    }
+
+    /// Has all workers rehearse a share of the rows together, in a partition that is not run.
+    async fn sound(&mut self) {
+        let there: Vec<bool> = self.journal.stage().look().lab.allowed();
+        if there.iter().filter(|there| **there).count() < 2 {
+            return;
+        }
+        let partition = self.planning.next_id();
+        let plan = sounding(self.model.network(), &there);
+        self.offer(proposal(partition, plan, "measuring all workers together".to_owned()), true, None);
+        if self.wait_until_prepared(partition).await {
+            self.next = None;
+            self.schedules.remove(&partition);
+            self.fleet.drop_partition(partition);
+            let reason = "it was only rehearsed".to_owned();
+            self.journal.record(What::ProposalWithdrawn { partition, reason });
         }
     }
 
@@ -74,15 +94,20 @@ impl Controller {
 }
 
 fn alone(controller: &Controller, worker: WorkerId, partition: PartitionId) -> Proposal {
-    let network = controller.model.network();
+    let plan = Partition::single(controller.model.network(), worker, controller.fleet.len());
+    proposal(partition, plan, format!("measuring {worker} alone"))
+}
+
+/// A partition that measures.
+fn proposal(partition: PartitionId, plan: Partition, reason: String) -> Proposal {
     Proposal {
         partition,
         planner: ALONE.to_owned(),
-        plan: Partition::single(network, worker, controller.fleet.len()),
+        plan,
         predicted_ms: None,
         spans: Vec::new(),
         layers: Vec::new(),
-        reason: format!("measuring {worker} alone"),
+        reason,
     }
 }
 

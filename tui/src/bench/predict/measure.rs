@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use collab_core::network::{Network, Split};
 use collab_core::partition::{Block, Partition};
+use collab_core::predict::sounding;
 use collab_core::rows::Rows;
 use collab_models::Model;
 use collab_worker::{TimedStrip, time_strips};
@@ -39,6 +40,13 @@ impl Dice {
 pub fn whole(network: &Network) -> (Range<usize>, Rows) {
     let units = 0..network.units.len();
     (units.clone(), Rows::all(network.cut(units.end).rows))
+}
+
+/// The share of one of so many workers as a lab has it rehearsed: of one in the middle, who has neighbours on both sides.
+pub fn share(network: &Network, workers: usize) -> Vec<(Range<usize>, Rows)> {
+    let blocks = sounding(network, &vec![true; workers]).blocks;
+    let strips = blocks.iter().map(|block| (block.span(), block.rows(workers / 2)));
+    strips.filter(|(_, rows)| !rows.is_empty()).collect()
 }
 
 /// Random strips of random blocks: one unit to all of them, a few rows to all of them.

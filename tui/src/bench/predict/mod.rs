@@ -1,7 +1,7 @@
 //! `collab-tui bench predict`: how well predictions hold, for networks in three states.
 //!
-//! *Cold*: only the calibration is known. *Profiled*: the network ran once as a whole; random blocks of it are
-//! predicted that never ran. *Live*: twenty runs of a random partition are known, the next ones are predicted.
+//! *Cold*: only the calibration is known. *Profiled*: the network ran as a whole, and a worker's share of it was
+//! rehearsed, as a lab has it; random blocks of it are predicted that never ran. *Live*: twenty runs of a random partition are known, the next ones are predicted.
 
 mod export;
 mod measure;
@@ -184,7 +184,9 @@ fn cases(
     let network = model.network();
     let mut dice = Dice::new(args.seed);
     let mut cases = Vec::new();
-    let pass = measure::time(model, &[measure::whole(network)], slowdown, ROUNDS)?;
+    let whole = measure::time(model, &[measure::whole(network)], slowdown, ROUNDS)?;
+    let share = measure::time(model, &measure::share(network, WORKERS as usize), slowdown, ROUNDS)?;
+    let pass = [run_of(&whole, None), run_of(&share, None)].concat();
     let strips = measure::random_strips(network, args.strips, &mut dice);
     let timed = measure::time(model, &strips, slowdown, ROUNDS)?;
     let layers: Vec<Seen> = run_of(&timed, None).into_iter().flat_map(|block| block.layers).collect();
@@ -192,7 +194,7 @@ fn cases(
     let mut predictors = known.predictors(network);
     compare("cold", network, &predictors, &timed, 0, &mut cases);
     for (_, predictor) in &mut predictors {
-        predictor.learn(network, &run_of(&pass, None));
+        predictor.learn(network, &pass);
     }
     compare("profiled", network, &predictors, &timed, 0, &mut cases);
     for _ in 0..args.partitions {
@@ -200,7 +202,7 @@ fn cases(
         let timed = measure::time(model, &parts, slowdown, LEARNED + PREDICTED)?;
         let mut predictors = known.predictors(network);
         for (_, predictor) in &mut predictors {
-            predictor.learn(network, &run_of(&pass, None));
+            predictor.learn(network, &pass);
             for round in 0..LEARNED {
                 predictor.learn(network, &run_of(&timed, Some(round)));
             }
