@@ -23,7 +23,7 @@ use crate::memory::{self, mib};
 use crate::store::Store;
 
 /// How long preparing a partition waits for the computing thread to find time to rehearse its strips.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// Times that every strip is run in a rehearsal; the median of its layers' times is told.
 const ROUNDS: usize = 3;
 

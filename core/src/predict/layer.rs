@@ -14,7 +14,7 @@ const MOST_MOVE: f64 = 0.1;
 const FACTORS: (f64, f64) = (0.5, 2.0);
 /// What the shape known before counts beside one measured time.
 const PRIOR_WEIGHT: f64 = 0.05;
-/// Times of a layer that a worker ran alone, which says only in part what a strip of it takes.
+/// Times before an anchor is smoothed; of these the least counts.
 const FEW_TIMES: u32 = 3;
 /// What the times of the rows computed last count beside others.
 const LATEST_WEIGHT: f64 = 4.0;
@@ -91,14 +91,6 @@ impl LayerMemory {
             (anchor.pieces, anchor.rows, f64::from(anchor.ms), weight)
         });
         line(measured.chain([guess(most), guess((most / 4).max(1))]))
-    }
-
-    /// Whether all that was measured of it is a few times of `rows` rows, in one piece each.
-    pub fn only_ran_whole(&self, rows: u32) -> bool {
-        let few = |anchor: &Anchor| {
-            (anchor.pieces, anchor.rows) == (1, rows) && u32::from(anchor.times) <= FEW_TIMES
-        };
-        matches!(&self.anchors[..], [anchor] if few(anchor))
     }
 
     fn without_prior(&self, prior: LayerCost) -> LayerCost {

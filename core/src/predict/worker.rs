@@ -13,11 +13,6 @@ use crate::rows::Rows;
 const CALLS: f64 = 25.0;
 const COPIES: f64 = 2.0;
 
-/// Bytes beyond which a layer's maps come from memory rather than from caches. A worker alone computes all rows of
-/// them, in a partition some, which fit again: what the layer took beyond its profile then is of the maps, and the more
-/// so the larger they are.
-const CACHED: f64 = 4e6;
-
 /// A layer of a block as a worker computed it in one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TimedLayer {
@@ -133,18 +128,11 @@ impl WorkerMemory {
         };
         let single = || Some(self.single_ms? / alone().max(1e-9));
         let usual = factors.get(factors.len() / 2).copied().or_else(single).unwrap_or(1.0);
-        let cost = |(at, (layer, prior)): (usize, (&LayerMemory, &LayerCost))| {
-            let beyond = bytes_touched(network, at) as f64 / CACHED;
-            if layer.is_empty() {
-                prior.times(usual)
-            } else if trusted && beyond > 1.0 && layer.only_ran_whole(network.layers[at].output.rows) {
-                let factor = layer.factor(*prior).unwrap_or(usual);
-                prior.times(usual * (factor / usual).powf(beyond.recip()))
-            } else {
-                layer.cost(*prior, trusted)
-            }
+        let cost = |(layer, prior): (&LayerMemory, &LayerCost)| match layer.is_empty() {
+            true => prior.times(usual),
+            false => layer.cost(*prior, trusted),
         };
-        pairs().enumerate().map(|pair| cost(pair).times(self.scale.factor())).collect()
+        pairs().map(|pair| cost(pair).times(self.scale.factor())).collect()
     }
 
     /// Takes in a run at `share` (0…1) of the CPU. A change point gives the factor by which the worker became
@@ -225,16 +213,6 @@ pub fn assumed_shape(network: &Network) -> Vec<LayerCost> {
         LayerCost { call_ms: 2e-3, row_ms: 1e-7 * (macs + 8.0 * layer.output.row_values() as f64) }
     };
     network.layers.iter().map(layer).collect()
-}
-
-/// Bytes of the tensors that all rows of a layer read and write.
-fn bytes_touched(network: &Network, layer: usize) -> u64 {
-    let layer = &network.layers[layer];
-    let inputs = layer.inputs.iter().map(|edge| match edge.from {
-        Some(from) => network.layers[from as usize].output,
-        None => network.input.cut,
-    });
-    inputs.chain([layer.output]).map(|cut| cut.bytes(cut.rows)).sum()
 }
 
 /// The value in the middle of `(value, weight)`.

@@ -9,6 +9,7 @@ use collab_core::event::{BlockTimes, Level, LinkShape, What};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
 use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
+use collab_worker::LinkSample;
 use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
 use collab_worker::keys::Identity;
 use futures_util::future::join_all;
@@ -138,23 +139,27 @@ impl Fleet {
         Ok(())
     }
 
-    /// Measures every worker's way to the lab, and the ways between workers of a small fleet.
+    /// Measures every worker's way to the lab and back, and the ways between workers of a small fleet.
     async fn measure_links(&self) -> Vec<What> {
         let ready = self.ready_links();
         let between = ready.len() <= MEASURED_PAIRS;
         let mut measured = Vec::new();
         for (worker, link) in &ready {
+            let event = |from: Node, to: Node, sample: LinkSample| What::LinkMeasured {
+                from,
+                to,
+                rtt_ms: sample.rtt_us as f64 / 1e3,
+                rate_mbps: sample.rate_mbps,
+                offset_ms: sample.offset_us as f64 / 1e3,
+            };
+            let node = Node::Worker(*worker);
+            // One that fails is not measured; the link's own errors are told elsewhere.
+            measured
+                .extend(link.measure(PROBE_BYTES).await.ok().map(|sample| event(Node::Lab, node, sample)));
             let others = ready.iter().map(|(other, _)| *other).filter(|other| between && other != worker);
             for to in std::iter::once(Node::Lab).chain(others.map(Node::Worker)) {
-                // One that fails is not measured; the link's own errors are told elsewhere.
-                let Ok(sample) = link.measure_to(to, PROBE_BYTES).await else { continue };
-                measured.push(What::LinkMeasured {
-                    from: Node::Worker(*worker),
-                    to,
-                    rtt_ms: sample.rtt_us as f64 / 1e3,
-                    rate_mbps: sample.rate_mbps,
-                    offset_ms: sample.offset_us as f64 / 1e3,
-                });
+                let sample = link.measure_to(to, PROBE_BYTES).await.ok();
+                measured.extend(sample.map(|sample| event(node, to, sample)));
             }
         }
         measured

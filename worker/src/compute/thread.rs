@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use collab_core::event::SpanKind;
 use collab_core::id::RunId;
@@ -25,6 +25,8 @@ const MOST_RUNS: usize = 32;
 const STALE: Duration = Duration::from_secs(60);
 /// Outputs of strips that are held while strips are rehearsed: those of a block's pieces and of the next one's.
 const HELD: usize = 4;
+/// An emulated device sleeps in a run after every piece, and finds other caches then; in a rehearsal so long at most.
+const MOST_REST: Duration = Duration::from_millis(10);
 /// After so long without anything to compute the reference strip is timed.
 const IDLE: Duration = Duration::from_secs(1);
 /// How many ended runs are remembered, so that late rows do not start them again.
@@ -42,6 +44,8 @@ pub(super) struct Thread {
     rehearsals: VecDeque<Rehearsal>,
     /// What the last of them yielded, as rows and as bytes: a run holds both while it goes on.
     rehearsed: VecDeque<(Map, Vec<u8>)>,
+    /// When the next of them may be run.
+    rest_until: Instant,
     engine: Arc<dyn Engine>,
     /// Built when there is first time for it.
     reference: Option<Reference>,
@@ -70,6 +74,7 @@ impl Thread {
             runs: BTreeMap::new(),
             rehearsals: VecDeque::new(),
             rehearsed: VecDeque::new(),
+            rest_until: Instant::now(),
             engine,
             reference: None,
             ended: BTreeSet::new(),
@@ -90,12 +95,15 @@ impl Thread {
                 self.step(id, part);
                 continue;
             }
-            if let Some(rehearsal) = self.rehearsals.pop_front() {
+            let resting = self.rest_until.saturating_duration_since(Instant::now());
+            let next = if resting.is_zero() { self.rehearsals.pop_front() } else { None };
+            if let Some(rehearsal) = next {
                 self.rehearse(rehearsal);
                 continue;
             }
-            match inbox.recv_timeout(IDLE) {
+            match inbox.recv_timeout(if self.rehearsals.is_empty() { IDLE } else { resting }) {
                 Ok(work) => self.take(work),
+                Err(RecvTimeoutError::Timeout) if !self.rehearsals.is_empty() => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.give_up_stale();
                     self.time_reference();
@@ -190,8 +198,8 @@ impl Thread {
         self.load.reference_ms.store(ms.to_bits(), Ordering::Relaxed);
     }
 
-    /// Runs a strip on ones, and writes its output as if it were sent. Nobody waits for what it yields, so nothing is
-    /// stretched; how it fails will be seen when it is run in earnest.
+    /// Runs a strip on ones, and writes its output as if it were sent. Nobody waits for what it yields, so it is stretched
+    /// by a short rest only, in which runs go on; how it fails will be seen when it is run in earnest.
     fn rehearse(&mut self, rehearsal: Rehearsal) {
         let (cut, rows) = rehearsal.input;
         let pace = Pace::of(self.slowdown, self.throttle.percent());
@@ -210,6 +218,8 @@ impl Thread {
         drop(strip);
         let yielded = ran.ok().flatten();
         if let Some(place) = rehearsal.place.filter(|_| yielded.is_some()) {
+            let took: Duration = times.iter().sum();
+            self.rest_until = Instant::now() + pace.scale(took).saturating_sub(took).min(MOST_REST);
             let layers = times.into_iter().map(|time| pace.scale(time)).collect();
             // Whoever asked may have waited long enough.
             let _ = rehearsal.timed.send(Rehearsed { place, layers });
