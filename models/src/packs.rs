@@ -67,13 +67,6 @@ impl Packs {
         Ok(value)
     }
 
-    /// Bytes of all packed weights that are kept, the kernels' padding apart.
-    pub(crate) fn bytes(&self) -> u64 {
-        let inner = self.lock();
-        let sources = inner.packed.values().filter_map(|packed| packed.source.upgrade());
-        sources.map(|source| (source.len() * source.datum_type().size_of()) as u64).sum()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

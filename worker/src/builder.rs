@@ -12,6 +12,7 @@ use collab_core::event::BlockTimes;
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::network::{Cut, Network};
 use collab_core::partition::Partition;
+use collab_core::plan::{PROGRAM_BYTES, maps_of_partition};
 use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::{NetworkOffer, Reply};
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::compute::{Compute, Part, Prepared, Rehearsal, Rehearsed, SharedStrip, Work};
 use crate::engine::{Engine, Model, Strip};
-use crate::memory::{self, mib};
+use crate::memory;
 use crate::store::Store;
 
 /// How long preparing a partition waits for the computing thread to find time to rehearse its strips.
@@ -123,12 +124,8 @@ impl Thread {
     }
 
     fn offer(&mut self, offer: NetworkOffer) -> Result<Reply, String> {
-        if let Some(limit) = self.memory_limit.filter(|limit| offer.bytes > *limit) {
-            let (needs, limit) = (mib(offer.bytes), mib(limit));
-            return Err(format!(
-                "the network alone has {needs}, the worker allows itself {limit}: start it with more --memory"
-            ));
-        }
+        let needs = offer.memory.max(offer.bytes);
+        memory::check("the network alone", needs, self.memory_limit, "start it with more --memory")?;
         let bytes = self.store.held(&offer)?;
         self.offer = Some(offer);
         Ok(Reply::Holding { bytes })
@@ -171,8 +168,9 @@ impl Thread {
         if let Some(stranger) = stranger {
             return Err(format!("partition {id} has rows exchanged with {stranger}, who was not introduced"));
         }
-        let strips = model.memory(&memory::strips(&schedule, me));
-        let bytes = memory::check(&strips, memory::kept(&network, &schedule, me), self.memory_limit)?;
+        let bytes = PROGRAM_BYTES + network.kept_bytes() + maps_of_partition(&network, plan)[me];
+        let advice = "give it fewer rows or layers, or start it with more --memory";
+        memory::check("this share", bytes, self.memory_limit, advice)?;
         let (mut built, mut reused) = (0, 0);
         let mut parts = Vec::with_capacity(schedule.stages.len());
         let mut cold = Vec::new();

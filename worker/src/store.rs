@@ -112,7 +112,7 @@ mod tests {
 
     fn offer(bytes: &[u8]) -> NetworkOffer {
         let network = Digest(Sha256::digest(bytes).into());
-        NetworkOffer { network, bytes: bytes.len() as u64, options: Default::default() }
+        NetworkOffer { network, bytes: bytes.len() as u64, memory: 0, options: Default::default() }
     }
 
     #[test]

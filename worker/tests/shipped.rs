@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::network::Network;
+use collab_core::plan::{loading_memory, peak_memory};
 use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::{NetworkOffer, NetworkOptions};
@@ -35,7 +36,12 @@ async fn fleet(name: &str, devices: &[&str]) -> Fleet {
     let model = Model::load(&bytes, &options).unwrap();
     let network = model.network().clone();
     let options = NetworkOptions { name: name.to_owned(), pixels, input_shape: None };
-    let offer = NetworkOffer { network: network.id, bytes: bytes.len() as u64, options };
+    let offer = NetworkOffer {
+        network: network.id,
+        bytes: bytes.len() as u64,
+        memory: loading_memory(&network),
+        options,
+    };
     let identity = Identity::generate().unwrap();
     let lab = TestLab::new(&identity);
     let (mut running, mut links) = (Vec::new(), Vec::new());
@@ -64,6 +70,43 @@ fn whole(model: &Model, picture: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     output.read(output.rows(), &mut bytes).unwrap();
     bytes
+}
+
+/// How far a process's peak of memory may be from the prediction.
+const BOUND: f64 = 0.2;
+
+#[tokio::test]
+async fn the_memory_that_a_worker_takes_at_most_is_predicted() {
+    let mut missed = Vec::new();
+    for name in ["upconv7", "efficientnet_lite0", "tiny_face_detector", "mobilenet_v2", "resnet50", "alexnet"]
+    {
+        let mut fleet = fleet(name, &["pi5", "pi5"]).await;
+        let network = fleet.network.clone();
+        let cut = network.input.cut;
+        let picture = vec![7; (cut.outer * cut.rows * cut.inner) as usize];
+        let last = network.units.len() - 1;
+        let plan = partition(&network, &format!("0:70%,30%/1-{last}:A"), 2);
+        for link in &fleet.links {
+            link.prepare(PartitionId(1), &plan).await.unwrap();
+        }
+        let schedule = Schedule::new(&network, &plan);
+        fleet.lab.send_input(&network, &fleet.links, &schedule, 1, 1, &picture);
+        fleet.lab.gather(&network, 1).await;
+        // Workers look at themselves once a second.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        for (link, predicted) in fleet.links.iter().zip(peak_memory(&network, &plan)) {
+            let measured = link.status().await.unwrap().memory_peak;
+            println!(
+                "{name}: {:.0} MB at most, {:.0} predicted",
+                measured as f64 / 1e6,
+                predicted as f64 / 1e6
+            );
+            if (predicted as f64 / measured as f64 - 1.0).abs() > BOUND {
+                missed.push((name, measured, predicted));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "measured and predicted: {missed:?}");
 }
 
 #[tokio::test]

@@ -86,6 +86,9 @@ pub struct WorkerStatus {
     pub link: LinkShape,
     /// Resident bytes.
     pub memory: u64,
+    /// The most bytes that it had resident at once since it started; 0 where that cannot be told.
+    #[serde(default)]
+    pub memory_peak: u64,
     /// Telemetry messages it dropped since it started.
     pub dropped: u64,
     /// Connections it refused since it started.

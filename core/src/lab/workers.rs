@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{Lab, push_bounded};
 use crate::event::{LinkShape, Span, SpanKind, WorkerInfo, WorkerStatus};
 use crate::id::{Node, WorkerId};
+use crate::plan::PROGRAM_BYTES;
 use crate::predict::Profile;
 use crate::time::Micros;
 
-/// Memory of a worker that does nothing.
-const PROGRAM_BYTES: u64 = 24 << 20;
 /// Runs whose busy share is kept for the sparkline.
 const BUSY_SAMPLES: usize = 64;
 

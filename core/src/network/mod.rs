@@ -100,6 +100,10 @@ pub struct Layer {
     pub row_macs: u64,
     /// Bytes of its weights.
     pub weight_bytes: u64,
+    /// Bytes that its weights take once they are laid out for the engine's kernels. Every worker that has loaded the
+    /// network keeps those of all layers.
+    #[serde(default)]
+    pub kept_bytes: u64,
     /// What it makes a processor do, as the engine states it; empty where that is to be derived
     /// ([`Network::work`]).
     #[serde(default)]
@@ -192,6 +196,11 @@ impl Network {
     /// Bytes of all weights.
     pub fn weight_bytes(&self) -> u64 {
         self.layers.iter().map(|layer| layer.weight_bytes).sum()
+    }
+
+    /// Bytes of all weights as the engine keeps them.
+    pub fn kept_bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.kept_bytes).sum()
     }
 
     /// How many leading units are split by rows; what follows is the tail.

@@ -241,6 +241,8 @@ pub struct NetworkOffer {
     pub network: NetworkId,
     /// How many bytes.
     pub bytes: u64,
+    /// How many bytes of memory a worker takes to load it, as the lab expects.
+    pub memory: u64,
     /// How to read it.
     pub options: NetworkOptions,
 }
@@ -273,6 +275,8 @@ pub struct StatusReport {
     pub link: LinkShape,
     /// Resident bytes.
     pub memory: u64,
+    /// The most bytes that it had resident at once since it started; 0 where that cannot be told.
+    pub memory_peak: u64,
     /// Reports it dropped since it started.
     pub dropped: u64,
     /// Connections it refused since it started.

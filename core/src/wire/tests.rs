@@ -40,7 +40,7 @@ fn requests() -> impl Strategy<Value = Request> {
             |(name, id, bytes, shape)| {
                 let pixels = Some(Pixels { mean: vec![0.0; 3], std: vec![255.0; 3] });
                 let options = NetworkOptions { name, pixels, input_shape: Some(shape) };
-                Request::Offer(NetworkOffer { network: Digest(id), bytes, options })
+                Request::Offer(NetworkOffer { network: Digest(id), bytes, memory: bytes, options })
             }
         ),
         (any::<u64>(), vec(any::<u8>(), 0..900)).prop_map(|(offset, data)| Request::Chunk { offset, data }),

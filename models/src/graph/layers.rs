@@ -152,6 +152,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             output,
             row_macs: macs.div_ceil(u64::from(output.rows.max(1))),
             weight_bytes: members.iter().map(|&member| steps[member].weight_bytes).sum(),
+            kept_bytes: members.iter().map(|&member| steps[member].kept_bytes()).sum(),
             work: work::of(steps, members),
         }
     };

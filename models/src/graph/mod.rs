@@ -12,13 +12,10 @@ mod work;
 use collab_core::id::NetworkId;
 use collab_core::network::{Cut, Input, Layer, Network, Unit};
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
-use tract_onnx::tract_core::ops::einsum::EinSum;
 
 pub(crate) use steps::{Source, Step};
 
 use crate::load::LoadOptions;
-use crate::operators::Own;
 use crate::rows::Along;
 
 /// Everything needed to run any part of a network.
@@ -58,22 +55,6 @@ impl Graph {
             layers: self.layers.clone(),
             units: self.units.clone(),
         }
-    }
-
-    /// Bytes of weights that are read as they were loaded, and of those that our operators keep packed.
-    pub(crate) fn weights(&self) -> (u64, u64) {
-        let kept = self.steps.iter().map(|step| match step.op.downcast_ref::<Own>() {
-            Some(own) => own.0.kept(),
-            None => (step.weight_bytes, 0),
-        });
-        kept.fold((0, 0), |sum, kept| (sum.0 + kept.0, sum.1 + kept.1))
-    }
-
-    /// Bytes of weights that the engine packs when a strip has layer `layer`.
-    pub(crate) fn packed_by_engine(&self, layer: usize) -> u64 {
-        let steps = self.members[layer].iter().map(|&step| &self.steps[step]);
-        let packs = |step: &&Step| step.op.is::<Conv>() || step.op.is::<Deconv>() || step.op.is::<EinSum>();
-        steps.filter(packs).map(|step| step.weight_bytes).sum()
     }
 
     /// Shape and divided axis of the tensor that layer `layer` yields; the input's for `None`.

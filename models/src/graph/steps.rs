@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
-use tract_onnx::tract_core::ops::cnn::Deconv;
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
+use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
 use crate::load::with_natural_strides;
+use crate::operators::Own;
 use crate::rows::{self, Along, Feed, Node, Split};
 
 /// What a step reads.
@@ -42,6 +44,18 @@ pub(crate) struct Step {
     pub(crate) macs: u64,
     /// Bytes of constants: those it reads and those that are part of it.
     pub(crate) weight_bytes: u64,
+}
+
+impl Step {
+    /// Bytes of weights that are kept for all strips: what the engine runs itself it packs beside what was loaded.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        let packs = self.op.is::<Conv>() || self.op.is::<Deconv>() || self.op.is::<EinSum>();
+        match self.op.downcast_ref::<Own>() {
+            Some(own) => own.0.kept(),
+            None if packs => 2 * self.weight_bytes,
+            None => self.weight_bytes,
+        }
+    }
 }
 
 /// Reads every node that the output needs and that depends on the input.

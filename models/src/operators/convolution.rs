@@ -134,8 +134,8 @@ impl Operator for Convolution {
         (shape.weights() + shape.out_channels) as u64
     }
 
-    fn kept(&self) -> (u64, u64) {
-        (0, self.conv.weight_bytes() as u64)
+    fn kept(&self) -> u64 {
+        self.conv.weight_bytes() as u64
     }
 
     fn run(

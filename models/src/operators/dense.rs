@@ -110,10 +110,6 @@ impl Operator for Dense {
         ((self.layer.inputs + 1) * self.layer.outputs) as u64
     }
 
-    fn kept(&self) -> (u64, u64) {
-        (4 * self.weights(), 0)
-    }
-
     fn run(
         &self,
         inputs: &[&[f32]],

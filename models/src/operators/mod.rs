@@ -57,9 +57,9 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
         0
     }
 
-    /// Bytes of weights that it keeps for all its strips: as they were loaded, and packed for the kernels.
-    fn kept(&self) -> (u64, u64) {
-        (0, 4 * self.weights())
+    /// Bytes of weights that it keeps for all its strips.
+    fn kept(&self) -> u64 {
+        4 * self.weights()
     }
 
     /// Computes `output`, every value of which it writes, from `inputs`: each contiguous, of the shape it was

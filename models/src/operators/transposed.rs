@@ -133,8 +133,8 @@ impl Operator for Transposed {
         (values + shape.out_channels) as u64
     }
 
-    fn kept(&self) -> (u64, u64) {
-        (0, self.kernel.weight_bytes() as u64)
+    fn kept(&self) -> u64 {
+        self.kernel.weight_bytes() as u64
     }
 
     fn run(

@@ -281,6 +281,7 @@ impl Story {
                 throttle_percent: 100.0,
                 link: LinkShape::default(),
                 memory: 80 << 20,
+                memory_peak: 85 << 20,
                 dropped: 0,
                 refused: 0,
             };

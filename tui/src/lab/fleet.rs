@@ -8,6 +8,7 @@ use bytes::Bytes;
 use collab_core::event::{BlockTimes, Level, LinkShape, What};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
+use collab_core::plan::loading_memory;
 use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
 use collab_worker::LinkSample;
 use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
@@ -99,8 +100,9 @@ impl Fleet {
             input_shape: loaded.options.input_shape.clone(),
         };
         let network = loaded.model.network().id;
+        let memory = loading_memory(loaded.model.network());
         let bytes = Bytes::from_owner(loaded.bytes.clone());
-        let offer = NetworkOffer { network, bytes: bytes.len() as u64, options };
+        let offer = NetworkOffer { network, bytes: bytes.len() as u64, memory, options };
         self.network = Some((offer.clone(), bytes.clone()));
         let peers: Vec<_> = self.links().map(|(_, link)| link.as_peer()).collect();
         let loading = self.links().map(|(worker, link)| {

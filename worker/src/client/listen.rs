@@ -99,6 +99,7 @@ impl Listener {
                 throttle_percent: status.throttle_percent,
                 link: status.link,
                 memory: status.memory,
+                memory_peak: status.memory_peak,
                 dropped: status.dropped,
                 refused: status.refused,
             }),

@@ -15,7 +15,7 @@ use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
 
-pub use collab_models::{Map, MapError, Memory};
+pub use collab_models::{Map, MapError};
 pub use tract::Tract;
 
 /// Loads networks.
@@ -51,9 +51,6 @@ pub trait Model: Send + 'static {
 
     /// Prepares rows `rows` of the output of the block `units`. An error is a sentence.
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String>;
-
-    /// What such strips would take, before any is prepared. They run one after the other.
-    fn memory(&self, strips: &[(Range<usize>, Rows)]) -> Memory;
 }
 
 /// Rows of a block, ready to be computed.

@@ -9,7 +9,7 @@ use collab_core::id::NetworkId;
 use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
-use collab_models::{LayerTimes, LoadOptions, Map, Memory, Team, calibration};
+use collab_models::{LayerTimes, LoadOptions, Map, Team, calibration};
 
 use super::{Engine, Model, Strip, Synthetic};
 
@@ -60,10 +60,6 @@ impl Model for collab_models::Model {
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String> {
         let strip = self.strip(units, rows).map_err(|error| error.to_string())?;
         Ok(Box::new(Timed { strip, times: LayerTimes::new(self.network()) }))
-    }
-
-    fn memory(&self, strips: &[(Range<usize>, Rows)]) -> Memory {
-        self.memory(strips)
     }
 }
 

@@ -239,6 +239,7 @@ pub(super) async fn report_status(node: Arc<Node>) {
             reference_ms: node.compute.reference_ms(),
             temperature_c: host::temperature(),
             memory: host::resident_memory(),
+            memory_peak: host::peak_memory().unwrap_or(0),
             ..StatusReport::default()
         };
         node.reports.push(Telemetry::Status(node.status()));

@@ -19,7 +19,7 @@ use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::{Encoding, NetworkOffer, NetworkOptions, RowsHeader};
 use collab_worker::client::{Dialer, FromWorker, WorkerLink};
-use collab_worker::engine::{Engine, Map, Memory, Model, Strip, Synthetic};
+use collab_worker::engine::{Engine, Map, Model, Strip, Synthetic};
 use collab_worker::keys::{AuthorizedKeys, Identity};
 use collab_worker::{Server, ServerConfig};
 use sha2::{Digest as _, Sha256};
@@ -48,7 +48,7 @@ pub(crate) fn tiny_bytes(size: u32, units: u32) -> Bytes {
 pub(crate) fn offer(bytes: &Bytes) -> NetworkOffer {
     let network = Digest(Sha256::digest(bytes).into());
     let options = NetworkOptions { name: "tiny".to_owned(), ..NetworkOptions::default() };
-    NetworkOffer { network, bytes: bytes.len() as u64, options }
+    NetworkOffer { network, bytes: bytes.len() as u64, memory: 0, options }
 }
 
 impl Engine for TinyEngine {
@@ -87,15 +87,6 @@ impl Model for TinyModel {
 
     fn strip(&self, units: Range<usize>, rows: Rows) -> Result<Box<dyn Strip>, String> {
         Ok(Box::new(TinyStrip { network: self.0.clone(), units, rows }))
-    }
-
-    fn memory(&self, strips: &[(Range<usize>, Rows)]) -> Memory {
-        let bytes = |(units, rows): &(Range<usize>, Rows)| {
-            let demand = self.0.demand(units, *rows);
-            let layers = self.0.layers_of(units).zip(demand.layers);
-            layers.map(|(layer, rows)| self.0.layers[layer].output.bytes(rows.len())).max().unwrap_or(0)
-        };
-        Memory { loaded: 0, packed: 0, maps: 2 * strips.iter().map(bytes).max().unwrap_or(0) }
     }
 }
 

@@ -22,6 +22,7 @@ pub fn chain(size: u32, units: u32) -> Network {
         output: cut,
         row_macs: u64::from(size) * 8 * 8 * 9,
         weight_bytes: 8 * 8 * 9 * 4,
+        kept_bytes: 8 * 8 * 9 * 4,
         work: Vec::new(),
     };
     let unit = |index: u32| Unit { layers: (index, index + 1), output: cut, split: Split::Rows };

@@ -53,6 +53,7 @@ impl Sketch {
             output,
             row_macs,
             weight_bytes,
+            kept_bytes: weight_bytes,
             work: Vec::new(),
         });
         Tensor { from: Some(index), cut: output }

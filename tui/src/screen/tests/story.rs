@@ -84,6 +84,7 @@ pub(super) fn naming() -> Network {
             output,
             row_macs: 1280,
             weight_bytes: if kind == Kind::Dense { 5_124_000 } else { 0 },
+            kept_bytes: if kind == Kind::Dense { 5_124_000 } else { 0 },
             work: Vec::new(),
         });
         let reason = "every output value needs every row".to_owned();
@@ -185,6 +186,7 @@ impl Story {
             throttle_percent,
             link: LinkShape { rate_mbps: Some(rate), delay_ms: 0.0 },
             memory: 143 << 20,
+            memory_peak: 151 << 20,
             dropped: 0,
             refused: 0,
         }))
