@@ -3,7 +3,6 @@
 use collab_core::event::LinkShape;
 use collab_core::id::Node;
 use collab_core::lab::{Phase, WorkerState};
-use collab_core::plan::peak_memory;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -45,7 +44,14 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
     if let Some(error) = scene.lab.worker_mape(scene.ui.worker) {
         facts.push(("predicted", format!("its blocks ±{:.1} % of measured", error * 100.0)));
     }
-    facts.push(("memory", memory(scene, worker)));
+    let limit = info
+        .memory_limit
+        .map_or_else(|| "no limit".to_owned(), |limit| format!("{} allowed", text::bytes(limit)));
+    let used = worker
+        .status
+        .as_ref()
+        .map_or_else(String::new, |status| format!("{} used, ", text::bytes(status.memory)));
+    facts.push(("memory", format!("{used}{limit}")));
     if let Some(emulation) = &info.emulation {
         let shape = shape(emulation.link);
         facts.push(("emulates", format!("{}, ×{} slower, {shape}", emulation.name, emulation.slowdown)));
@@ -57,25 +63,6 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
     facts.push(("address", info.address.clone()));
     facts.push(("key", info.fingerprint.short()));
     facts
-}
-
-/// What it uses, the most that it used, what was predicted of that, and what it allows itself.
-fn memory(scene: &Scene, worker: &WorkerState) -> String {
-    let mut parts = Vec::new();
-    if let Some(status) = &worker.status {
-        parts.push(format!("{} used", text::bytes(status.memory)));
-        if status.memory_peak > 0 {
-            parts.push(format!("{} at most", text::bytes(status.memory_peak)));
-        }
-    }
-    if let (Some(network), Some(running)) = (&scene.lab.network, scene.lab.running()) {
-        let predicted = peak_memory(network, &running.plan);
-        parts
-            .extend(predicted.get(scene.ui.worker).map(|&bytes| format!("{} predicted", text::bytes(bytes))));
-    }
-    let limit = worker.info.memory_limit.map(|limit| format!("{} allowed", text::bytes(limit)));
-    parts.push(limit.unwrap_or_else(|| "no limit".to_owned()));
-    parts.join(", ")
 }
 
 /// What the operator can change, and what follows from it.
