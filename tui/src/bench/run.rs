@@ -31,7 +31,7 @@ pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
 fn sentence(versus: &Versus) -> String {
     format!(
         "{} on {} workers, {} runs each in turn: best single {:.1} ms, together {:.1} ms, ×{:.2}\n\
-         bound ×{:.2}, reached {:.2} of it; predicted {:.1} ms; {}\n{}",
+         bound ×{:.2}, reached {:.2} of it; predicted {:.1} ms before it ran, {:.1} ms before each run; {}\n{}",
         versus.network,
         versus.workers,
         versus.rounds,
@@ -41,6 +41,7 @@ fn sentence(versus: &Versus) -> String {
         versus.bound,
         versus.of_bound,
         versus.predicted_ms.unwrap_or(f64::NAN),
+        versus.late_predicted_ms.unwrap_or(f64::NAN),
         versus.verdict,
         versus.partition
     )

@@ -27,8 +27,10 @@ pub struct Versus {
     pub bound: f64,
     /// `speedup / bound`.
     pub of_bound: f64,
-    /// What the simulator said of the partition.
+    /// What the simulator said of the partition before it ran.
     pub predicted_ms: Option<f64>,
+    /// The median of what was predicted just before each of the runs that count.
+    pub late_predicted_ms: Option<f64>,
     /// The worst verdict.
     pub verdict: String,
 }
@@ -63,12 +65,17 @@ impl Controller {
             self.next = None;
         }
         let mut times: [Vec<f64>; 2] = Default::default();
+        let mut late = Vec::new();
         for _ in 0..rounds {
             for (kind, id) in [single_id, together].into_iter().enumerate() {
                 for _ in 0..2 {
                     self.run_once(id).await.context("a run was lost")?;
                 }
-                times[kind].extend(self.journal.stage().look().lab.runs.last().map(|last| last.ms));
+                let shown = self.journal.stage().look();
+                let last = shown.lab.runs.last();
+                times[kind].extend(last.map(|last| last.ms));
+                let predicted = last.filter(|_| id == together).and_then(|last| last.predicted);
+                late.extend(predicted.map(|(ms, _)| f64::from(ms)));
             }
         }
         let [single_ms, together_ms] = times.map(median);
@@ -87,6 +94,7 @@ impl Controller {
             bound,
             of_bound: speedup / bound,
             predicted_ms,
+            late_predicted_ms: (!late.is_empty()).then(|| median(late)),
             verdict: shown.lab.runs.overall().unwrap_or("unchecked").to_owned(),
         })
     }
