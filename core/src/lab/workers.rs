@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{Lab, push_bounded};
 use crate::event::{LinkShape, Span, SpanKind, WorkerInfo, WorkerStatus};
 use crate::id::{Node, WorkerId};
-use crate::plan::PROGRAM_BYTES;
+use crate::partition::Partition;
+use crate::plan::{PROGRAM_BYTES, peak_memory};
 use crate::predict::Profile;
 use crate::time::Micros;
 
@@ -132,6 +133,15 @@ pub struct LinkState {
 }
 
 impl Lab {
+    /// The most memory that a worker's process should have taken, bytes: it ran the whole network alone, and runs its
+    /// rows of the running partition. `None` before there is one.
+    pub fn peak_memory(&self, worker: WorkerId) -> Option<u64> {
+        let (network, running) = (self.network.as_ref()?, self.running()?);
+        let alone = Partition::single(network, worker, running.plan.workers());
+        let peak = |plan| peak_memory(network, plan).get(worker.index()).copied();
+        peak(&running.plan).max(peak(&alone))
+    }
+
     /// A worker by its place.
     pub fn worker(&self, worker: WorkerId) -> Option<&WorkerState> {
         self.workers.get(worker.index())

@@ -52,6 +52,13 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
         .as_ref()
         .map_or_else(String::new, |status| format!("{} used, ", text::bytes(status.memory)));
     facts.push(("memory", format!("{used}{limit}")));
+    let told =
+        [("○", scene.lab.peak_memory(info.worker)), ("●", worker.status.as_ref().map(|it| it.memory_peak))];
+    let peak =
+        told.map(|(sign, bytes)| Some(format!("{sign} {}", text::bytes(bytes.filter(|bytes| *bytes > 0)?))));
+    if peak.iter().any(Option::is_some) {
+        facts.push(("its peak", peak.into_iter().flatten().collect::<Vec<_>>().join("   ")));
+    }
     if let Some(emulation) = &info.emulation {
         let shape = shape(emulation.link);
         facts.push(("emulates", format!("{}, ×{} slower, {shape}", emulation.name, emulation.slowdown)));
