@@ -130,7 +130,7 @@ fn a_worker_without_the_memory_for_a_network_says_so() {
     let (exit, _, complaint) = run(program(&home).args(arguments));
     assert_eq!(exit, Some(1), "{complaint}");
     assert!(
-        complaint.contains("no partition of this network fits") && complaint.contains("--memory"),
+        complaint.contains("the network alone needs about") && complaint.contains("more --memory"),
         "{complaint}"
     );
 }
