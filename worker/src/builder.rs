@@ -25,7 +25,7 @@ use crate::store::Store;
 
 /// How long preparing a partition waits for the computing thread to find time to rehearse its strips.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// Times that every strip is run in a rehearsal; the median of its layers' times is told.
+/// Times that every strip is run in a rehearsal, if no run goes on meanwhile; the median of its layers' times is told.
 const ROUNDS: usize = 3;
 
 /// A strip that lives as long as some partition uses it.
@@ -211,19 +211,21 @@ impl Thread {
 fn rehearse(compute: &Compute, prepared: &Prepared, cold: &[(usize, usize)]) -> Vec<BlockTimes> {
     let (timed, results) = channel();
     let part = |(block, part): (usize, usize)| &prepared.parts[block][part];
-    let rehearsal = |at: (usize, usize), place: Option<(usize, usize)>| Rehearsal {
+    let rehearsal = |at: (usize, usize), place: Option<(usize, usize)>, again: bool| Rehearsal {
         strip: part(at).strip.clone(),
         input: (prepared.cuts[at.0], part(at).need),
         layers: prepared.layers,
         place,
+        again,
         timed: timed.clone(),
     };
     let places = prepared.parts.iter().enumerate();
     let places = places.flat_map(|(block, parts)| (0..parts.len()).map(move |part| (block, part)));
     let places: Vec<(usize, usize)> = places.collect();
-    let warming = cold.iter().map(|&at| rehearsal(at, None));
-    let round = || places.iter().map(|&at| rehearsal(at, Some(at)));
-    compute.give(Work::Rehearse(warming.chain((0..ROUNDS).flat_map(|_| round())).collect()));
+    let warming = cold.iter().map(|&at| rehearsal(at, None, false));
+    let round = |round| places.iter().map(move |&at| (at, round > 0));
+    let rounds = (0..ROUNDS).flat_map(round).map(|(at, again)| rehearsal(at, Some(at), again));
+    compute.give(Work::Rehearse(warming.chain(rounds).collect()));
     drop(timed);
     let deadline = Instant::now() + PATIENCE;
     let mut times: HashMap<(usize, usize), Vec<Rehearsed>> = HashMap::new();

@@ -25,6 +25,8 @@ pub(crate) struct Rehearsal {
     pub(crate) layers: usize,
     /// Block and part, where its time is of use; a strip that never ran is first run without.
     pub(crate) place: Option<(usize, usize)>,
+    /// Whether it was rehearsed before: not again while a run goes on, which it would delay.
+    pub(crate) again: bool,
     /// Where its time goes; dropped with the last of them.
     pub(crate) timed: Sender<Rehearsed>,
 }

@@ -158,6 +158,7 @@ impl Thread {
             self.fail(id, format!("{MOST_RUNS} runs are in progress already: start fewer at a time"));
             return;
         }
+        self.rehearsals.retain(|rehearsal| !rehearsal.again);
         let run = self.runs.entry(id).or_insert_with(|| Run::new(&arrival));
         if let Err(reason) = run.accept(arrival) {
             self.fail(id, reason);
