@@ -4,6 +4,7 @@
 mod story;
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -169,29 +170,30 @@ fn a_growing_file_is_refreshed_to_what_opening_it_again_shows() {
     assert!(last.seek(last.length()).unwrap().lab() == &lab);
 }
 
-/// Not a test of its own: what [`a_killed_recorder_loses_nothing_flushed`] starts and kills.
-#[test]
-#[ignore = "started by another test"]
-fn record_until_killed() {
-    let Some(path) = std::env::var_os("COLLAB_TEST_RECORD") else { return };
-    let mut recorder = Recorder::create(path.as_ref()).unwrap();
+/// What [`a_killed_recorder_loses_nothing_flushed`] does in the process that it kills.
+fn record_until_killed(path: &Path) {
+    let mut recorder = Recorder::create(path).unwrap();
+    let mut out = io::stdout();
     let mut lab = Lab::default();
     for (index, event) in story(24, 3600).iter().enumerate() {
         recorder.write(event, &lab).unwrap();
         lab.apply(event);
         if index % 1000 == 999 {
             recorder.flush().unwrap();
-            println!("\nflushed {}", index + 1);
+            writeln!(out, "\nflushed {}", index + 1).unwrap();
         }
     }
 }
 
 #[test]
 fn a_killed_recorder_loses_nothing_flushed() {
+    if let Some(path) = std::env::var_os("COLLAB_TEST_RECORD") {
+        return record_until_killed(path.as_ref());
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("killed.mcap");
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "record_until_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "a_killed_recorder_loses_nothing_flushed", "--nocapture"])
         .env("COLLAB_TEST_RECORD", &path)
         .stdout(Stdio::piped())
         .spawn()
