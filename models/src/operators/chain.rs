@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use collab_kernels::Isa;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::konst::Const;
 
 use super::{Operator, Own, channelwise, concat, convolution, dense, lrn, pool, transposed};
@@ -104,6 +105,23 @@ pub(super) fn floats(model: &TypedModel, outlet: OutletId) -> TractResult<Option
         return Ok(None);
     }
     Ok(fact.shape.as_concrete().map(<[usize]>::to_vec))
+}
+
+/// A product of something with constant weights of 32-bit floats: the operation, which of its inputs they are, and they.
+pub(super) fn constant_weights(
+    model: &TypedModel,
+    id: usize,
+) -> TractResult<Option<(&EinSum, usize, Arc<Tensor>)>> {
+    let node = model.node(id);
+    let Some(op) = node.op_as::<EinSum>().filter(|op| op.q_params.is_none()) else { return Ok(None) };
+    let [left, right] = *node.inputs else { return Ok(None) };
+    let konst = |outlet| model.outlet_fact(outlet).map(|fact| fact.konst.clone());
+    let (slot, weights) = match (konst(left)?, konst(right)?) {
+        (Some(weights), None) => (0, weights),
+        (None, Some(weights)) => (1, weights),
+        _ => return Ok(None),
+    };
+    Ok((weights.datum_type() == f32::datum_type()).then_some((op, slot, weights)))
 }
 
 /// A map of one image: its channels, rows, and width.

@@ -11,9 +11,8 @@ use collab_core::network::Kind;
 use collab_core::rows::Rows;
 use collab_kernels::{Isa, KernelError, Linear};
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::einsum::EinSum;
 
-use super::chain::{Found, floats};
+use super::chain::{Found, constant_weights, floats};
 use super::fold::Folded;
 use super::{Operator, Own, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
@@ -40,21 +39,11 @@ impl Debug for Dense {
 /// Knows products of constant weights and one vector.
 pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
     let node = model.node(id);
-    let Some(op) = node.op_as::<EinSum>().filter(|op| op.q_params.is_none()) else { return Ok(None) };
-    let [left, right] = *node.inputs else { return Ok(None) };
-    let konst = |outlet| model.outlet_fact(outlet).map(|fact| fact.konst.clone());
-    let (slot, weights) = match (konst(left)?, konst(right)?) {
-        (Some(weights), None) => (0, weights),
-        (None, Some(weights)) => (1, weights),
-        _ => return Ok(None),
-    };
+    let Some((op, slot, weights)) = constant_weights(model, id)? else { return Ok(None) };
     let input = node.inputs[1 - slot];
     let (Some(from), Some(shape)) = (floats(model, input)?, floats(model, OutletId::new(id, 0))?) else {
         return Ok(None);
     };
-    if weights.datum_type() != f32::datum_type() {
-        return Ok(None);
-    }
     // Axes of size one are no axes; the others are summed over, or only the weights have them.
     let axes = op.axes.iter_all_axes();
     let weighed = axes.filter(|axis| matches!(axis.inputs[slot][..], [place] if weights.shape()[place] > 1));

@@ -5,9 +5,8 @@ use collab_kernels::ConvShape;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::KernelFormat;
 use tract_onnx::tract_core::ops::downsample::Downsample;
-use tract_onnx::tract_core::ops::einsum::EinSum;
 
-use crate::operators::chain::{as_map, floats};
+use crate::operators::chain::{as_map, constant_weights, floats};
 use crate::operators::fold::only_reader;
 
 /// A convolution as the engine's graph has it.
@@ -83,14 +82,7 @@ fn convolution(model: &TypedModel, id: usize) -> TractResult<Option<Layer>> {
 /// A product of a map's channels with constant weights, and the strides before it.
 fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Layer>> {
     let node = model.node(id);
-    let Some(op) = node.op_as::<EinSum>().filter(|op| op.q_params.is_none()) else { return Ok(None) };
-    let [left, right] = *node.inputs else { return Ok(None) };
-    let konst = |outlet| model.outlet_fact(outlet).map(|fact| fact.konst.clone());
-    let (slot, weights) = match (konst(left)?, konst(right)?) {
-        (Some(weights), None) => (0, weights),
-        (None, Some(weights)) => (1, weights),
-        _ => return Ok(None),
-    };
+    let Some((op, slot, weights)) = constant_weights(model, id)? else { return Ok(None) };
     let mut input = node.inputs[1 - slot];
     let (Some(from), Some(to)) = (floats(model, input)?, floats(model, OutletId::new(id, 0))?) else {
         return Ok(None);
@@ -98,7 +90,7 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
     let (Some([channels, _, _]), Some([out_channels, _, _])) = (as_map(&from), as_map(&to)) else {
         return Ok(None);
     };
-    if weights.datum_type() != f32::datum_type() || weights.len() != channels * out_channels {
+    if weights.len() != channels * out_channels {
         return Ok(None);
     }
     // Counted from the end, axes of a map are width, rows, channels, whether there is a batch of one or not.
