@@ -84,7 +84,9 @@ impl Lab {
         let both = self.current.zip(self.proposal).filter(|(running, offered)| running != offered);
         self.outlook = both.and_then(|(running, offered)| {
             let now_ms = said.or_else(|| Some(self.predict_partition(running)?.ms))?;
-            let new_ms = now_ms * self.cost_ms(offered)? / self.cost_ms(running)?;
+            let costs = self.costs();
+            let cost = |partition| self.cost_ms(partition, costs.as_ref());
+            let new_ms = now_ms * cost(offered)? / cost(running)?;
             new_ms.is_finite().then_some(Outlook { running, offered, now_ms, new_ms, correction: 1.0 })
         });
     }

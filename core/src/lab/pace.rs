@@ -82,11 +82,11 @@ impl Lab {
     }
 
     /// What a known partition takes as planners cost it, ms: without what it alone learnt of itself by running.
-    /// Before anything was measured, what its proposal said.
-    pub(super) fn cost_ms(&self, partition: PartitionId) -> Option<f64> {
+    /// Without `costs`, as nothing was measured, what its proposal said.
+    pub(super) fn cost_ms(&self, partition: PartitionId, costs: Option<&FleetCosts>) -> Option<f64> {
         let known = self.partitions.get(&partition)?;
-        let (Some(network), Some(costs)) = (&self.network, self.costs()) else { return known.predicted_ms };
-        Some(simulate(network, &Schedule::new(network, &known.plan), &costs).finish_ms)
+        let (Some(network), Some(costs)) = (&self.network, costs) else { return known.predicted_ms };
+        Some(simulate(network, &Schedule::new(network, &known.plan), costs).finish_ms)
     }
 
     /// What a worker takes for kinds of work, its layers as measured, and its scale.
