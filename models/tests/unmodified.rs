@@ -128,4 +128,21 @@ proptest! {
         let x = b.gemm(&x, 12, 20);
         agree(b, &x, seed)?;
     }
+
+    #[test]
+    fn resizes_and_pads(
+        seed: u64, mode in prop::sample::select(vec!["nearest", "linear", "cubic"]),
+        place in prop::sample::select(vec!["half_pixel", "align_corners", "asymmetric"]),
+        padding in prop::sample::select(vec!["constant", "reflect", "edge"]), pads in [0i64..4, 0i64..4, 0i64..4, 0i64..4],
+        height in 5i64..20, to in [2i64..45, 2i64..30],
+    ) {
+        let mut b = Builder::new(seed, &[1, 3, height, 9]);
+        let amounts = b.integers(&[0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3]]);
+        let value = b.floats("value", &[], &[0.5]);
+        let x = b.node("Pad", &["input", &amounts, &value], vec![text("mode", padding)]);
+        let sizes = b.integers(&[1, 3, to[0], to[1]]);
+        let attributes = vec![text("mode", mode), text("coordinate_transformation_mode", place)];
+        let x = b.node("Resize", &[&x, "", "", &sizes], attributes);
+        agree(b, &x, seed)?;
+    }
 }

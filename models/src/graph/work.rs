@@ -11,7 +11,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use collab_core::network::{Kind, Term, Work};
-use collab_kernels::Pool;
+use collab_kernels::{Pool, Resample as Resampling, Taps};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::{Pad, Slice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
@@ -21,7 +21,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
 
 use super::cut;
 use super::steps::{Source, Step};
-use crate::operators::{Convolution, Own, Pooling};
+use crate::operators::{Convolution, Own, Pooling, Resample};
 
 /// Amounts by term: once a piece, and for all rows.
 #[derive(Default)]
@@ -72,6 +72,9 @@ fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
     if let Some(pooling) = operator.downcast_ref::<Pooling>() {
         return of_pool(&pooling.kernel, written, amounts);
     }
+    if let Some(resample) = operator.downcast_ref::<Resample>() {
+        return of_resample(&resample.kernel, written, amounts);
+    }
     if maps > 1 {
         amounts.all_rows(Term::ResidualValues, written);
     }
@@ -97,6 +100,29 @@ fn of_pool(pool: &Pool, written: f64, amounts: &mut Amounts) {
     let columns = if pool.stride[1] > 1 { Term::PoolStridedTaps } else { Term::PoolTaps };
     amounts.all_rows(columns, written * pool.kernel[1] as f64);
     amounts.all_rows(Term::PoolRows, rows);
+}
+
+/// Columns are gathered one by one, but for stretches of them, in every row that is read; rows are moved or summed.
+fn of_resample(resample: &Resampling, written: f64, amounts: &mut Amounts) {
+    let (rows, width) = (resample.rows.len(), resample.columns.len());
+    let gathered = match &resample.columns {
+        Taps::Copies { run, .. } => (width - run.len()) as f64,
+        Taps::Blends { window, .. } => (width * window) as f64 / 2.0,
+    };
+    let (read, term, amount) = match &resample.rows {
+        Taps::Copies { sources, .. } => {
+            let repeated = sources.windows(2).filter(|pair| pair[0] == pair[1]).count();
+            (rows - repeated, Term::BytesMoved, 4.0 * written)
+        }
+        Taps::Blends { .. } => {
+            let reaches = || (0..rows).filter_map(|row| resample.rows.reach(row));
+            let first = reaches().map(|reach| reach.0).min().unwrap_or(0);
+            (reaches().map(|reach| reach.1 + 1).max().unwrap_or(0) - first, Term::CheapValues, written)
+        }
+    };
+    let channels = written / (rows * width).max(1) as f64;
+    amounts.all_rows(Term::ResizedValues, channels * read as f64 * gathered);
+    amounts.all_rows(term, amount);
 }
 
 /// An operator that the engine computes.

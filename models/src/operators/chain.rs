@@ -8,7 +8,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::konst::Const;
 
-use super::{Operator, Own, channelwise, concat, convolution, dense, lrn, pool, transposed};
+use super::{Operator, Own, channelwise, concat, convolution, dense, lrn, pool, resample, transposed};
 
 /// Nodes that one operator of ours replaces.
 pub(super) struct Found {
@@ -30,7 +30,7 @@ type Find = fn(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> Tract
 const FOLDING: &[Find] = &[dense::find, convolution::find, transposed::find];
 
 /// The others, looked for from the beginning: what is left of arithmetic begins with its first operator.
-const OTHERS: &[Find] = &[pool::find, lrn::find, concat::find, channelwise::find];
+const OTHERS: &[Find] = &[pool::find, lrn::find, resample::find, concat::find, channelwise::find];
 
 /// Replaces what [`FOLDING`] and [`OTHERS`] know by operators that run on `isa`.
 pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {

@@ -15,6 +15,7 @@ mod dense;
 mod fold;
 mod lrn;
 mod pool;
+mod resample;
 mod transposed;
 mod workspace;
 
@@ -30,6 +31,7 @@ use tract_onnx::tract_core::internal::*;
 pub(crate) use chain::rewrite;
 pub(crate) use convolution::Convolution;
 pub(crate) use pool::Pool as Pooling;
+pub(crate) use resample::Resample;
 pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::rows::{Along, Feed, Node, Split};

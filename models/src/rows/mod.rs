@@ -9,7 +9,7 @@
 mod axis;
 mod elementwise;
 mod join;
-mod pad;
+pub(crate) mod pad;
 mod product;
 mod reduce;
 pub(crate) mod resample;

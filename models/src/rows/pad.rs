@@ -25,8 +25,9 @@ pub(super) fn split(node: &Node) -> Option<Split> {
         return None;
     }
     let by = Padded { op: op.clone(), axis, input_rows: feed.shape[axis] };
-    let taps: Vec<Option<(usize, usize)>> =
-        (0..node.shape[axis]).map(|row| by.source(row).map(|source| (source, source))).collect();
+    let taps: Vec<Option<(usize, usize)>> = (0..node.shape[axis])
+        .map(|row| source(op, axis, feed.shape[axis], row).map(|source| (source, source)))
+        .collect();
     Some(Split {
         along: feed.along,
         needs: node.needs(fit(feed.shape[axis], &taps)),
@@ -36,20 +37,29 @@ pub(super) fn split(node: &Node) -> Option<Split> {
     })
 }
 
-impl Padded {
-    /// The input row that output row `row` copies, if it copies one.
-    fn source(&self, row: usize) -> Option<usize> {
-        let (before, _) = self.op.pads[self.axis];
-        let last = self.input_rows - 1;
-        if (before..before + self.input_rows).contains(&row) {
-            return Some(row - before);
+/// The input index that output index `at` along `axis` copies, if it copies one of the `size` there are.
+pub(crate) fn source(op: &Pad, axis: usize, size: usize, at: usize) -> Option<usize> {
+    let (before, _) = op.pads[axis];
+    let last = size - 1;
+    if (before..before + size).contains(&at) {
+        return Some(at - before);
+    }
+    match op.mode {
+        PadMode::Constant(_) => None,
+        PadMode::Edge => Some(if at < before { 0 } else { last }),
+        PadMode::Reflect if at < before => Some(before - at),
+        PadMode::Reflect => Some((2 * last + before).saturating_sub(at)),
+    }
+}
+
+/// What a pad puts where nothing is copied; none if that is no 32-bit float.
+pub(crate) fn outside(op: &Pad) -> TractResult<Option<f32>> {
+    match &op.mode {
+        PadMode::Constant(value) if value.datum_type() == f32::datum_type() => {
+            Ok(Some(*value.try_as_plain_ram()?.to_scalar::<f32>()?))
         }
-        match self.op.mode {
-            PadMode::Constant(_) => None,
-            PadMode::Edge => Some(if row < before { 0 } else { last }),
-            PadMode::Reflect if row < before => Some(before - row),
-            PadMode::Reflect => Some((2 * last + before).saturating_sub(row)),
-        }
+        PadMode::Constant(_) => Ok(None),
+        PadMode::Edge | PadMode::Reflect => Ok(Some(0.0)),
     }
 }
 
@@ -67,7 +77,7 @@ impl ByRows for Padded {
             return Ok((wiring.op(Box::new(op), &[*wire])?, made));
         }
         let sources: Vec<i64> = (out.start..out.end)
-            .filter_map(|row| self.source(row as usize))
+            .filter_map(|row| source(&self.op, self.axis, self.input_rows, row as usize))
             .map(|source| source as i64 - i64::from(rows.start))
             .collect();
         let indices = wiring.konst(&tensor1(&sources).into_arc_tensor())?;

@@ -19,7 +19,7 @@ use crate::strip::Wiring;
 
 /// Resizes along some axes, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Resample {
+pub(crate) struct Resample {
     axes: Vec<(usize, Taps)>,
     /// Bits of the value of what lies outside the map.
     outside: u32,
@@ -27,7 +27,7 @@ struct Resample {
 
 /// Which input values each output index along one axis reads, and how much of each.
 #[derive(Clone, Debug)]
-struct Taps(Arc<AxisPlan>);
+pub(crate) struct Taps(Arc<AxisPlan>);
 
 impl PartialEq for Taps {
     fn eq(&self, other: &Self) -> bool {
@@ -47,7 +47,22 @@ impl Hash for Taps {
     }
 }
 
+impl Resample {
+    /// How it resizes along an axis, if it does.
+    pub(crate) fn along(&self, axis: usize) -> Option<&Taps> {
+        self.axes.iter().find(|(other, _)| *other == axis).map(|(_, taps)| taps)
+    }
+}
+
 impl Taps {
+    /// The same for our kernel, unless some indices lie outside the map.
+    pub(crate) fn kernel(&self) -> Option<collab_kernels::Taps> {
+        let AxisPlan { window, indices, weights, extrapolated } = &*self.0;
+        let sources = indices.iter().map(|&index| index as u32).collect();
+        let inside = !extrapolated.contains(&true);
+        inside.then(|| collab_kernels::Taps::blends(*window, sources, weights.clone()))
+    }
+
     fn len(&self) -> usize {
         self.0.extrapolated.len()
     }
@@ -233,7 +248,7 @@ pub(super) fn split(node: &Node) -> Option<Split> {
         _ => None,
     };
     let axis = tracked.or(op.axes.first().map(|(axis, _)| *axis))?;
-    let taps = op.axes.iter().find(|(other, _)| *other == axis).map(|(_, taps)| taps);
+    let taps = op.along(axis);
     let map = match (tracked, taps) {
         (None, _) => feed.whole(),
         (Some(_), None) => RowMap::SAME,
@@ -280,7 +295,7 @@ impl ByRows for ResampledRows {
 /// `first` must be at most `reach.0` and `last` at least `reach.1` for every row, which bounds the offsets
 /// once the slope is chosen. Tried are the ratio of the sizes and that of the distances between first and
 /// last row (aligned corners).
-pub(super) fn fit(input_rows: usize, reaches: &[Option<(usize, usize)>]) -> RowMap {
+pub(crate) fn fit(input_rows: usize, reaches: &[Option<(usize, usize)>]) -> RowMap {
     let slopes = [(input_rows, reaches.len()), (input_rows - 1, reaches.len().saturating_sub(1)), (1, 1)];
     let fitted = slopes.into_iter().filter(|&(_, den)| den > 0).map(|(num, den)| {
         let (num, den) = reduced(num as i64, den as i64);
