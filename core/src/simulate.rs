@@ -112,6 +112,7 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
         };
         let mut todo: Vec<(Part, f64)> = strip.parts.iter().map(|part| (*part, ready(part.need))).collect();
         let mut done: Vec<(Rows, f64)> = Vec::with_capacity(todo.len());
+        let mut strip_ms = 0.0;
         let factor = self.costs.strip_factor(worker, &span, strip.rows);
         while !todo.is_empty() {
             let now = self.nodes[worker].computing;
@@ -124,7 +125,9 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
             let read = self.network.cut(span.start).bytes(need.len());
             let sent = strip.sends.iter().map(|send| send.rows.intersect(rows).len()).sum();
             let piece = self.costs.piece(worker).ms(read, self.network.cut(span.end).bytes(sent));
-            let end = start + factor * (self.costs.strip_ms(self.network, worker, &span, rows) + piece);
+            let part_ms = factor * (self.costs.strip_ms(self.network, worker, &span, rows) + piece);
+            let end = start + part_ms;
+            strip_ms += part_ms;
             self.push(node, SpanKind::Compute, block, None, start, end, 0);
             self.nodes[worker].computing = end;
             done.push((rows, end));
@@ -136,6 +139,8 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
         };
         let mut sends: Vec<_> = strip.sends.iter().map(|send| (computed(send.rows), send)).collect();
         sends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let is_shared = stage.strips.iter().filter(|strip| !strip.rows.is_empty()).nth(1).is_some();
+        let late_ms = if is_shared { self.costs.lateness().ms(strip_ms) } else { 0.0 };
         for (at, send) in sends {
             let link = self.costs.link(node, send.peer);
             let bytes = self.network.cut(span.end).bytes(send.rows.len());
@@ -146,8 +151,10 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
             let at = end + link.delay_ms;
             self.push(send.peer, SpanKind::Receive, block + 1, Some(node), start + link.delay_ms, at, bytes);
             match send.peer {
-                Node::Lab => self.finish_ms = self.finish_ms.max(at),
-                Node::Worker(peer) => next.push(Arrival { to: peer.index(), rows: send.rows, at }),
+                Node::Lab => self.finish_ms = self.finish_ms.max(at + late_ms),
+                Node::Worker(peer) => {
+                    next.push(Arrival { to: peer.index(), rows: send.rows, at: at + late_ms });
+                }
             }
         }
     }

@@ -6,7 +6,9 @@ use crate::event::{BlockTimes, Level, Span, SpanKind};
 use crate::id::{Node, PartitionId, WorkerId};
 use crate::network::Network;
 use crate::partition::Partition;
-use crate::predict::{FleetCosts, LayerCost, RunMemory, TimedBlock, TimedLayer, WorkerMemory, assumed_shape};
+use crate::predict::{
+    FleetCosts, Lateness, LayerCost, RunMemory, TimedBlock, TimedLayer, WorkerMemory, assumed_shape,
+};
 use crate::schedule::{Schedule, StripPlan};
 use crate::simulate::simulate;
 
@@ -37,7 +39,8 @@ impl Lab {
         let layers: Vec<Vec<LayerCost>> =
             known.into_iter().map(|costs| costs.unwrap_or_else(|| slowest.clone())).collect();
         let pieces = self.learnt.iter().map(WorkerMemory::piece).collect();
-        let mut costs = FleetCosts::new(layers, pieces, |from, to| self.link_cost(from, to));
+        let mut costs = FleetCosts::new(layers, pieces, |from, to| self.link_cost(from, to))
+            .with_lateness(self.run_memory.lateness());
         for (index, worker) in self.workers.iter().enumerate() {
             costs.slow(index, 100.0 / worker.throttle.percent.max(1.0));
         }
@@ -59,10 +62,14 @@ impl Lab {
         let strips = self.learnt.iter().map(|memory| memory.strips().clone()).collect();
         let costs = self.costs()?.with_strips(strips);
         let schedule = Schedule::new(network, plan);
+        let own = self.run_memory.own_factor(partition);
+        let late_ms = own.is_none().then(|| simulate(network, &schedule, &costs).finish_ms);
+        let costs = costs.with_lateness(Lateness::default());
         let timeline = simulate(network, &schedule, &costs);
-        let factor = self.run_memory.factor(partition);
+        let late = late_ms.map_or(0.0, |late_ms| late_ms / timeline.finish_ms - 1.0);
+        let factor = own.unwrap_or_else(|| (1.0 + late) * self.run_memory.first_factor());
         let half = self.accuracy.run_interval().half();
-        Some(Prediction::new(network, &schedule, &costs, timeline, factor, half))
+        Some(Prediction::new(network, &schedule, &costs, timeline, (factor, late), half))
     }
 
     /// The same for a partition that is known under a number; before anything was measured, what its
@@ -74,6 +81,7 @@ impl Lab {
             Some(Prediction {
                 ms: known.predicted_ms?,
                 factor: 1.0,
+                late: 0.0,
                 half,
                 spans: known.spans.clone(),
                 layers: known.layers.clone(),
@@ -134,7 +142,8 @@ impl Lab {
             }
         }
         if let Some(predicted) = run.predicted.as_deref().filter(|_| steady) {
-            self.run_memory.learn(run.partition, run_ms * predicted.factor / predicted.ms);
+            let ratio = run_ms * predicted.factor / predicted.ms;
+            self.run_memory.learn(run.partition, ratio, predicted.late);
         }
         self.learn_transfers(&run.spans);
     }

@@ -133,7 +133,7 @@ pub(crate) mod tests {
     use crate::network::Network;
     use crate::network::samples::{ZOO, named, random};
     use crate::plan::Problem;
-    use crate::predict::{Costs, LayerCost, LinkCost, PieceCost};
+    use crate::predict::{Costs, Lateness, LayerCost, LinkCost, PieceCost};
 
     /// Any costs that are linear in rows, a link for every ordered pair.
     #[derive(Debug)]
@@ -141,6 +141,7 @@ pub(crate) mod tests {
         layers: Vec<Vec<LayerCost>>,
         links: Vec<LinkCost>,
         pieces: Vec<PieceCost>,
+        lateness: Lateness,
     }
 
     impl AnyCosts {
@@ -162,6 +163,10 @@ pub(crate) mod tests {
                 layers,
                 links: (0..(workers + 1) * (workers + 1)).map(|_| link(rng)).collect(),
                 pieces: (0..workers).map(|_| piece(rng)).collect(),
+                lateness: Lateness {
+                    exchange_ms: rng.random_range(0.0..0.5),
+                    share: rng.random_range(0.0..0.05),
+                },
             }
         }
     }
@@ -173,6 +178,10 @@ pub(crate) mod tests {
 
         fn piece(&self, worker: usize) -> PieceCost {
             self.pieces[worker]
+        }
+
+        fn lateness(&self) -> Lateness {
+            self.lateness
         }
 
         fn link(&self, from: Node, to: Node) -> LinkCost {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Costs, LayerCost, LinkCost, PieceCost, StripMemory};
+use super::{Costs, Lateness, LayerCost, LinkCost, PieceCost, StripMemory};
 use crate::id::Node;
 use crate::network::Network;
 use crate::rows::Rows;
@@ -18,6 +18,7 @@ pub struct FleetCosts {
     links: Vec<LinkCost>,
     /// By worker; empty where strips are taken for the sum of their layers.
     strips: Vec<StripMemory>,
+    lateness: Lateness,
 }
 
 impl FleetCosts {
@@ -33,12 +34,17 @@ impl FleetCosts {
             false => Node::Worker(crate::id::WorkerId::at(at)),
         };
         let links = (0..nodes * nodes).map(|at| link(node(at / nodes), node(at % nodes))).collect();
-        Self { layers, pieces, links, strips: Vec::new() }
+        Self { layers, pieces, links, strips: Vec::new(), lateness: Lateness::default() }
     }
 
     /// Has strips that ran take what they took. Without it strips are separable, as planners need them.
     pub fn with_strips(self, strips: Vec<StripMemory>) -> Self {
         Self { strips, ..self }
+    }
+
+    /// Has what several workers share come later than expected.
+    pub fn with_lateness(self, lateness: Lateness) -> Self {
+        Self { lateness, ..self }
     }
 
     /// Makes a worker compute `factor` times slower.
@@ -68,6 +74,10 @@ impl Costs for FleetCosts {
 
     fn piece(&self, worker: usize) -> PieceCost {
         self.pieces[worker]
+    }
+
+    fn lateness(&self) -> Lateness {
+        self.lateness
     }
 
     fn strip_factor(&self, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {

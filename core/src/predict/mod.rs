@@ -11,6 +11,7 @@
 
 mod fleet;
 mod interval;
+mod lateness;
 mod layer;
 pub mod nnls;
 mod piece;
@@ -29,6 +30,7 @@ use std::ops::Range;
 
 pub use fleet::FleetCosts;
 pub use interval::{COVERAGE, Interval};
+pub use lateness::Lateness;
 pub use layer::LayerMemory;
 pub use piece::{PieceCost, PieceMemory};
 pub use profile::{Coefficient, PROFILE_VERSION, Profile, Sample, fit};
@@ -88,6 +90,11 @@ pub trait Costs: fmt::Debug {
     /// What `worker` takes for a piece of a strip beside its layers.
     fn piece(&self, _worker: usize) -> PieceCost {
         PieceCost::default()
+    }
+
+    /// How much later than expected rows of a block are there that several workers share.
+    fn lateness(&self) -> Lateness {
+        Lateness::default()
     }
 
     /// How much longer `worker` takes for the rows `rows` of the block `units` than their layers and pieces.

@@ -1,13 +1,15 @@
 //! What a run takes beyond its simulation, learnt from runs.
 //!
 //! The simulator adds up expected times. A run waits for the slowest of several strips, and the maximum of times that
-//! vary is later than that of their means; how much later depends on the partition's form and on how calm the devices
-//! are. The factor is learnt for the running partition. The first runs of a partition take longer than what follows, however
-//! well its strips were rehearsed: links and processors rested. So it begins with what earlier partitions' first runs took,
-//! those of workers alone too.
+//! vary is later than that of their means. How much later is expected of a partition that never ran ([`Lateness`]), and
+//! scaled by what the partitions before it waited; the running partition has a factor of its own over its simulation, in
+//! which nothing is late. The first runs of a partition take longer than what follows, however well its strips were
+//! rehearsed: links and processors rested. So it begins with what earlier partitions' first runs took, those of workers
+//! alone too.
 
 use serde::{Deserialize, Serialize};
 
+use super::Lateness;
 use super::nnls::median;
 use crate::id::PartitionId;
 
@@ -18,6 +20,12 @@ const MOST_OFF: f64 = 0.1;
 /// First runs remembered, and what one counts for at most, as a logarithm.
 const FIRSTS: usize = 7;
 const MOST_FIRST: f64 = 0.3;
+/// Partitions whose waiting is remembered; runs before it is known; what it may be of what is usual; and the least share of
+/// a run that must be expected, as less tells nothing.
+const WAITED: usize = 5;
+const ENOUGH: u32 = 4;
+const SCALES: (f64, f64) = (0.1, 4.0);
+const LEAST_LATE: f64 = 0.01;
 
 /// What runs take over what was simulated, as logarithms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,61 +36,117 @@ pub struct RunMemory {
     /// What late first runs of partitions took, latest last.
     #[serde(default)]
     firsts: Vec<f64>,
+    /// What the running partition would be late by if shared blocks were as late as usual, as a share of its simulation.
+    #[serde(default)]
+    late: f64,
+    /// What partitions waited over what is usual, latest last.
+    #[serde(default)]
+    waited: Vec<f64>,
 }
 
 impl RunMemory {
-    /// What the simulated time of a run of `partition` is multiplied by.
-    pub fn factor(&self, partition: Option<PartitionId>) -> f64 {
-        let known = partition.is_some() && self.of == partition;
-        if known { self.log.exp() } else { median(self.firsts.clone()).exp() }
+    /// What the simulated time of a run of `partition` is multiplied by; `None` if it is not the running one.
+    pub fn own_factor(&self, partition: Option<PartitionId>) -> Option<f64> {
+        (partition.is_some() && self.of == partition).then(|| self.log.exp())
     }
 
-    /// Takes in that a run of `partition` took `ratio` times what was simulated.
-    pub fn learn(&mut self, partition: PartitionId, ratio: f64) {
+    /// What the simulated time of a first run is multiplied by, shared blocks being late in it.
+    pub fn first_factor(&self) -> f64 {
+        median(self.firsts.clone()).exp()
+    }
+
+    /// How late rows of shared blocks are.
+    pub fn lateness(&self) -> Lateness {
+        Lateness::USUAL.times(self.scale())
+    }
+
+    /// What is usual counts as one partition.
+    fn scale(&self) -> f64 {
+        (1.0 + self.waited.iter().sum::<f64>()) / (1 + self.waited.len()) as f64
+    }
+
+    /// Takes in that a run of `partition` took `ratio` times what was simulated. Before its first run it was expected to
+    /// be late by `late` of what was simulated.
+    pub fn learn(&mut self, partition: PartitionId, ratio: f64, late: f64) {
         if !(ratio.is_finite() && ratio > 0.0) {
             return;
         }
         let log = ratio.ln();
         if self.of != Some(partition) {
-            (self.of, self.log, self.runs) = (Some(partition), median(self.firsts.clone()), 0);
-            self.firsts.push(log.clamp(-MOST_FIRST, MOST_FIRST));
-            let surplus = self.firsts.len().saturating_sub(FIRSTS);
-            self.firsts.drain(..surplus);
+            let expected = late.max(0.0).ln_1p();
+            (self.of, self.log, self.runs) = (Some(partition), expected + median(self.firsts.clone()), 0);
+            push_latest(&mut self.firsts, (log - expected).clamp(-MOST_FIRST, MOST_FIRST), FIRSTS);
+            self.late = late.max(0.0) / self.scale();
         }
         let believed = (log - self.log).clamp(-MOST_OFF, MOST_OFF);
         self.log += believed * RATE.max(1.0 / f64::from(self.runs + 3));
         self.runs = self.runs.saturating_add(1);
+        if self.late >= LEAST_LATE && self.runs >= ENOUGH {
+            if self.runs > ENOUGH {
+                self.waited.pop();
+            }
+            let waited = self.log.exp_m1() / self.late;
+            push_latest(&mut self.waited, waited.clamp(SCALES.0, SCALES.1), WAITED);
+        }
     }
+}
+
+fn push_latest(values: &mut Vec<f64>, value: f64, most: usize) {
+    values.push(value);
+    let surplus = values.len().saturating_sub(most);
+    values.drain(..surplus);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn own(memory: &RunMemory, partition: u32) -> f64 {
+        memory.own_factor(Some(PartitionId(partition))).unwrap()
+    }
+
     #[test]
     fn a_first_run_takes_as_much_longer_as_those_before() {
         let mut memory = RunMemory::default();
         for partition in (1..5).map(PartitionId) {
-            memory.learn(partition, 1.12);
-            (0..3).for_each(|_| memory.learn(partition, 1.0));
+            memory.learn(partition, 1.12, 0.0);
+            (0..3).for_each(|_| memory.learn(partition, 1.0, 0.0));
         }
-        let next = memory.factor(Some(PartitionId(5)));
-        assert!((1.08..1.16).contains(&next), "{memory:?}");
-        (0..8).for_each(|_| memory.learn(PartitionId(5), 1.0));
-        assert!((0.99..1.03).contains(&memory.factor(Some(PartitionId(5)))), "{memory:?}");
+        assert_eq!(memory.own_factor(Some(PartitionId(5))), None);
+        assert!((1.08..1.16).contains(&memory.first_factor()), "{memory:?}");
+        (0..8).for_each(|_| memory.learn(PartitionId(5), 1.0, 0.0));
+        assert!((0.99..1.03).contains(&own(&memory, 5)), "{memory:?}");
     }
 
     #[test]
     fn a_partition_learns_its_own_factor() {
         let mut memory = RunMemory::default();
         let (one, two) = (PartitionId(1), PartitionId(2));
-        assert_eq!(memory.factor(Some(one)), 1.0);
-        (0..15).for_each(|_| memory.learn(one, 1.06));
-        assert!((memory.factor(Some(one)) - 1.06).abs() < 0.01, "{memory:?}");
-        assert!((memory.factor(Some(two)) - 1.06).abs() < 1e-9, "as the only first run: {memory:?}");
-        memory.learn(two, 1.06);
-        memory.learn(two, f64::NAN);
-        memory.learn(two, 40.0);
-        assert!(memory.factor(Some(two)) < 1.1, "one wild run moves it by little: {memory:?}");
+        assert_eq!(memory.first_factor(), 1.0);
+        (0..15).for_each(|_| memory.learn(one, 1.06, 0.0));
+        assert!((own(&memory, 1) - 1.06).abs() < 0.01, "{memory:?}");
+        assert!((memory.first_factor() - 1.06).abs() < 1e-9, "as the only first run: {memory:?}");
+        memory.learn(two, 1.06, 0.0);
+        memory.learn(two, f64::NAN, 0.0);
+        memory.learn(two, 40.0, 0.0);
+        assert!(own(&memory, 2) < 1.1, "one wild run moves it by little: {memory:?}");
+    }
+
+    #[test]
+    fn what_partitions_waited_is_expected_of_the_next() {
+        let mut memory = RunMemory::default();
+        assert_eq!(memory.lateness(), Lateness::USUAL);
+        for partition in (1..8).map(PartitionId) {
+            let late = 0.1 * memory.scale();
+            (0..20).for_each(|_| memory.learn(partition, 1.05, late));
+        }
+        let scale = memory.scale();
+        assert!((0.5..0.6).contains(&scale), "{memory:?}");
+        assert!(
+            (memory.first_factor() - 1.0).abs() < 0.03,
+            "what was waited for is no first run's: {memory:?}"
+        );
+        (0..20).for_each(|_| memory.learn(PartitionId(9), 1.3, 0.001));
+        assert_eq!(memory.scale(), scale, "where little is late nothing is learnt of it: {memory:?}");
     }
 }

@@ -79,7 +79,7 @@ impl Layout {
                 for parcel in parcels {
                     free = free.max(ready) + parcel.sending_ms;
                     let there = &mut after.arrivals[parcel.to as usize][parcel.way as usize];
-                    *there = there.max(free + parcel.delay_ms);
+                    *there = there.max(free + parcel.delay_ms + job.late_ms);
                 }
             }
             *sending = free;

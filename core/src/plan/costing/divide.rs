@@ -190,6 +190,7 @@ impl Costing<'_> {
         // The first worker whose need reaches beyond the rows of workers before.
         let mut first = 0;
         let mut end = 0;
+        let lateness = self.lateness(before);
         for ((worker, strip), job) in before.strips.iter().enumerate().zip(jobs) {
             let rows = strip.rows;
             if rows.is_empty() {
@@ -223,6 +224,7 @@ impl Costing<'_> {
             }
             let pace = self.spans.pace(cutter.span, worker);
             cutter.divide(strip, pace, &self.pieces[worker], &parcels[begin..end], job);
+            job.late_ms = lateness.ms(job.ms.iter().sum());
             job.turn += begin;
             job.end = end;
         }

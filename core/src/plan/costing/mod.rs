@@ -16,12 +16,12 @@ mod state;
 pub use state::State;
 
 use divide::Cutter;
-use state::{Arrivals, Clocks, Job, Strip};
+use state::{Arrivals, Job, Layout, Strip};
 
 use super::Problem;
 use super::spans::Spans;
 use crate::id::{Node, WorkerId};
-use crate::predict::{LinkCost, PieceCost};
+use crate::predict::{Lateness, LinkCost, PieceCost};
 use crate::rows::Rows;
 use crate::schedule::{divides_freely, least_rows};
 
@@ -34,6 +34,7 @@ pub struct Costing<'a> {
     links: Vec<Wire>,
     /// By worker.
     pieces: Vec<PieceCost>,
+    lateness: Lateness,
     input_row_bytes: u64,
     workers: usize,
 }
@@ -72,6 +73,7 @@ impl<'a> Costing<'a> {
             spans: Spans::new(problem.network, problem.costs, workers),
             links,
             pieces: (0..workers).map(|worker| problem.costs.piece(worker)).collect(),
+            lateness: problem.costs.lateness(),
             input_row_bytes: input.cut.row_values() * value_bytes,
             workers,
         }
@@ -136,12 +138,15 @@ impl<'a> Costing<'a> {
     pub(crate) fn finish_again(&self, state: &State, same: &State) -> f64 {
         let (layout, clocks) = (&same.layout, &state.clocks);
         let cutter = self.cutter(layout.units);
+        let lateness = self.lateness(layout);
         let mut finish: f64 = 0.0;
         for (worker, strip) in layout.strips.iter().enumerate().filter(|(_, strip)| !strip.rows.is_empty()) {
             let link = self.link(worker, self.workers);
             let sending_ms = cutter.row_bytes.1 * f64::from(strip.rows.len()) * link.ms_per_byte;
-            let sent = clocks.sending[worker].max(self.alone(&cutter, strip, worker, clocks)) + sending_ms;
-            finish = finish.max(sent + link.delay_ms);
+            let job = self.alone(&cutter, strip, worker);
+            let done = job.run(clocks.computing[worker], &clocks.arrivals[worker]).all;
+            let sent = clocks.sending[worker].max(done) + sending_ms;
+            finish = finish.max(sent + link.delay_ms + lateness.ms(job.ms.iter().sum()));
         }
         finish
     }
@@ -152,13 +157,21 @@ impl<'a> Costing<'a> {
         if strip.rows.is_empty() {
             return state.computed(worker);
         }
-        self.alone(&self.cutter(state.layout.units), strip, worker, &state.clocks)
+        let job = self.alone(&self.cutter(state.layout.units), strip, worker);
+        job.run(state.clocks.computing[worker], &state.clocks.arrivals[worker]).all
     }
 
-    fn alone(&self, cutter: &Cutter<'_>, strip: &Strip, worker: usize, clocks: &Clocks) -> f64 {
+    /// How `worker` computes its strip if nobody waits for any rows of it.
+    fn alone(&self, cutter: &Cutter<'_>, strip: &Strip, worker: usize) -> Job {
         let mut job = Job::default();
         cutter.divide(strip, self.spans.pace(cutter.span, worker), &self.pieces[worker], &[], &mut job);
-        job.run(clocks.computing[worker], &clocks.arrivals[worker]).all
+        job
+    }
+
+    /// How late rows of a block placed like this are there.
+    fn lateness(&self, layout: &Layout) -> Lateness {
+        let is_shared = layout.strips.iter().filter(|strip| !strip.rows.is_empty()).nth(1).is_some();
+        if is_shared { self.lateness } else { Lateness::default() }
     }
 
     /// Whether strips of `rows` rows of a span can be computed in pieces, so that transfers are hidden.

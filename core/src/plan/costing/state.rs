@@ -23,6 +23,8 @@ pub(super) struct Strip {
 pub(super) struct Job {
     /// Milliseconds of the upper, lower, and middle piece; 0 of one that there is not.
     pub(super) ms: [f64; 3],
+    /// How much later than expected its rows are there, ms.
+    pub(super) late_ms: f64,
     /// Nothing is computed before all input is there.
     pub(super) waits_for_all: bool,
     /// The upper piece does without [`Way::AboveGap`].

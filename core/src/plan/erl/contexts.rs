@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use crate::id::Node;
 use crate::network::Network;
 use crate::plan::Problem;
-use crate::predict::{Costs, LayerCost, LinkCost};
+use crate::predict::{Costs, Lateness, LayerCost, LinkCost, PieceCost};
 
 /// A worker's speed is off by up to this factor in any condition: what a prediction may miss.
 const NOISE: f64 = 0.08;
@@ -29,6 +29,14 @@ impl Costs for Conditions<'_> {
         let LayerCost { call_ms, row_ms } = self.base.layer(network, worker, layer);
         let slowdown = self.slowdown[worker];
         LayerCost { call_ms: call_ms * slowdown, row_ms: row_ms * slowdown }
+    }
+
+    fn piece(&self, worker: usize) -> PieceCost {
+        self.base.piece(worker).times(self.slowdown[worker])
+    }
+
+    fn lateness(&self) -> Lateness {
+        self.base.lateness()
     }
 
     fn link(&self, from: Node, to: Node) -> LinkCost {
