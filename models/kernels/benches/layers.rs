@@ -33,6 +33,12 @@ const DENSE: &[Layer] = &[
     ("squeezenet conv1", 3, 64, 3, 2, 224),
     ("squeezenet 3x3 55", 16, 64, 3, 1, 55),
     ("squeezenet 3x3 13", 64, 256, 3, 1, 13),
+    ("densenet121 3x3 56", 128, 32, 3, 1, 56),
+    ("densenet121 3x3 28", 128, 32, 3, 1, 28),
+    ("yolov2 3x3 26", 256, 512, 3, 1, 26),
+    ("yolov2 3x3 104", 64, 128, 3, 1, 104),
+    ("inception 3x3 28", 96, 128, 3, 1, 28),
+    ("resnet18 3x3 56", 64, 64, 3, 1, 56),
 ];
 
 const POINTWISE: &[Layer] = &[
@@ -141,8 +147,13 @@ fn dense_avx2(bencher: Bencher, layer: &Named) {
 }
 
 #[divan::bench(args = winograd_layers(), max_time = 0.3)]
-fn winograd(bencher: Bencher, layer: &Named) {
-    bench(bencher, &layer.0, Algorithm::Winograd, Isa::best());
+fn winograd_rows(bencher: Bencher, layer: &Named) {
+    bench(bencher, &layer.0, Algorithm::WinogradRows, Isa::best());
+}
+
+#[divan::bench(args = winograd_layers(), max_time = 0.3)]
+fn winograd_pairs(bencher: Bencher, layer: &Named) {
+    bench(bencher, &layer.0, Algorithm::WinogradPairs, Isa::best());
 }
 
 #[divan::bench(args = pointwise_layers(), max_time = 0.3)]

@@ -5,7 +5,9 @@ use crate::gather::Window;
 use crate::map::check_planes;
 use crate::product::Dense;
 use crate::tile::PANEL;
-use crate::winograd::{self, Winograd};
+use crate::winograd;
+use crate::winograd::pairs::{self, WinogradPairs};
+use crate::winograd::rows::{self, WinogradRows};
 use crate::{Activation, ConvShape, Epilogue, Isa, KernelError, Map, PackedWeights, Scratch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,22 +17,32 @@ use std::sync::Arc;
 pub enum Algorithm {
     /// A product of packed weights and gathered pixels. Any shape.
     Dense,
-    /// One dimension, F(4,3), along the width: half the multiply-adds. 3×3, stride 1, dilation 1. Packed
-    /// weights are twice as large.
-    Winograd,
+    /// Winograd's F(4,3) along the width: half the multiply-adds. 3×3, stride 1, dilation 1. Packed weights are twice
+    /// as large.
+    WinogradRows,
+    /// The same, and F(2,3) down pairs of rows: a third of the multiply-adds. Packed weights are 2⅔ times as large.
+    WinogradPairs,
     /// Each channel by itself. Groups as many as input channels.
     Depthwise,
 }
 
+/// Channels and width from which pairs of rows pay: with fewer, the transforms or the larger weights outweigh what the
+/// products save.
+const PAIRED_CHANNELS: usize = 32;
+const PAIRED_WIDTH: usize = 20;
+
 impl Algorithm {
     /// A rule that depends on the layer only.
     pub fn choose(shape: &ConvShape) -> Algorithm {
+        let channels = shape.in_channels.min(shape.out_channels) / shape.groups;
         if shape.is_depthwise() {
             Algorithm::Depthwise
-        } else if winograd::fits(shape) && shape.in_channels.min(shape.out_channels) >= 16 * shape.groups {
-            Algorithm::Winograd
-        } else {
+        } else if !winograd::fits(shape) || channels < 16 {
             Algorithm::Dense
+        } else if channels < PAIRED_CHANNELS || shape.out_width() < PAIRED_WIDTH {
+            Algorithm::WinogradRows
+        } else {
+            Algorithm::WinogradPairs
         }
     }
 }
@@ -57,12 +69,15 @@ pub struct Conv {
     epilogue: Arc<Epilogue>,
     weights: Weights,
     isa: Isa,
+    /// The row of the whole layer's output that row 0 of strips is.
+    pub(crate) first_row: usize,
 }
 
 #[derive(Debug, Clone)]
 enum Weights {
     Dense(Arc<PackedWeights>),
-    Winograd(Arc<PackedWeights>),
+    WinogradRows(Arc<PackedWeights>),
+    WinogradPairs(Arc<PackedWeights>),
     Depthwise(Arc<DepthwiseWeights>),
 }
 
@@ -96,10 +111,17 @@ impl Conv {
                 });
                 Weights::Dense(Arc::new(packed))
             }
-            Algorithm::Winograd => Weights::Winograd(Arc::new(winograd::pack(&shape, weights)?)),
+            Algorithm::WinogradRows => Weights::WinogradRows(Arc::new(rows::pack(&shape, weights)?)),
+            Algorithm::WinogradPairs => Weights::WinogradPairs(Arc::new(pairs::pack(&shape, weights)?)),
             Algorithm::Depthwise => Weights::Depthwise(Arc::new(depthwise::pack(&shape, weights)?)),
         };
-        Ok(Conv { shape: Arc::new(shape), epilogue: Arc::new(epilogue), weights, isa: isa.checked()? })
+        Ok(Conv {
+            shape: Arc::new(shape),
+            epilogue: Arc::new(epilogue),
+            weights,
+            isa: isa.checked()?,
+            first_row: 0,
+        })
     }
 
     /// The layer's shape.
@@ -116,15 +138,25 @@ impl Conv {
     pub fn algorithm(&self) -> Algorithm {
         match self.weights {
             Weights::Dense(_) => Algorithm::Dense,
-            Weights::Winograd(_) => Algorithm::Winograd,
+            Weights::WinogradRows(_) => Algorithm::WinogradRows,
+            Weights::WinogradPairs(_) => Algorithm::WinogradPairs,
             Weights::Depthwise(_) => Algorithm::Depthwise,
         }
+    }
+
+    /// The same layer for strips whose row 0 is row `row` of the whole layer's output; 0 unless told. Pairs of rows
+    /// that are computed together begin at even rows of the whole.
+    pub fn beginning_at(mut self, row: usize) -> Conv {
+        self.first_row = row;
+        self
     }
 
     /// Bytes of the packed weights, shared by all clones.
     pub fn weight_bytes(&self) -> usize {
         match &self.weights {
-            Weights::Dense(weights) | Weights::Winograd(weights) => weights.bytes(),
+            Weights::Dense(weights) | Weights::WinogradRows(weights) | Weights::WinogradPairs(weights) => {
+                weights.bytes()
+            }
             Weights::Depthwise(weights) => weights.bytes(),
         }
     }
@@ -133,9 +165,18 @@ impl Conv {
     pub fn channel_step(&self) -> usize {
         let per_group = self.shape.out_channels / self.shape.groups;
         match self.algorithm() {
-            Algorithm::Dense | Algorithm::Winograd if self.shape.groups == 1 => PANEL,
+            Algorithm::Dense | Algorithm::WinogradRows | Algorithm::WinogradPairs
+                if self.shape.groups == 1 =>
+            {
+                PANEL
+            }
             _ => per_group,
         }
+    }
+
+    /// Rows that are computed together: shares of several threads begin at multiples of this, counted in the whole layer.
+    pub(crate) fn row_step(&self) -> usize {
+        if self.algorithm() == Algorithm::WinogradPairs { 2 } else { 1 }
     }
 
     /// Computes `strip.rows` into `output`: out channels × rows × out width.
@@ -239,12 +280,27 @@ impl Conv {
                     buffers,
                 });
             }
-            Weights::Winograd(weights) => {
-                self.isa.run(Winograd {
+            Weights::WinogradRows(weights) => {
+                self.isa.run(WinogradRows {
                     weights,
                     epilogue,
                     window,
                     rows: count,
+                    residual,
+                    output,
+                    out_channels: shape.out_channels,
+                    channels,
+                    groups: shape.groups,
+                    buffers,
+                });
+            }
+            Weights::WinogradPairs(weights) => {
+                self.isa.run(WinogradPairs {
+                    weights,
+                    epilogue,
+                    window,
+                    rows: count,
+                    odd: (self.first_row + rows.start) % 2 == 1,
                     residual,
                     output,
                     out_channels: shape.out_channels,

@@ -13,7 +13,7 @@
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
-use crate::scratch::Buffers;
+use crate::scratch::{Buffers, odd_lines};
 use crate::tile::{PANEL, Product, Target, compute, load_row, store_row, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{Map, direct};
@@ -139,12 +139,6 @@ impl Kernel for Dense<'_, '_> {
             }
         }
     }
-}
-
-/// At least `len` values, in an odd number of cache lines, so that what lies so far apart spreads over the whole cache.
-fn odd_lines(len: usize) -> usize {
-    const LINE: usize = 16;
-    (len.div_ceil(LINE) | 1) * LINE
 }
 
 /// The output planes of a panel's channels, which also keep the sums between blocks of `k`.

@@ -35,6 +35,12 @@ impl Scratch {
     }
 }
 
+/// At least `len` values, in an odd number of cache lines, so that what lies so far apart spreads over the whole cache.
+pub(crate) fn odd_lines(len: usize) -> usize {
+    const LINE: usize = 16;
+    (len.div_ceil(LINE) | 1) * LINE
+}
+
 /// Values that start on a cache line.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer(Vec<f32>);

@@ -47,7 +47,15 @@ impl Conv {
                 })
                 .collect()
         } else {
-            Share::by_rows(channels, rows, count)
+            // Pairs of rows stay together, as a row alone takes longer.
+            let step = self.row_step();
+            let skipped = self.first_row % step;
+            divided((rows + skipped).div_ceil(step), count)
+                .map(|part| Share {
+                    rows: (part.start * step).saturating_sub(skipped)..(part.end * step - skipped).min(rows),
+                    channels: 0..channels,
+                })
+                .collect()
         }
     }
 

@@ -94,7 +94,7 @@ impl Case {
             residual: self.residual_map(&residual).map(|map| map.rows_between(first, end)),
         };
         let mut output = vec![f32::NAN; self.shape.out_channels * (end - first) * self.shape.out_width()];
-        self.conv(isa).run(&strip, &mut output, scratch).unwrap();
+        self.conv(isa).beginning_at(first).run(&strip, &mut output, scratch).unwrap();
         output
     }
 }
@@ -125,7 +125,9 @@ fn shapes(algorithm: Algorithm) -> BoxedStrategy<ConvShape> {
             prop_oneof![1..9usize, 9..70usize],
         )
             .boxed(),
-        Algorithm::Winograd => (prop_oneof![Just(1usize), Just(3)], 1..40usize, 1..40usize).boxed(),
+        Algorithm::WinogradRows | Algorithm::WinogradPairs => {
+            (prop_oneof![Just(1usize), Just(3)], 1..40usize, 1..40usize).boxed()
+        }
         Algorithm::Depthwise => (1..20usize, Just(1), 1..3usize).boxed(),
     };
     (geometry, channels)
@@ -141,7 +143,7 @@ fn shapes(algorithm: Algorithm) -> BoxedStrategy<ConvShape> {
                 left,
                 right,
             };
-            if algorithm == Algorithm::Winograd {
+            if matches!(algorithm, Algorithm::WinogradRows | Algorithm::WinogradPairs) {
                 (shape.kernel, shape.stride, shape.dilation) = ([3, 3], [1, 1], [1, 1]);
             }
             shape
@@ -171,7 +173,11 @@ fn cases(algorithm: Algorithm) -> impl Strategy<Value = Case> {
 /// Rounding errors of a sum grow with its length at most; Winograd's transforms add a constant factor.
 fn bound(case: &Case) -> f64 {
     let steps = (case.shape.depth() + 8) as f64 * f64::from(f32::EPSILON);
-    if case.algorithm == Algorithm::Winograd { steps * 40.0 } else { steps }
+    if matches!(case.algorithm, Algorithm::WinogradRows | Algorithm::WinogradPairs) {
+        steps * 40.0
+    } else {
+        steps
+    }
 }
 
 fn check_against_the_naive_one(case: &Case) {
@@ -182,7 +188,9 @@ fn check_against_the_naive_one(case: &Case) {
     let mut scratch = Scratch::new();
     for isa in Isa::available() {
         let error = match case.algorithm {
-            Algorithm::Winograd => largest_error_of_all(&exact, &case.whole(isa, &mut scratch)),
+            Algorithm::WinogradRows | Algorithm::WinogradPairs => {
+                largest_error_of_all(&exact, &case.whole(isa, &mut scratch))
+            }
             _ => largest_error(&exact, &case.whole(isa, &mut scratch)),
         };
         assert!(error <= bound(case), "{isa:?}: {error:e} of the magnitudes, {:e} allowed", bound(case));
@@ -212,7 +220,12 @@ proptest! {
     }
 
     #[test]
-    fn a_winograd_convolution_is_near_the_naive_one(case in cases(Algorithm::Winograd)) {
+    fn a_winograd_convolution_is_near_the_naive_one(case in cases(Algorithm::WinogradRows)) {
+        check_against_the_naive_one(&case);
+    }
+
+    #[test]
+    fn a_winograd_convolution_by_pairs_is_near_the_naive_one(case in cases(Algorithm::WinogradPairs)) {
         check_against_the_naive_one(&case);
     }
 
@@ -230,7 +243,14 @@ proptest! {
 
     #[test]
     fn a_strip_of_a_winograd_convolution_has_the_bits_of_the_whole(
-        case in cases(Algorithm::Winograd), first in 0..100usize, end in 0..100usize,
+        case in cases(Algorithm::WinogradRows), first in 0..100usize, end in 0..100usize,
+    ) {
+        check_strips(&case, first, end);
+    }
+
+    #[test]
+    fn a_strip_of_a_winograd_convolution_by_pairs_has_the_bits_of_the_whole(
+        case in cases(Algorithm::WinogradPairs), first in 0..100usize, end in 0..100usize,
     ) {
         check_strips(&case, first, end);
     }
@@ -271,7 +291,9 @@ fn example(algorithm: Algorithm) -> Case {
 
 #[test]
 fn rows_split_between_threads_have_the_bits_of_one_thread() {
-    for algorithm in [Algorithm::Dense, Algorithm::Winograd, Algorithm::Depthwise] {
+    for algorithm in
+        [Algorithm::Dense, Algorithm::WinogradRows, Algorithm::WinogradPairs, Algorithm::Depthwise]
+    {
         let case = example(algorithm);
         let (input, width, rows) = (case.input(), case.shape.out_width(), case.out_rows());
         for isa in Isa::available() {
@@ -295,8 +317,10 @@ fn channels_split_between_threads_have_the_bits_of_one_thread() {
     for (algorithm, groups) in [
         (Algorithm::Dense, 1),
         (Algorithm::Dense, 2),
-        (Algorithm::Winograd, 1),
-        (Algorithm::Winograd, 2),
+        (Algorithm::WinogradRows, 1),
+        (Algorithm::WinogradRows, 2),
+        (Algorithm::WinogradPairs, 1),
+        (Algorithm::WinogradPairs, 2),
         (Algorithm::Depthwise, 24),
     ] {
         let mut case = example(algorithm);
@@ -340,6 +364,15 @@ fn channels_split_between_threads_have_the_bits_of_one_thread() {
 }
 
 #[test]
+fn threads_divide_a_strip_between_pairs_of_rows_of_the_whole() {
+    let conv = example(Algorithm::WinogradPairs).conv(Isa::Plain).beginning_at(5);
+    let shares = conv.shares(12, 3);
+    let rows: Vec<_> = shares.into_iter().map(|share| share.rows).collect();
+    // Row 0 is row 5 of the whole, the second of its pair.
+    assert_eq!(rows, [0..3, 3..7, 7..12]);
+}
+
+#[test]
 fn a_shifted_strip_is_told_from_the_whole() {
     let case = Case { activation: Activation::None, ..example(Algorithm::Dense) };
     let mut scratch = Scratch::new();
@@ -352,7 +385,9 @@ fn a_shifted_strip_is_told_from_the_whole() {
 
 #[test]
 fn scratch_memory_stops_growing_after_the_first_run() {
-    for algorithm in [Algorithm::Dense, Algorithm::Winograd, Algorithm::Depthwise] {
+    for algorithm in
+        [Algorithm::Dense, Algorithm::WinogradRows, Algorithm::WinogradPairs, Algorithm::Depthwise]
+    {
         let (case, mut scratch) = (example(algorithm), Scratch::new());
         case.whole(Isa::best(), &mut scratch);
         let bytes = scratch.bytes();
@@ -371,7 +406,7 @@ fn wrong_sizes_are_refused_with_what_was_expected() {
         KernelError::Length { what: "weights", expected: case.shape.weights(), found: 3 }
     );
     let shape = ConvShape { stride: [2, 1], ..case.shape.clone() };
-    let refused = Conv::new(shape, &case.weights(), Epilogue::none(), Algorithm::Winograd, Isa::Plain);
+    let refused = Conv::new(shape, &case.weights(), Epilogue::none(), Algorithm::WinogradRows, Isa::Plain);
     assert!(matches!(refused.unwrap_err(), KernelError::Algorithm { algorithm: "Winograd", .. }));
     let input = case.input();
     let strip = Strip { input: case.map(&input), top: 1, bottom: 1, rows: 0..14, residual: None };

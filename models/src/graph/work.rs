@@ -214,11 +214,12 @@ mod tests {
 
     #[test]
     fn a_3x3_is_counted_in_winograds_domain() {
-        // 32 channels of 40×40 to 48: ten groups of four columns, six products for each of three rows of a kernel.
+        // 32 channels of 40×40 to 48: ten groups of four columns, six products along, four down for each of 20 pairs of rows.
         let (work, rows, macs) = of_layer(0, "l0");
         let products = amount(&work, Term::WinogradMacs, rows);
-        assert_eq!(products, (6 * 32 * 3 * 10 * 40 * 48) as f64);
-        assert_eq!(2.0 * products, macs as f64, "half as many as by definition");
+        let down = (6 * 32 * 10 * 48) as f64;
+        assert_eq!(products, down * (4.0 * 20.0 + 1.0), "one more for a row whose pair is cut through");
+        assert_eq!(3.0 * (products - down), macs as f64, "a third of those by definition");
         assert_eq!(amount(&work, Term::OutputValues, rows), (48 * 40 * 40) as f64);
         assert_eq!(amount(&work, Term::DirectMacs, rows), 0.0);
     }

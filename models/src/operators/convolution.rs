@@ -1,7 +1,8 @@
 //! Convolutions: k×k, depthwise and grouped ones, and the products that 1×1 convolutions become.
 //!
 //! The algorithm is chosen by the layer's shape ([`Algorithm::choose`]), never by the number of rows. What a
-//! window touches beyond the map is the strip's own padding, so every value is the same sum in the same order.
+//! window touches beyond the map is the strip's own padding, and pairs of rows are those of the whole, so every value is
+//! the same sum in the same order.
 
 mod layer;
 
@@ -209,6 +210,7 @@ impl ByRows for Divided {
             strip.pads = [top, end.saturating_sub(held.end as usize + whole.pads[0])];
             strip.input_rows = held.len() as usize;
             strip.rows = 0..out.len() as usize;
+            strip.conv = strip.conv.beginning_at(out.start as usize);
         }
         let axis = strip.shape.len() - 2;
         strip.shape[axis] = out.len() as usize;

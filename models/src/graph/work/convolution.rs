@@ -17,12 +17,15 @@ const DEPTH: usize = 256;
 const GATHERED: usize = 6 * TILE_PIXELS;
 /// Up to this many output channels a plain 1×1 convolution reads the map where it lies.
 const IN_PLACE_CHANNELS: usize = 64;
-/// Columns of a group, points, and values of a transformed band of Winograd's algorithm.
+/// Columns of a group, and points along them, of Winograd's algorithm.
 const COLUMNS: usize = 4;
-const POINTS: usize = 6;
+const ALONG: usize = 6;
+/// Groups of columns below which a band of rows would let the weights pass by too often.
+const FEW_GROUPS: usize = 96;
+/// Values of a transformed band of rows, and of pairs of rows.
 const TRANSFORMED: usize = 160 * 1024;
 const MOST_TRANSFORMED: usize = 256 * 1024;
-const FEW_GROUPS: usize = 96;
+const PAIRS_TRANSFORMED: usize = 400 * 1024;
 /// Up to this many input channels a larger kernel reads rows that were copied once.
 const FEW_CHANNELS: usize = 4;
 /// Width from which a depthwise 3×3 goes by rows, and values of a narrower plane that are copied together.
@@ -37,7 +40,8 @@ pub(super) fn of(conv: &Conv, written: f64, residual: bool, amounts: &mut Amount
     let rows = written / (shape.out_channels * shape.out_width()) as f64;
     match conv.algorithm() {
         Algorithm::Depthwise => return of_depthwise(shape, rows, residual, amounts),
-        Algorithm::Winograd => of_winograd(shape, rows, amounts),
+        Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
+        Algorithm::WinogradPairs => of_winograd_pairs(shape, rows, amounts),
         Algorithm::Dense => of_product(shape, rows, amounts),
     }
     amounts.all_rows(Term::OutputValues, written);
@@ -91,10 +95,10 @@ fn weights_read(bytes: f64, times: f64, amounts: &mut Amounts) {
     amounts.all_rows(Term::WeightBytes, times * bytes);
 }
 
-fn of_winograd(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
+fn of_winograd_rows(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let groups = shape.out_width().div_ceil(COLUMNS);
-    let row = POINTS * inputs * groups;
+    let row = ALONG * inputs * groups;
     let fits = |values: usize| (values / row).saturating_sub(2).max(1);
     let band = fits(TRANSFORMED).max(fits(MOST_TRANSFORMED).min(FEW_GROUPS.div_ceil(groups)));
     let products = (row * 3) as f64 * rows;
@@ -103,8 +107,29 @@ fn of_winograd(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     // Each band of rows reads two more.
     amounts.once(Term::WinogradValues, 2.0 * row as f64);
     amounts.all_rows(Term::WinogradValues, row as f64 * rows * (1.0 + 2.0 / band as f64));
-    amounts.all_rows(Term::WinogradSums, (POINTS * outputs * groups) as f64 * rows);
+    amounts.all_rows(Term::WinogradSums, (ALONG * outputs * groups) as f64 * rows);
     weights_read(4.0 * (2 * shape.weights()) as f64, rows / band as f64, amounts);
+}
+
+/// Four products down for two rows, and for one that another piece computes the other row of three, which happens once a
+/// piece on average.
+fn of_winograd_pairs(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
+    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
+    let groups = shape.out_width().div_ceil(COLUMNS);
+    let row = (ALONG * inputs * groups) as f64;
+    let band = 2 * (PAIRS_TRANSFORMED / (4 * ALONG * inputs * groups)).max(FEW_GROUPS.div_ceil(groups));
+    let (alone, paired) = (row, 2.0 * row * rows);
+    let channels = outputs.next_multiple_of(TILE_CHANNELS) as f64;
+    amounts.once(Term::WinogradMacs, channels * alone);
+    amounts.all_rows(Term::WinogradMacs, channels * paired);
+    let panels = outputs.div_ceil(PANEL) as f64;
+    amounts.once(Term::PanelReads, panels * alone);
+    amounts.all_rows(Term::PanelReads, panels * paired);
+    // Along, each row of input and two more of each band; then down, for each pair.
+    amounts.once(Term::WinogradValues, 2.0 * row + 2.0 * alone);
+    amounts.all_rows(Term::WinogradValues, row * rows * (1.0 + 2.0 / band as f64) + paired);
+    amounts.all_rows(Term::WinogradSums, (2 * ALONG * outputs * groups) as f64 * rows);
+    weights_read(4.0 * (24 * shape.weights() / 9) as f64, rows / band as f64, amounts);
 }
 
 fn of_depthwise(shape: &ConvShape, rows: f64, residual: bool, amounts: &mut Amounts) {
