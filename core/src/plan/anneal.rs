@@ -64,12 +64,14 @@ impl Search<'_> {
         std::mem::swap(&mut now.states, &mut spare);
         let unit = now.cost;
         let mut best = (now.cost, start.clone());
+        let mut path = Vec::new();
+        self.costing.critical(&now.states[..now.draft.len()], &mut path);
         let (hot, cold) = TEMPERATURE;
         let cooling = (cold / hot).ln() / steps.max(1) as f64;
         for step in 0..steps {
             let temperature = unit * hot * (cooling * step as f64).exp();
             candidate.copy(&now.draft);
-            let Some(first) = self.change(&mut candidate, &now.states, rng) else { continue };
+            let Some(first) = self.change(&mut candidate, &now.states, &path, rng) else { continue };
             // Drawn before the change is costed, so that costing may stop as soon as it exceeds the limit.
             let limit = now.cost - temperature * rng.random::<f64>().max(f64::MIN_POSITIVE).ln();
             let Trial::Costed(cost, known) = self.try_change(&candidate, first, limit, &now, &mut spare)
@@ -82,6 +84,7 @@ impl Search<'_> {
             now.take(first, known, &candidate, &mut spare);
             std::mem::swap(&mut now.draft, &mut candidate);
             now.cost = cost;
+            self.costing.critical(&now.states[..now.draft.len()], &mut path);
             if cost < best.0 {
                 best.0 = cost;
                 best.1.copy(&now.draft);
@@ -191,10 +194,11 @@ mod tests {
         now.cost = cost;
         std::mem::swap(&mut now.states, &mut spare);
         let mut pair = search.costing.pair();
-        let mut compared = 0;
+        let (mut compared, mut path) = (0, Vec::new());
         for _ in 0..changes {
             let mut candidate = now.draft.clone();
-            let Some(first) = search.change(&mut candidate, &now.states, rng) else { continue };
+            search.costing.critical(&now.states[..now.draft.len()], &mut path);
+            let Some(first) = search.change(&mut candidate, &now.states, &path, rng) else { continue };
             let Trial::Costed(cost, known) =
                 search.try_change(&candidate, first, f64::INFINITY, &now, &mut spare)
             else {

@@ -38,7 +38,7 @@ impl Planner for Auto {
             }
         }
         let mut room = Room::new(search);
-        let drafts = Portfolio::shipped().drafts(&mut room);
+        let drafts = Portfolio::shipped().all_drafts(&mut room);
         let mut search = room.search;
         drafts.into_iter().for_each(|draft| {
             search.offer(draft);

@@ -4,6 +4,7 @@
 //! are sent directly and the lab gathers the last block, but a plan whose workers run apart is costed too
 //! high: the answer is a start, and the simulator has the last word.
 
+use super::costing::State;
 use super::draft::Draft;
 use super::search::Search;
 
@@ -25,33 +26,54 @@ struct Best {
 }
 
 /// The blocks that may end at one cut, by length less one.
+#[derive(Default)]
 struct Ending {
-    together: Vec<(Vec<u32>, f64)>,
+    /// Boundaries of the members' rows, `stride` for each block, and what the slowest strip takes, ms.
+    bounds: Vec<u32>,
+    together: Vec<f64>,
     alone: Vec<f64>,
     owner: Vec<u32>,
 }
 
+impl Ending {
+    /// The boundaries and the slowest strip of the block of `length` units.
+    fn block(&self, length: usize, mode: Mode) -> (&[u32], f64) {
+        let stride = self.owner.len();
+        match mode {
+            Mode::Together => {
+                (&self.bounds[(length - 1) * stride..length * stride], self.together[length - 1])
+            }
+            Mode::Alone => (&self.owner, self.alone[length - 1]),
+        }
+    }
+}
+
 impl Search<'_> {
-    /// The best cuts for rows given by `rule(search, from, to)`; with `may_leave`, `owner` may take over
+    /// The best cuts for rows whose boundaries `rule(search, from, to, bounds)` adds to `bounds`; with `may_leave`, `owner` may take over
     /// alone anywhere, without it only what cannot be split is its alone.
     pub(crate) fn best_cuts(
         &mut self,
         owner: usize,
         may_leave: bool,
-        mut rule: impl FnMut(&mut Self, usize, usize) -> Vec<u32>,
+        mut rule: impl FnMut(&mut Self, usize, usize, &mut Vec<u32>),
     ) -> Draft {
         let units = self.units();
         let modes: &[Mode] = if may_leave { &[Mode::Together, Mode::Alone] } else { &[Mode::Together] };
         let mut endings: Vec<Ending> = Vec::with_capacity(units + 1);
-        endings.push(Ending { together: Vec::new(), alone: Vec::new(), owner: Vec::new() });
+        endings.push(Ending::default());
         let mut best: Vec<[Option<Best>; 2]> = vec![[None; 2]; units + 1];
+        let mut state = self.costing.state();
         for to in 1..=units {
-            let lone = self.alone(to, owner);
-            let mut ending = Ending { together: Vec::new(), alone: Vec::new(), owner: lone };
+            let mut ending = Ending { owner: self.alone(to, owner), ..Ending::default() };
+            let stride = ending.owner.len();
             for from in (to.saturating_sub(LONGEST_BLOCK)..to).rev() {
                 self.costing.spans.span(from, to);
-                let bounds = if self.shared(to) { rule(self, from, to) } else { ending.owner.clone() };
-                ending.together.push((bounds.clone(), self.slowest(from, to, &bounds)));
+                match self.shared(to) {
+                    true => rule(self, from, to, &mut ending.bounds),
+                    false => ending.bounds.extend_from_slice(&ending.owner),
+                }
+                let bounds = &ending.bounds[ending.bounds.len() - stride..];
+                ending.together.push(self.slowest(from, to, bounds));
                 ending.alone.push(self.slowest(from, to, &ending.owner));
             }
             endings.push(ending);
@@ -61,21 +83,21 @@ impl Search<'_> {
                     continue;
                 }
                 for &mode in modes {
-                    let (bounds, compute) = block(&endings, from, to, mode);
+                    let (bounds, compute) = endings[to].block(to - from, mode);
+                    let last = if to == units { self.gather(bounds) } else { 0.0 };
+                    let own = compute + last;
                     for &before in modes {
+                        let known = best[to][mode as usize].map_or(f64::INFINITY, |step| step.ms);
                         let reached = match (from, best[from][before as usize]) {
-                            (0, _) if before == modes[0] => self.scatter(to, bounds),
-                            (_, Some(step)) => {
-                                let (previous, _) = block(&endings, step.from, from, before);
+                            (0, _) if before == modes[0] => self.scatter(to, bounds, &mut state),
+                            (_, Some(step)) if step.ms + own < known => {
+                                let (previous, _) = endings[from].block(from - step.from, before);
                                 step.ms + self.exchange(previous, from, to, bounds)
                             }
-                            (_, None) => continue,
+                            _ => continue,
                         };
-                        let last = if to == units { self.gather(bounds) } else { 0.0 };
-                        let ms = reached + compute + last;
-                        let slot = &mut best[to][mode as usize];
-                        if slot.is_none_or(|step| ms < step.ms) {
-                            *slot = Some(Best { ms, from, before });
+                        if reached + own < known {
+                            best[to][mode as usize] = Some(Best { ms: reached + own, from, before });
                         }
                     }
                 }
@@ -91,7 +113,7 @@ impl Search<'_> {
         }
         let mut draft = Draft::new(self.problem.workers());
         for &(from, to, mode) in steps.iter().rev() {
-            draft.push(to, block(&endings, from, to, mode).0);
+            draft.push(to, endings[to].block(to - from, mode).0);
         }
         draft
     }
@@ -103,9 +125,8 @@ impl Search<'_> {
     }
 
     /// Milliseconds until the lab has sent every worker its input.
-    fn scatter(&mut self, to: usize, bounds: &[u32]) -> f64 {
-        let mut state = self.costing.state();
-        self.costing.open(to, bounds, &mut state);
+    fn scatter(&mut self, to: usize, bounds: &[u32], state: &mut State) -> f64 {
+        self.costing.open(to, bounds, state);
         state.last_arrival()
     }
 
@@ -127,33 +148,32 @@ impl Search<'_> {
         let row_bytes = self.problem.network.cut(from).bytes(1);
         let workers = self.problem.workers();
         let mut slowest: f64 = 0.0;
+        // Needs grow with the worker, so whoever needs nothing of one owner any more needs nothing of later ones.
+        let mut first = 0;
         for owner in (0..workers).filter(|&owner| before[owner] < before[owner + 1]) {
             let mut sending = 0.0;
             let mut delay: f64 = 0.0;
-            for worker in
-                (0..workers).filter(|&worker| worker != owner && bounds[worker] < bounds[worker + 1])
-            {
-                let start = span.lo(bounds[worker]).max(before[owner]);
-                let end = span.hi(bounds[worker + 1]).min(before[owner + 1]);
-                if start < end {
+            for worker in first..workers {
+                if bounds[worker] == bounds[worker + 1] {
+                    continue;
+                }
+                let (start, end) = (span.lo(bounds[worker]), span.hi(bounds[worker + 1]));
+                if start >= before[owner + 1] {
+                    break;
+                }
+                if end <= before[owner] {
+                    first = worker + 1;
+                    continue;
+                }
+                if worker != owner {
+                    let rows = end.min(before[owner + 1]) - start.max(before[owner]);
                     let link = self.costing.link(owner, worker);
-                    sending += link.sending_ms(row_bytes * u64::from(end - start));
+                    sending += link.sending_ms(row_bytes * u64::from(rows));
                     delay = delay.max(link.delay_ms);
                 }
             }
             slowest = slowest.max(sending + delay);
         }
         slowest
-    }
-}
-
-fn block(endings: &[Ending], from: usize, to: usize, mode: Mode) -> (&[u32], f64) {
-    let ending = &endings[to];
-    match mode {
-        Mode::Together => {
-            let (bounds, ms) = &ending.together[to - 1 - from];
-            (bounds, *ms)
-        }
-        Mode::Alone => (&ending.owner, ending.alone[to - 1 - from]),
     }
 }

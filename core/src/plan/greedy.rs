@@ -51,34 +51,36 @@ impl Search<'_> {
     }
 
     fn move_rows(&self, from: usize, to: usize, workers: &[usize], bounds: &mut Vec<u32>) {
-        let times = |bounds: &[u32]| -> Vec<(f64, usize)> {
-            let strip = |&worker: &usize| match (bounds[worker], bounds[worker + 1]) {
-                (start, end) if start < end => (self.strip(from, to, worker, start, end), worker),
-                _ => (0.0, worker),
-            };
-            workers.iter().map(strip).collect()
+        let strip = |worker: usize, bounds: &[u32]| match (bounds[worker], bounds[worker + 1]) {
+            (start, end) if start < end => self.strip(from, to, worker, start, end),
+            _ => 0.0,
         };
-        let slowest = |times: &[(f64, usize)]| {
-            times.iter().copied().fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a })
-        };
-        let mut now = times(bounds);
+        let slowest =
+            |times: &[f64]| workers.iter().copied().reduce(|a, b| if times[b] > times[a] { b } else { a });
+        let mut now = vec![0.0; bounds.len() - 1];
+        workers.iter().for_each(|&worker| now[worker] = strip(worker, bounds));
+        let (mut moved, mut after) = (bounds.clone(), now.clone());
         loop {
-            let (worst, giver) = slowest(&now);
-            let Some(&(_, taker)) = now.iter().min_by(|a, b| a.0.total_cmp(&b.0)) else { return };
-            if giver == taker {
+            let Some(giver) = slowest(&now) else { return };
+            let Some(taker) = workers.iter().copied().min_by(|&a, &b| now[a].total_cmp(&now[b])) else {
+                return;
+            };
+            // Between the two everybody's rows move on by one.
+            let (first, last) = (giver.min(taker), giver.max(taker));
+            if first == last {
                 return;
             }
-            let mut moved = bounds.clone();
-            if giver < taker {
-                moved[giver + 1..=taker].iter_mut().for_each(|bound| *bound -= 1);
-            } else {
-                moved[taker + 1..=giver].iter_mut().for_each(|bound| *bound += 1);
+            for bound in &mut moved[first + 1..=last] {
+                *bound = if giver < taker { *bound - 1 } else { *bound + 1 };
             }
-            let after = times(&moved);
-            if slowest(&after).0 >= worst {
+            for worker in first..=last {
+                after[worker] = strip(worker, &moved);
+            }
+            if slowest(&after).is_none_or(|worst| after[worst] >= now[giver]) {
                 return;
             }
-            (*bounds, now) = (moved, after);
+            bounds.copy_from_slice(&moved);
+            now.copy_from_slice(&after);
         }
     }
 }

@@ -5,6 +5,7 @@ mod auto;
 mod beam;
 mod correction;
 mod costing;
+mod critical;
 mod cuts;
 mod draft;
 pub mod erl;

@@ -106,8 +106,15 @@ impl Search<'_> {
     /// Costs equal rows for all allowed workers with the best cuts.
     pub(crate) fn try_equal(&mut self) {
         let (owner, weights) = (self.by_speed()[0], self.equal_weights());
-        let draft = self.best_cuts(owner, false, |search, _, to| search.in_proportion(to, &weights));
+        let draft = self.proportional_cuts(owner, false, &weights);
         self.offer(draft);
+    }
+
+    /// Rows in proportion to `weights` with the best cuts, as [`Search::best_cuts`] has them.
+    fn proportional_cuts(&mut self, owner: usize, may_leave: bool, weights: &[f64]) -> Draft {
+        // The same wherever a block begins.
+        let rows: Vec<Vec<u32>> = (1..=self.units()).map(|to| self.in_proportion(to, weights)).collect();
+        self.best_cuts(owner, may_leave, |_, _, to, bounds| bounds.extend_from_slice(&rows[to - 1]))
     }
 
     /// Costs equal rows for all allowed workers, exchanged after every unit.
@@ -153,7 +160,7 @@ impl Search<'_> {
         let mut tried = Vec::new();
         for count in prefixes(order.len()) {
             let weights = self.weights(&order[..count]);
-            let draft = self.best_cuts(order[0], true, |search, _, to| search.in_proportion(to, &weights));
+            let draft = self.proportional_cuts(order[0], true, &weights);
             tried.push((self.offer(draft), order[..count].to_vec()));
         }
         tried.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -164,7 +171,9 @@ impl Search<'_> {
     pub(crate) fn try_levelled(&mut self, members: &[usize], may_leave: bool) -> f64 {
         let weights = self.weights(members);
         let ready = vec![0.0; weights.len()];
-        let rule = |search: &mut Self, from, to| search.level(from, to, &weights, &ready);
+        let rule = |search: &mut Self, from, to, bounds: &mut Vec<u32>| {
+            bounds.extend(search.level(from, to, &weights, &ready));
+        };
         let draft = self.best_cuts(members[0], may_leave, rule);
         self.offer(draft)
     }

@@ -128,11 +128,13 @@ impl<'a> Search<'a> {
 
     /// The best draft as a plan, in as few blocks as it can be had; `None` if none that fits the memories was found.
     pub(crate) fn answer(self) -> Option<Plan> {
-        let (_, draft) = self.best?;
-        let plan = self.problem.cost(draft.partition());
-        let joined = self.problem.cost(plan.partition.joined());
-        let is_as_good = joined.timeline.finish_ms <= plan.timeline.finish_ms * (1.0 + INDIFFERENCE);
-        let plan = if is_as_good { joined } else { plan };
-        Some(Plan { evaluations: self.evaluations, ..plan })
+        let Self { problem, mut costing, evaluations, mut pair, best, .. } = self;
+        let (latency, draft) = best?;
+        let partition = draft.partition();
+        let joined = partition.joined();
+        let simpler = joined.blocks.len() < partition.blocks.len()
+            && costing.latency(&Draft::of(&joined), &mut pair) <= latency * (1.0 + INDIFFERENCE);
+        let partition = if simpler { joined } else { partition };
+        Some(Plan { evaluations, ..problem.cost(partition) })
     }
 }

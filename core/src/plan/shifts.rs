@@ -58,7 +58,7 @@ pub(crate) fn taper(draft: &mut Draft, index: usize, rng: &mut impl Rng) -> Opti
 }
 
 /// A number of rows to move at once, small ones as likely as ones twice as large.
-fn step(height: i64, rng: &mut impl Rng) -> i64 {
+pub(crate) fn step(height: i64, rng: &mut impl Rng) -> i64 {
     let octaves = (height as f64 * FARTHEST).max(FAR).log2() + 1.0;
     let by = (rng.random::<f64>() * octaves).exp2() as i64;
     if rng.random_bool(0.5) { by } else { -by }
@@ -67,13 +67,17 @@ fn step(height: i64, rng: &mut impl Rng) -> i64 {
 /// Two neighbouring owners of a block.
 fn neighbours(draft: &Draft, index: usize, rng: &mut impl Rng) -> Option<(usize, usize)> {
     let bounds = draft.block(index);
-    let owners = (0..bounds.len() - 1).filter(|&worker| bounds[worker] < bounds[worker + 1]).count();
-    if owners < 2 {
+    let count = owners(bounds).count();
+    if count < 2 {
         return None;
     }
-    let upper = rng.random_range(0..owners - 1);
-    let mut places = (0..bounds.len() - 1).filter(|&worker| bounds[worker] < bounds[worker + 1]).skip(upper);
+    let mut places = owners(bounds).skip(rng.random_range(0..count - 1));
     Some((places.next()?, places.next()?))
+}
+
+/// Who has rows between `bounds`.
+pub(crate) fn owners(bounds: &[u32]) -> impl Iterator<Item = usize> + '_ {
+    (0..bounds.len() - 1).filter(|&worker| bounds[worker] < bounds[worker + 1])
 }
 
 /// Moves the boundary between two owners, if they are neighbours in this block.

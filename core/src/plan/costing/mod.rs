@@ -136,32 +136,64 @@ impl<'a> Costing<'a> {
 
     /// The same, where `state` has times only and `same` the same last two blocks.
     pub(crate) fn finish_again(&self, state: &State, same: &State) -> f64 {
-        let (layout, clocks) = (&same.layout, &state.clocks);
-        let cutter = self.cutter(layout.units);
-        let lateness = self.lateness(layout);
-        let mut finish: f64 = 0.0;
-        for (worker, strip) in layout.strips.iter().enumerate().filter(|(_, strip)| !strip.rows.is_empty()) {
-            let link = self.link(worker, self.workers);
-            let sending_ms = cutter.row_bytes.1 * f64::from(strip.rows.len()) * link.ms_per_byte;
-            let job = self.alone(&cutter, strip, worker);
-            let done = job.run(clocks.computing[worker], &clocks.arrivals[worker]).all;
-            let sent = clocks.sending[worker].max(done) + sending_ms;
-            finish = finish.max(sent + link.delay_ms + lateness.ms(job.ms.iter().sum()));
+        let cutter = self.cutter(same.layout.units);
+        let workers = 0..self.workers;
+        workers.map(|worker| self.gathered(&cutter, state, same, worker)).fold(0.0, f64::max)
+    }
+
+    /// When the lab has `worker`'s rows of the last block, ms; 0 if it has none of it.
+    fn gathered(&self, cutter: &Cutter<'_>, state: &State, same: &State, worker: usize) -> f64 {
+        let strip = &same.layout.strips[worker];
+        if strip.rows.is_empty() {
+            return 0.0;
         }
-        finish
+        let clocks = &state.clocks;
+        let job = self.alone(cutter, strip, worker);
+        let done = job.run(clocks.computing[worker], &clocks.arrivals[worker]).all;
+        let link = self.link(worker, self.workers);
+        let sending_ms = cutter.row_bytes.1 * f64::from(strip.rows.len()) * link.ms_per_byte;
+        let late = self.lateness(&same.layout).ms(job.ms.iter().sum());
+        clocks.sending[worker].max(done) + sending_ms + link.delay_ms + late
+    }
+
+    /// Leaves in `path` whom each block's end hung on, given the states after all blocks: who is done last; then, from
+    /// block to block back, whoever sent it what it waited for, else itself.
+    pub(crate) fn critical(&self, states: &[State], path: &mut Vec<usize>) {
+        path.clear();
+        path.resize(states.len(), 0);
+        let Some(last) = states.len().checked_sub(1) else { return };
+        let cutter = self.cutter(states[last].layout.units);
+        let ends = (0..self.workers).map(|at| (self.gathered(&cutter, &states[last], &states[last], at), at));
+        let mut worker = ends.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |end| end.1);
+        for at in (0..=last).rev() {
+            path[at] = worker;
+            let state = &states[at];
+            if at == 0 || state.rows(worker).is_empty() {
+                continue;
+            }
+            let job = match states.get(at + 1) {
+                Some(next) => next.layout.jobs[worker],
+                None => self.alone(&cutter, &state.layout.strips[worker], worker),
+            };
+            let (now, arrivals) = (state.clocks.computing[worker], &state.clocks.arrivals[worker]);
+            let busy = now + job.ms.iter().sum::<f64>();
+            if job.run(now, arrivals).all > busy * (1.0 + 1e-12) {
+                worker = state.latest_sender(worker).unwrap_or(worker);
+            }
+        }
     }
 
     /// When `worker` would be done with its rows of `state`'s block if nobody waited for any, ms.
     pub(crate) fn done(&self, state: &State, worker: usize) -> f64 {
-        let strip = &state.layout.strips[worker];
+        let (strip, clocks) = (&state.layout.strips[worker], &state.clocks);
         if strip.rows.is_empty() {
             return state.computed(worker);
         }
         let job = self.alone(&self.cutter(state.layout.units), strip, worker);
-        job.run(state.clocks.computing[worker], &state.clocks.arrivals[worker]).all
+        job.run(clocks.computing[worker], &clocks.arrivals[worker]).all
     }
 
-    /// How `worker` computes its strip if nobody waits for any rows of it.
+    /// How `worker` computes `strip` if nobody waits for any of it.
     fn alone(&self, cutter: &Cutter<'_>, strip: &Strip, worker: usize) -> Job {
         let mut job = Job::default();
         cutter.divide(strip, self.spans.pace(cutter.span, worker), &self.pieces[worker], &[], &mut job);

@@ -183,6 +183,22 @@ impl State {
         self.computed(worker).max(complete(&self.clocks.arrivals[worker]))
     }
 
+    /// Who sent `worker` rows last, judged by when each had computed all of its own.
+    pub(crate) fn latest_sender(&self, worker: usize) -> Option<usize> {
+        let mut latest: Option<(f64, usize)> = None;
+        let mut begin = 0;
+        for (sender, job) in self.layout.jobs.iter().enumerate() {
+            for parcel in &self.layout.parcels[begin..job.end] {
+                let at = self.clocks.computing[sender] + parcel.sending_ms + parcel.delay_ms;
+                if parcel.to as usize == worker && latest.is_none_or(|(late, _)| at > late) {
+                    latest = Some((at, sender));
+                }
+            }
+            begin = job.end;
+        }
+        latest.map(|(_, sender)| sender)
+    }
+
     /// Exchanges the times with `other`, a state of the same blocks.
     pub(crate) fn swap_clocks(&mut self, other: &mut Self) {
         std::mem::swap(&mut self.clocks, &mut other.clocks);

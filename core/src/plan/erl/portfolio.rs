@@ -16,13 +16,17 @@ use crate::plan::{Plan, Planner, Problem};
 
 /// Teams that every member plans for.
 const TEAMS: usize = 2;
+/// Of the portfolio, those that plan where their plans are changed afterwards, and teams: what the others find
+/// is worth less than the changes that can be tried in the time they take.
+const MENDERS: usize = 3;
+const MENDED_TEAMS: usize = 1;
 /// Plans sampled from the best two walks.
 const SAMPLES: usize = 8;
 /// Changes tried by a policy, times units and workers: a change costs about as many strips, so this bounds
 /// the time, together with [`CHANGES`].
-const STRIPS: usize = 36_000;
+const STRIPS: usize = 72_000;
 /// Fewest and most changes.
-const CHANGES: (usize, usize) = (300, 1500);
+const CHANGES: (usize, usize) = (300, 3000);
 /// How many plans are changed, and for which share of the changes, in a policy's answer.
 const MENDING: [(usize, f64); 2] = [(2, 0.5), (1, 0.5)];
 /// The same when the whole budget is spent.
@@ -80,21 +84,26 @@ impl Portfolio {
     pub fn plans(&self, problem: &Problem<'_>) -> Vec<Partition> {
         let Some(search) = Search::new(problem) else { return Vec::new() };
         let mut room = Room::new(search);
-        self.drafts(&mut room).iter().map(Draft::partition).collect()
+        self.all_drafts(&mut room).iter().map(Draft::partition).collect()
     }
 
-    /// Every member's plan and some plans sampled from the best two, the best first.
+    /// Every member's plans and some sampled ones, the best first.
+    pub(crate) fn all_drafts(&self, room: &mut Room<'_>) -> Vec<Draft> {
+        self.drafts(room, self.members.len(), TEAMS)
+    }
+
+    /// The plans of the first `members` members and some sampled from the best two, the best first.
     ///
-    /// The first member tries every team of its ranking, the others only the teams that served it best.
-    pub(crate) fn drafts(&self, room: &mut Room<'_>) -> Vec<Draft> {
+    /// The first member tries every team of its ranking, the others only the `teams` that served it best.
+    fn drafts(&self, room: &mut Room<'_>, members: usize, teams: usize) -> Vec<Draft> {
         let Some((first, others)) = self.members.split_first() else { return Vec::new() };
         let first = first.mind();
         let mut tried = room.all(&first);
-        tried.truncate(TEAMS);
+        tried.truncate(teams);
         let teams: Vec<Vec<usize>> = tried.iter().map(|(_, team)| team.clone()).collect();
-        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::with_capacity(self.members.len() * TEAMS);
+        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::with_capacity(members * teams.len());
         walks.extend(tried.into_iter().map(|(walk, team)| (walk, first.clone(), team)));
-        for mind in others.iter().map(Policy::mind) {
+        for mind in others.iter().take(members.saturating_sub(1)).map(Policy::mind) {
             for team in &teams {
                 walks.push((room.walk(&mind, team, None), mind.clone(), team.clone()));
             }
@@ -166,7 +175,11 @@ impl Planner for Erl {
             }
         }
         let mut room = Room::new(search);
-        let drafts = self.portfolio.drafts(&mut room);
+        let (members, teams) = match self.reach {
+            Reach::Mended => (MENDERS, MENDED_TEAMS),
+            Reach::Forward | Reach::Refined => (self.portfolio.members.len(), TEAMS),
+        };
+        let drafts = self.portfolio.drafts(&mut room, members, teams);
         let mut search = room.search;
         let mut rng = ChaCha8Rng::seed_from_u64(budget.seed);
         drafts.into_iter().for_each(|draft| {

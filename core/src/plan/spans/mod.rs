@@ -17,7 +17,7 @@ use crate::predict::{Costs, LayerCost};
 use crate::rows::Rows;
 
 /// A quantity of a strip that begins or ends before a row: at the strip's end less at its beginning.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Ends<T> {
     /// Counts if the strip begins here.
     lo: T,
@@ -30,7 +30,11 @@ struct Ends<T> {
 pub(crate) struct Span {
     /// By row of the output: the first input row needed by strips that begin there, and the end of the input
     /// rows needed by strips that end there; the end of entry 0 is unused.
-    needs: Vec<Ends<u32>>,
+    ///
+    /// Shared among spans of which every strip needs the same rows.
+    needs: Arc<[Ends<u32>]>,
+    /// Every strip needs the same rows of the input.
+    constant: bool,
     tables: Arc<Tables>,
     /// Multiply-accumulates that do not depend on the rows.
     fixed_macs: f64,
@@ -58,6 +62,8 @@ pub(crate) struct Spans<'a> {
     workers: Vec<(usize, f64)>,
     /// By the cut at the span's end, less one; the shortest span first.
     columns: Vec<Vec<Span>>,
+    /// Needs that are the same for every strip, as far as there are any.
+    constants: Vec<Arc<[Ends<u32>]>>,
 }
 
 /// What strips of one span take one worker.
@@ -152,7 +158,7 @@ impl<'a> Spans<'a> {
             .flat_map(|layer| representatives.iter().map(move |costs| costs[layer]))
             .collect();
         let columns = network.units.iter().map(|_| Vec::new()).collect();
-        Self { network, layers, classes, workers: places, columns }
+        Self { network, layers, classes, workers: places, columns, constants: Vec::new() }
     }
 
     /// The span of units `from..to`, which must not be empty.

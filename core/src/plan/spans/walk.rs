@@ -16,17 +16,16 @@ struct Charge {
 
 impl Spans<'_> {
     /// The span that begins one unit before the longest known one that ends at `to`.
-    pub(super) fn extend(&self, at: usize, to: usize) -> Span {
+    pub(super) fn extend(&mut self, at: usize, to: usize) -> Span {
         let classes = self.classes;
         let after = self.columns[to - 1].last();
         let rows = self.network.cut(to).rows;
-        let needs: Vec<Ends<u32>> = match after {
-            Some(after) => after.needs.clone(),
+        let own: Arc<[Ends<u32>]> = match after {
+            Some(after) => Arc::clone(&after.needs),
             None => (0..=rows).map(|row| Ends { lo: row, hi: row }).collect(),
         };
-        let entries = needs.len();
-        let constant = needs.iter().all(|ends| ends.lo == needs[0].lo)
-            && needs[1..].iter().all(|ends| ends.hi == needs[1].hi);
+        let entries = own.len();
+        let constant = after.is_some_and(|after| after.constant);
         let mut charge = Charge {
             constant,
             tables: match after {
@@ -45,7 +44,7 @@ impl Spans<'_> {
         // One strip stands for all where every strip needs the same rows.
         let different = if constant { 2 } else { entries };
         if let Some(last) = reached.last_mut() {
-            *last = Some(needs[..different].to_vec());
+            *last = Some(own[..different].to_vec());
         }
         for layer in (first..end).rev() {
             let Some(needed) = reached[layer - first].take() else { continue };
@@ -59,11 +58,23 @@ impl Spans<'_> {
                 widen(slot, &needed, edge.map, there);
             }
         }
-        let mut needs = input.unwrap_or_else(|| vec![Ends::default(); entries]);
-        let any = *needs.last().unwrap_or(&Ends::default());
-        needs.resize(entries, Ends { lo: needs[0].lo, hi: any.hi });
+        let needs = input.unwrap_or_else(|| vec![Ends::default(); entries]);
+        let all = Ends { lo: needs[0].lo, hi: needs[needs.len() - 1].hi };
+        let constant = constant || needs[1..].iter().all(|ends| (ends.lo, ends.hi) == (all.lo, all.hi));
+        let needs = if constant { self.same(entries, all) } else { needs.into() };
         let Charge { tables, fixed_macs, fixed_ms, .. } = charge;
-        Span { needs, tables, fixed_macs, fixed_ms }
+        Span { needs, constant, tables, fixed_macs, fixed_ms }
+    }
+
+    /// The needs of a span of which every strip needs the input rows `all`.
+    fn same(&mut self, entries: usize, all: Ends<u32>) -> Arc<[Ends<u32>]> {
+        let is_it = |known: &&Arc<[Ends<u32>]>| known.len() == entries && known[0] == all;
+        if let Some(known) = self.constants.iter().find(is_it) {
+            return Arc::clone(known);
+        }
+        let needs: Arc<[Ends<u32>]> = vec![all; entries].into();
+        self.constants.push(Arc::clone(&needs));
+        needs
     }
 
     fn charge(&self, charge: &mut Charge, layer: usize, needed: &[Ends<u32>]) {

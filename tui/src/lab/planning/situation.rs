@@ -181,9 +181,10 @@ impl Task {
         };
         let learns = matches!(&*self.planner, "erl" | "policy" | "auto");
         let learned = |reach: Reach| {
-            let mut portfolio = Portfolio::shipped().clone();
-            portfolio.members.extend(self.portfolio.iter().flat_map(|own| own.members.clone()));
-            Erl { portfolio, reach }
+            // Those trained on this fleet first: a first answer asks only the first few.
+            let members = self.portfolio.iter().chain([Portfolio::shipped()]);
+            let members = members.flat_map(|portfolio| portfolio.members.clone()).collect();
+            Erl { portfolio: Portfolio { members }, reach }
         };
         match self.effort {
             Effort::Look => {}
