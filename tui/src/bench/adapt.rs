@@ -4,6 +4,9 @@
 //! a change's interval, multiplied by what the running partition then took over what those costs predict of it,
 //! and no slower than the best partition that ran in the interval. Regret is how much longer the interval's
 //! runs took on average, from the lab's learning of the change on.
+//!
+//! What a correction learnt from runs is worth is told too: every interval's last partition is judged by what was
+//! learnt from earlier ones, then learnt from.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +16,7 @@ use collab_core::command::{CommandId, Settled, Verb};
 use collab_core::event::{Event, What};
 use collab_core::id::{PartitionId, RunId, WorkerId};
 use collab_core::plan::scenario::quantile;
-use collab_core::plan::{Auto, Budget, Planner as _};
+use collab_core::plan::{Auto, Budget, Correction, Features, Planner as _};
 use collab_core::time::Micros;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -91,6 +94,8 @@ struct Interval {
     mean_ms: f64,
     oracle_ms: f64,
     regret: f64,
+    /// What the last partition then took over what the costs of the interval's end predict.
+    measured_over_predicted: f64,
 }
 
 /// All together.
@@ -111,6 +116,13 @@ struct Total {
     regret_max: f64,
     runs: usize,
     lost: u64,
+    /// Partitions that a correction was judged by before it learnt from them.
+    judged: usize,
+    /// Root mean squares of ln(measured / predicted) over them: as predicted, times the last partition's factor, times
+    /// what the critic says.
+    miss_as_predicted: f64,
+    miss_by_last_factor: f64,
+    miss_by_critic: f64,
 }
 
 /// Measures and prints.
@@ -191,12 +203,16 @@ async fn change_at_random(
 
 fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) -> anyhow::Result<()> {
     let mut intervals = Vec::new();
+    let mut correction = Correction::default();
     for (at, (from, change)) in record.changes.iter().enumerate() {
         let until = record.changes.get(at + 1).map_or(Micros(u64::MAX), |next| next.0);
         let within = |moment: &Micros| (*from..until).contains(moment);
         let runs: Vec<_> = record.runs.iter().filter(|(started, ..)| within(started)).collect();
         let Some(situation) = situations.get(at).filter(|_| !runs.is_empty()) else { continue };
-        let Some(oracle_ms) = oracle(situation, &runs, args.seed) else { continue };
+        let Some(Oracle { ms: oracle_ms, missed, features }) = oracle(situation, &runs, args.seed) else {
+            continue;
+        };
+        correction.learn(&features, missed);
         let mean_ms = runs.iter().map(|run| run.2).sum::<f64>() / runs.len() as f64;
         intervals.push(Interval {
             event: "change",
@@ -208,11 +224,13 @@ fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) -> a
             mean_ms,
             oracle_ms,
             regret: mean_ms / oracle_ms - 1.0,
+            measured_over_predicted: missed,
         });
     }
     anyhow::ensure!(!intervals.is_empty(), "no run ended between two changes: choose a longer --every");
     let first: Vec<f64> = intervals.iter().filter_map(|it| it.first_ms).collect();
     let regrets: Vec<f64> = intervals.iter().map(|it| it.regret).collect();
+    let misses = correction.misses();
     let switches = intervals.iter().map(|it| it.switches).sum::<usize>();
     let total = Total {
         event: "adapt",
@@ -230,6 +248,10 @@ fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) -> a
         regret_max: quantile(&regrets, 1.0).unwrap_or_default(),
         runs: record.runs.len(),
         lost: record.lost,
+        judged: misses.judged,
+        miss_as_predicted: misses.nobody.sqrt(),
+        miss_by_last_factor: misses.last_factor.sqrt(),
+        miss_by_critic: misses.critic.sqrt(),
     };
     if args.json {
         for interval in &intervals {
@@ -243,8 +265,15 @@ fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) -> a
     Ok(())
 }
 
-/// What re-planning in no time would have reached, ms.
-fn oracle(situation: &Situation, runs: &[&(Micros, PartitionId, f64)], seed: u64) -> Option<f64> {
+/// What re-planning in no time would have reached.
+struct Oracle {
+    ms: f64,
+    /// What the last partition took over what is predicted of it, and what it looks like.
+    missed: f64,
+    features: Features,
+}
+
+fn oracle(situation: &Situation, runs: &[&(Micros, PartitionId, f64)], seed: u64) -> Option<Oracle> {
     let (_, last, _) = runs.last()?;
     let late = |of: &PartitionId| {
         let its: Vec<f64> =
@@ -252,12 +281,13 @@ fn oracle(situation: &Situation, runs: &[&(Micros, PartitionId, f64)], seed: u64
         quantile(&its, 0.5)
     };
     let problem = situation.problem();
-    let running = situation.running.clone()?;
-    let predicted = problem.cost(running.clone()).timeline.finish_ms;
-    let planned = Auto { starts: vec![running] }.plan(&problem, Budget { evaluations: ORACLE, seed })?;
-    let missed = late(last)? / predicted;
-    let ran = runs.iter().filter_map(|run| late(&run.1));
-    ran.chain([planned.timeline.finish_ms * missed]).reduce(f64::min)
+    let running = problem.cost(situation.running.clone()?);
+    let features = Features::of(&running, &problem.account(&running));
+    let missed = late(last)? / running.timeline.finish_ms;
+    let auto = Auto { starts: vec![running.partition] };
+    let planned = auto.plan(&problem, Budget { evaluations: ORACLE, seed })?.timeline.finish_ms;
+    let ms = runs.iter().filter_map(|run| late(&run.1)).fold(planned * missed, f64::min);
+    Some(Oracle { ms, missed, features })
 }
 
 fn line(it: &Interval) -> String {
@@ -277,7 +307,9 @@ fn line(it: &Interval) -> String {
 fn sentence(total: &Total) -> String {
     format!(
         "{} on {} workers: {} changes, {:.2} switches each (at most {}); first proposal after {:.1} ms (median), {:.1} ms \
-         (worst) of {} proposals; regret {:.1} % mean, {:.1} % median, {:.1} % worst; {} runs, {} lost",
+         (worst) of {} proposals; regret {:.1} % mean, {:.1} % median, {:.1} % worst; {} runs, {} lost; before they were \
+         learnt from, {} partitions were missed by {:.1} % as predicted, {:.1} % with the last one's factor, {:.1} % with \
+         the critic's",
         total.network,
         total.workers,
         total.changes,
@@ -290,6 +322,10 @@ fn sentence(total: &Total) -> String {
         100.0 * total.regret_median,
         100.0 * total.regret_max,
         total.runs,
-        total.lost
+        total.lost,
+        total.judged,
+        100.0 * total.miss_as_predicted,
+        100.0 * total.miss_by_last_factor,
+        100.0 * total.miss_by_critic
     )
 }
