@@ -148,27 +148,25 @@ impl Search<'_> {
         let row_bytes = self.problem.network.cut(from).bytes(1);
         let workers = self.problem.workers();
         let mut slowest: f64 = 0.0;
-        // Needs grow with the worker, so whoever needs nothing of one owner any more needs nothing of later ones.
+        let has_rows = |worker: &usize| bounds[*worker] < bounds[*worker + 1];
+        // Needs grow with the worker: whoever needs nothing of one owner any more needs nothing of later ones.
         let mut first = 0;
         for owner in (0..workers).filter(|&owner| before[owner] < before[owner + 1]) {
+            let needs_none = |at: usize| !has_rows(&at) || span.hi(bounds[at + 1]) <= before[owner];
+            while first < workers && needs_none(first) {
+                first += 1;
+            }
             let mut sending = 0.0;
             let mut delay: f64 = 0.0;
-            for worker in first..workers {
-                if bounds[worker] == bounds[worker + 1] {
-                    continue;
-                }
-                let (start, end) = (span.lo(bounds[worker]), span.hi(bounds[worker + 1]));
+            for worker in (first..workers).filter(has_rows) {
+                let start = span.lo(bounds[worker]).max(before[owner]);
+                let end = span.hi(bounds[worker + 1]).min(before[owner + 1]);
                 if start >= before[owner + 1] {
                     break;
                 }
-                if end <= before[owner] {
-                    first = worker + 1;
-                    continue;
-                }
                 if worker != owner {
-                    let rows = end.min(before[owner + 1]) - start.max(before[owner]);
                     let link = self.costing.link(owner, worker);
-                    sending += link.sending_ms(row_bytes * u64::from(rows));
+                    sending += link.sending_ms(row_bytes * u64::from(end - start));
                     delay = delay.max(link.delay_ms);
                 }
             }

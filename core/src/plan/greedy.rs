@@ -50,7 +50,7 @@ impl Search<'_> {
         self.offer(draft);
     }
 
-    fn move_rows(&self, from: usize, to: usize, workers: &[usize], bounds: &mut Vec<u32>) {
+    fn move_rows(&self, from: usize, to: usize, workers: &[usize], bounds: &mut [u32]) {
         let strip = |worker: usize, bounds: &[u32]| match (bounds[worker], bounds[worker + 1]) {
             (start, end) if start < end => self.strip(from, to, worker, start, end),
             _ => 0.0,
@@ -59,7 +59,7 @@ impl Search<'_> {
             |times: &[f64]| workers.iter().copied().reduce(|a, b| if times[b] > times[a] { b } else { a });
         let mut now = vec![0.0; bounds.len() - 1];
         workers.iter().for_each(|&worker| now[worker] = strip(worker, bounds));
-        let (mut moved, mut after) = (bounds.clone(), now.clone());
+        let (mut moved, mut after) = (bounds.to_owned(), now.clone());
         loop {
             let Some(giver) = slowest(&now) else { return };
             let Some(taker) = workers.iter().copied().min_by(|&a, &b| now[a].total_cmp(&now[b])) else {
@@ -73,8 +73,8 @@ impl Search<'_> {
             for bound in &mut moved[first + 1..=last] {
                 *bound = if giver < taker { *bound - 1 } else { *bound + 1 };
             }
-            for worker in first..=last {
-                after[worker] = strip(worker, &moved);
+            for (worker, ms) in after.iter_mut().enumerate().take(last + 1).skip(first) {
+                *ms = strip(worker, &moved);
             }
             if slowest(&after).is_none_or(|worst| after[worst] >= now[giver]) {
                 return;
