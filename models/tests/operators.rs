@@ -148,6 +148,32 @@ proptest! {
     }
 
     #[test]
+    fn a_layer_normalised_over_channels_and_its_products_are_divided_by_rows(seed: u64, height in 5i64..20) {
+        let mut b = Builder::new(seed, &[1, 6, height, 7]);
+        let x = b.conv("input", (6, 8), 3, 1, [1; 4]);
+        let last = b.node("Transpose", &[&x], vec![ints("perm", &[0, 2, 3, 1])]);
+        let (two, little) = (b.floats("two", &[], &[2.0]), b.floats("little", &[], &[1e-6]));
+        let mean = |b: &mut Builder, x: &str| b.node("ReduceMean", &[x], vec![ints("axes", &[-1]), int("keepdims", 1)]);
+        let centre = mean(&mut b, &last);
+        let x = b.node("Sub", &[&last, &centre], vec![]);
+        let squares = b.node("Pow", &[&x, &two], vec![]);
+        let variance = mean(&mut b, &squares);
+        let variance = b.node("Add", &[&variance, &little], vec![]);
+        let deviation = b.node("Sqrt", &[&variance], vec![]);
+        let x = b.node("Div", &[&x, &deviation], vec![]);
+        let wide = b.weights(&[8, 32], 8);
+        let x = b.node("MatMul", &[&x, &wide], vec![]);
+        let x = b.node("Transpose", &[&x], vec![ints("perm", &[0, 3, 1, 2])]);
+        let x = b.conv(&x, (32, 4), 3, 1, [1; 4]);
+        let model = loaded(b.proto(&[&x]));
+        prop_assert!(model.network().units.iter().all(|unit| unit.split == Split::Rows), "{:?}", model.network().units);
+        let input = noise(&model, seed);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let found = divided(&model, &input, &[], 3, &mut random);
+        prop_assert_eq!(differing(&found, &answer(&model, &input)), 0);
+    }
+
+    #[test]
     fn values_that_differ_by_row_are_divided_with_the_rows(seed: u64, height in 5i64..20) {
         let mut b = Builder::new(seed, &[1, 3, height, 6]);
         let bias = b.weights(&[1, 3, height, 1], 1);

@@ -9,16 +9,22 @@ use crate::isa::Vector;
 use crate::product::{Dense, Planes};
 use crate::tile::{PANEL, Product, compute, tile_pixels};
 
-/// Input channels of a group up to which copies are worth it.
+/// Input channels up to which copies are worth it, and output columns from which on; with groups, each of which has few
+/// outputs for every value gathered, they are sooner.
 const FEW_CHANNELS: usize = 4;
+const FEW_CHANNELS_OF_A_GROUP: usize = 16;
+const WIDE_FOR_A_GROUP: usize = 12;
 
 /// Values of the copied rows computed at once: they stay in the second-level cache.
 const COPIED: usize = 48 * 1024;
 
 /// Whether the form computes a layer well: where not, gathering is faster. The bits are the same.
 pub(crate) fn fits<V: Vector>(window: &Window<'_>, groups: usize) -> bool {
-    let few = window.map.channels() / groups <= FEW_CHANNELS;
-    few && window.kernel != [1, 1] && window.out_width >= V::F32_LANES
+    let (few, wide) = match groups {
+        1 => (FEW_CHANNELS, V::F32_LANES),
+        _ => (FEW_CHANNELS_OF_A_GROUP, WIDE_FOR_A_GROUP.min(V::F32_LANES)),
+    };
+    window.map.channels() / groups <= few && window.kernel != [1, 1] && window.out_width >= wide
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::downsample::Downsample;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::logic::Iff;
-use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
+use tract_onnx::tract_core::ops::nn::{Reduce, RmsNorm, Softmax};
 use tract_onnx_opl::lrn::Lrn;
 
 use super::{Along, ByRows, Node, Part, Split, Weight};
@@ -86,6 +86,9 @@ fn keeps(op: &dyn TypedOp, axis: usize) -> Option<bool> {
     }
     if let Some(softmax) = op.downcast_ref::<Softmax>() {
         return (!softmax.axes.contains(&axis)).then_some(false);
+    }
+    if let Some(norm) = op.downcast_ref::<RmsNorm>() {
+        return (norm.axis != axis).then_some(false);
     }
     if let Some(reduce) = op.downcast_ref::<Reduce>() {
         return (!reduce.axes.contains(&axis)).then_some(false);

@@ -26,8 +26,10 @@ const FEW_GROUPS: usize = 96;
 const TRANSFORMED: usize = 160 * 1024;
 const MOST_TRANSFORMED: usize = 256 * 1024;
 const PAIRS_TRANSFORMED: usize = 400 * 1024;
-/// Up to this many input channels a larger kernel reads rows that were copied once.
-const FEW_CHANNELS: usize = 4;
+/// Up to this many input channels, and from this many columns on, a larger kernel reads rows that were copied once;
+/// then the same with groups.
+const COPIED: (usize, usize) = (4, LANES);
+const COPIED_OF_A_GROUP: (usize, usize) = (16, 12);
 /// Width from which a depthwise 3×3 goes by rows, and values of a narrower plane that are copied together.
 const WIDE: usize = 40;
 const FLAT: usize = 1536;
@@ -68,7 +70,8 @@ fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * depth * pixels);
     let plain = taps == 1 && shape.stride == [1, 1] && shape.out_width() == shape.width;
     let gathered = if shape.stride[1] == 1 { Term::Gathered } else { Term::GatheredStrided };
-    if inputs <= FEW_CHANNELS && taps > 1 && shape.out_width() >= LANES {
+    let (few, wide) = if groups == 1 { COPIED } else { COPIED_OF_A_GROUP };
+    if inputs <= few && taps > 1 && shape.out_width() >= wide {
         // Each row of the map is copied once, not once for every tap.
         let copied = (shape.in_channels * shape.stride[0]) as f64 * rows;
         amounts.all_rows(gathered, copied * shape.width as f64);
