@@ -163,8 +163,37 @@ fn same_bits((builder, outputs): (Builder, Vec<String>), seed: u64) -> Result<()
     Ok(())
 }
 
+/// A convolution, a pool and a classifier on pictures of `[3, 24, 20]`, given with their channels first or last.
+fn on_pictures(seed: u64, last: bool) -> (Builder, String) {
+    let shape = if last { [1, 24, 20, 3] } else { [1, 3, 24, 20] };
+    let mut b = Builder::new(seed, &shape);
+    let (mean, scale) = (b.floats("mean", &[], &[0.5]), b.floats("scale", &[], &[2.0]));
+    let mut x = b.node("Sub", &["input", &mean], vec![]);
+    x = b.node("Mul", &[&x, &scale], vec![]);
+    if last {
+        x = b.node("Transpose", &[&x], vec![ints("perm", &[0, 3, 1, 2])]);
+    }
+    let x = b.conv(&x, (3, 8), 3, 1, [1; 4]);
+    let x = b.relu(&x);
+    let x = b.conv(&x, (8, 8), 3, 2, [1; 4]);
+    let x = b.relu(&x);
+    (b, x)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn channels_that_come_last_are_put_first(seed: u64) {
+        let [first, last] = [false, true].map(|last| {
+            let (b, output) = on_pictures(seed, last);
+            b.model(&[&output])
+        });
+        prop_assert_eq!(&last.network().input.shape, &first.network().input.shape);
+        prop_assert!(last.network().units.iter().all(|unit| unit.split == Split::Rows));
+        let input = noise(&first, seed);
+        prop_assert_eq!(differing(&answer(&last, &input), &answer(&first, &input)), 0);
+    }
 
     #[test]
     fn a_detector_divided_equals_the_whole(seed: u64, height in 16i64..40) {

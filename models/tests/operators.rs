@@ -174,6 +174,19 @@ proptest! {
     }
 
     #[test]
+    fn maps_whose_channels_come_last_are_divided_by_rows_too(seed: u64, height in 5i64..20) {
+        let mut b = Builder::new(seed, &[1, 3, height, 7]);
+        let x = b.conv("input", (3, 8), 3, 1, [1; 4]);
+        let x = b.node("Transpose", &[&x], vec![ints("perm", &[0, 2, 3, 1])]);
+        let x = b.relu(&x);
+        let model = b.model(&[&x]);
+        prop_assert!(model.network().units.iter().all(|unit| unit.split == Split::Rows), "{:?}", model.network().units);
+        let input = noise(&model, seed);
+        let found = divided(&model, &input, &[], 3, &mut ChaCha8Rng::seed_from_u64(seed));
+        prop_assert_eq!(differing(&found, &answer(&model, &input)), 0);
+    }
+
+    #[test]
     fn values_that_differ_by_row_are_divided_with_the_rows(seed: u64, height in 5i64..20) {
         let mut b = Builder::new(seed, &[1, 3, height, 6]);
         let bias = b.weights(&[1, 3, height, 1], 1);

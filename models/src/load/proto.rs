@@ -1,6 +1,6 @@
 //! What is put right in a model before the engine sees it.
 //!
-//! Names become unique, the batch becomes one, dequantised constants become constants, declared shapes of
+//! Names become unique, the batch becomes one, channels of pictures come first, dequantised constants become constants, declared shapes of
 //! inner tensors are dropped. Files that ask for more than one input, open sizes or other files are refused.
 
 use std::collections::{HashMap, HashSet};
@@ -12,8 +12,8 @@ use tract_onnx::pb::type_proto::Value as Type;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use tract_onnx::prelude::Tensor;
 
-use super::dequantize;
 use super::error::LoadError;
+use super::{channels_last, dequantize};
 use crate::source::Onnx;
 
 /// The most values a tensor may hold: 4 GiB of floats, more than the devices in mind have.
@@ -33,6 +33,7 @@ pub(super) fn repair(onnx: &mut Onnx, wanted: Option<&[usize]>) -> Result<Vec<us
     graph.value_info.clear();
     drop_initialized_inputs(graph);
     let shape = fix_input(graph, wanted)?;
+    let shape = channels_last::to_front(graph, shape);
     give_names(graph);
     dequantize::fold(graph)?;
     Ok(shape)
@@ -96,7 +97,7 @@ fn fix_input(graph: &mut GraphProto, wanted: Option<&[usize]>) -> Result<Vec<usi
     if dims.len() != 4 {
         return Err(LoadError::NotAMap { input: input.name.clone(), shape });
     }
-    let Some(Type::TensorType(tensor)) = input.r#type.as_mut().and_then(|kind| kind.value.as_mut()) else {
+    let Some(Type::TensorType(tensor)) = input.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
         return Err(LoadError::NotAMap { input: input.name.clone(), shape });
     };
     if tensor.elem_type != DataType::Float as i32 {
@@ -111,9 +112,16 @@ fn fix_input(graph: &mut GraphProto, wanted: Option<&[usize]>) -> Result<Vec<usi
     if volume(&signed).is_none_or(|volume| volume == 0) {
         return Err(LoadError::Absurd { tensor: input.name.clone(), shape: signed });
     }
-    let dim = |&size: &i64| Dimension { value: Some(Dim::DimValue(size)), ..Dimension::default() };
-    tensor.shape.get_or_insert_default().dim = signed.iter().map(dim).collect();
+    set_dims(input, &fixed);
     Ok(fixed)
+}
+
+/// States the shape of an input.
+pub(super) fn set_dims(input: &mut ValueInfoProto, shape: &[usize]) {
+    let dim = |&size: &usize| Dimension { value: Some(Dim::DimValue(size as i64)), ..Dimension::default() };
+    if let Some(Type::TensorType(tensor)) = input.r#type.as_mut().and_then(|kind| kind.value.as_mut()) {
+        tensor.shape.get_or_insert_default().dim = shape.iter().map(dim).collect();
+    }
 }
 
 /// The input's sizes, `None` where they are open.

@@ -53,18 +53,24 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     Ok(Some(Found { operator: Arc::new(operator), inputs, members: folded.members, named: id }))
 }
 
+impl Channelwise {
+    /// Whether it does the same to every channel.
+    fn is_plain(&self) -> bool {
+        self.epilogue.bias.is_empty() && self.epilogue.scale.is_empty()
+    }
+}
+
 impl Operator for Channelwise {
     fn name(&self) -> &'static str {
         "Channelwise"
     }
 
     fn label(&self) -> (String, Kind) {
-        let plain = self.epilogue.bias.is_empty() && self.epilogue.scale.is_empty();
         let text = match (self.residual, self.epilogue.activation) {
             (true, _) => "Add",
-            (false, Activation::Clamp { .. }) if plain => "ReLU",
-            (false, Activation::Leaky { .. }) if plain => "LeakyReLU",
-            (false, Activation::HardSwish) if plain => "HardSwish",
+            (false, Activation::Clamp { .. }) if self.is_plain() => "ReLU",
+            (false, Activation::Leaky { .. }) if self.is_plain() => "LeakyReLU",
+            (false, Activation::HardSwish) if self.is_plain() => "HardSwish",
             _ => "Norm",
         };
         (text.to_owned(), Kind::Elementwise)
@@ -99,24 +105,33 @@ impl Operator for Channelwise {
     }
 
     fn split(&self, node: &Node) -> Option<Split> {
-        let axis = self.shape.len() - 2;
-        let same = node.feeds.iter().all(|feed| feed.along == Along::Rows(axis));
-        same.then(|| Split {
-            along: Along::Rows(axis),
+        let along = node.feeds[0].along;
+        let axis = along.axis()?;
+        // What is the same for every value can be divided along any axis, as of a map whose channels come last.
+        let divisible = axis + 2 == self.shape.len() || self.is_plain();
+        let same = node.feeds.iter().all(|feed| feed.along == along && matches!(along, Along::Rows(_)));
+        (divisible && same).then(|| Split {
+            along,
             needs: node.needs(RowMap::SAME),
             weight: Weight::Light,
             obstacle: None,
-            by: Arc::new(self.clone()),
+            by: Arc::new(Strip { of: self.clone(), axis }),
         })
     }
 }
 
-impl ByRows for Channelwise {
+/// A [`Channelwise`] divided along an axis.
+#[derive(Debug)]
+struct Strip {
+    of: Channelwise,
+    axis: usize,
+}
+
+impl ByRows for Strip {
     fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
         let feeds = parts.iter().map(|part| wiring.part(part)).collect::<TractResult<TVec<_>>>()?;
-        let mut operator = self.clone();
-        let axis = self.shape.len() - 2;
-        operator.shape[axis] = out.len() as usize;
+        let mut operator = self.of.clone();
+        operator.shape[self.axis] = out.len() as usize;
         Ok((wiring.op(Box::new(Own::new(operator)), &feeds)?, out))
     }
 }
