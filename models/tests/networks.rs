@@ -181,7 +181,7 @@ fn on_pictures(seed: u64, last: bool) -> (Builder, String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(config(12))]
 
     #[test]
     fn channels_that_come_last_are_put_first(seed: u64) {

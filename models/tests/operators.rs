@@ -40,7 +40,7 @@ fn pads() -> impl Strategy<Value = [i64; 4]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(config(48))]
 
     #[test]
     fn a_convolution_by_rows_equals_the_whole(

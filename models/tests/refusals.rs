@@ -41,7 +41,7 @@ fn a_truncated_model_is_refused_with_a_sentence() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(config(64))]
 
     #[test]
     fn a_damaged_model_never_ends_the_program(at: prop::sample::Index, byte: u8) {

@@ -55,7 +55,7 @@ fn agree(builder: Builder, output: &str, seed: u64) -> Result<(), TestCaseError>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(config(64))]
 
     #[test]
     fn convolutions_and_what_follows_them(

@@ -7,7 +7,7 @@ mod common;
 use collab_kernels::{
     Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, KernelError, Map, Scratch, Strip, divide,
 };
-use common::{bits, convolve, largest_error, largest_error_of_all, values};
+use common::{bits, config, convolve, largest_error, largest_error_of_all, values};
 use proptest::prelude::*;
 
 /// A layer with the size of its input and what is folded into it.
@@ -78,8 +78,8 @@ impl Case {
         output
     }
 
-    /// The rows `first..end` from only the input rows they need.
-    fn strip(&self, isa: Isa, first: usize, end: usize, scratch: &mut Scratch) -> Vec<f32> {
+    /// The rows `first..end` from only the input rows they need, in the shares of so many threads.
+    fn strip(&self, isa: Isa, first: usize, end: usize, threads: usize, scratch: &mut Scratch) -> Vec<f32> {
         let (input, residual) = (self.input(), self.residual());
         let (stride, reach) = (self.shape.stride[0], (self.shape.kernel[0] - 1) * self.shape.dilation[0]);
         let (low, high) = (first * stride, (end - 1) * stride + reach + 1);
@@ -93,8 +93,15 @@ impl Case {
             rows: 0..end - first,
             residual: self.residual_map(&residual).map(|map| map.rows_between(first, end)),
         };
-        let mut output = vec![f32::NAN; self.shape.out_channels * (end - first) * self.shape.out_width()];
-        self.conv(isa).beginning_at(first).run(&strip, &mut output, scratch).unwrap();
+        let (count, width) = (end - first, self.shape.out_width());
+        let mut output = vec![f32::NAN; self.shape.out_channels * count * width];
+        let conv = self.conv(isa).beginning_at(first);
+        let shares = conv.shares(count, threads);
+        let mut parts: Vec<_> = shares.iter().map(|_| Vec::new()).collect();
+        divide(output.chunks_exact_mut(count * width), width, &shares, &mut parts);
+        for (share, mut planes) in shares.iter().zip(parts) {
+            conv.run_share(&strip, share, &mut planes, scratch).unwrap();
+        }
         output
     }
 }
@@ -110,13 +117,17 @@ fn activations() -> impl Strategy<Value = Activation> {
 }
 
 fn shapes(algorithm: Algorithm) -> BoxedStrategy<ConvShape> {
+    let kernel = || prop_oneof![8 => 1..6usize, 1 => 6..12usize];
+    let stride = || prop_oneof![8 => 1..4usize, 1 => 4..6usize];
+    let dilation = || prop_oneof![8 => 1..3usize, 1 => 3..5usize];
+    let pad = || prop_oneof![8 => 0..4usize, 1 => 4..9usize];
     let geometry = (
-        [1..6usize, 1..6usize],
-        [1..4usize, 1..4usize],
-        [1..3usize, 1..3usize],
+        [kernel(), kernel()],
+        [stride(), stride()],
+        [dilation(), dilation()],
         prop_oneof![1..20usize, 20..80usize],
-        0..4usize,
-        0..4usize,
+        pad(),
+        pad(),
     );
     let channels = match algorithm {
         Algorithm::Dense => (
@@ -125,9 +136,13 @@ fn shapes(algorithm: Algorithm) -> BoxedStrategy<ConvShape> {
             prop_oneof![1..9usize, 9..70usize],
         )
             .boxed(),
-        Algorithm::WinogradRows | Algorithm::WinogradPairs => {
-            (prop_oneof![Just(1usize), Just(3)], 1..40usize, 1..40usize).boxed()
-        }
+        // Many channels make several bands of rows, and more than 64 several turns over them.
+        Algorithm::WinogradRows | Algorithm::WinogradPairs => (
+            prop_oneof![Just(1usize), Just(3)],
+            prop_oneof![6 => 1..40usize, 1 => 40..140usize],
+            prop_oneof![6 => 1..40usize, 1 => 40..90usize],
+        )
+            .boxed(),
         Algorithm::Depthwise => (1..20usize, Just(1), 1..3usize).boxed(),
     };
     (geometry, channels)
@@ -154,7 +169,9 @@ fn shapes(algorithm: Algorithm) -> BoxedStrategy<ConvShape> {
 
 fn cases(algorithm: Algorithm) -> impl Strategy<Value = Case> {
     let folded = (activations(), any::<bool>(), any::<bool>(), any::<bool>());
-    (shapes(algorithm), 1..14usize, 0..4usize, 0..4usize, folded, 0..1_000_000u64)
+    let pad = || prop_oneof![8 => 0..4usize, 1 => 4..9usize];
+    let rows = prop_oneof![6 => 1..14usize, 1 => 14..40usize];
+    (shapes(algorithm), rows, pad(), pad(), folded, 0..1_000_000u64)
         .prop_map(move |(shape, in_rows, top, bottom, (activation, bias, scale, residual), seed)| Case {
             shape,
             algorithm,
@@ -197,22 +214,27 @@ fn check_against_the_naive_one(case: &Case) {
     }
 }
 
-fn check_strips(case: &Case, first: usize, end: usize) {
+/// Rows from their own input rows, in the shares of some threads, are those of the whole.
+fn check_strips(case: &Case, first: usize, end: usize, threads: usize) {
     let mut scratch = Scratch::new();
     let (out_rows, width) = (case.out_rows(), case.shape.out_width());
     let (first, end) = (first % out_rows, (first % out_rows + 1 + end % out_rows).min(out_rows));
     for isa in Isa::available() {
         let whole = case.whole(isa, &mut scratch);
-        let strip = case.strip(isa, first, end, &mut scratch);
+        let strip = case.strip(isa, first, end, threads, &mut scratch);
         for (channel, part) in strip.chunks_exact((end - first) * width).enumerate() {
             let expected = &whole[(channel * out_rows + first) * width..][..(end - first) * width];
-            assert_eq!(bits(expected), bits(part), "{isa:?}, channel {channel}, rows {first}..{end}");
+            assert_eq!(
+                bits(expected),
+                bits(part),
+                "{isa:?}, channel {channel}, rows {first}..{end}, {threads} threads"
+            );
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(200))]
 
     #[test]
     fn a_dense_convolution_is_near_the_naive_one(case in cases(Algorithm::Dense)) {
@@ -236,30 +258,30 @@ proptest! {
 
     #[test]
     fn a_strip_of_a_dense_convolution_has_the_bits_of_the_whole(
-        case in cases(Algorithm::Dense), first in 0..100usize, end in 0..100usize,
+        case in cases(Algorithm::Dense), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
     ) {
-        check_strips(&case, first, end);
+        check_strips(&case, first, end, threads);
     }
 
     #[test]
     fn a_strip_of_a_winograd_convolution_has_the_bits_of_the_whole(
-        case in cases(Algorithm::WinogradRows), first in 0..100usize, end in 0..100usize,
+        case in cases(Algorithm::WinogradRows), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
     ) {
-        check_strips(&case, first, end);
+        check_strips(&case, first, end, threads);
     }
 
     #[test]
     fn a_strip_of_a_winograd_convolution_by_pairs_has_the_bits_of_the_whole(
-        case in cases(Algorithm::WinogradPairs), first in 0..100usize, end in 0..100usize,
+        case in cases(Algorithm::WinogradPairs), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
     ) {
-        check_strips(&case, first, end);
+        check_strips(&case, first, end, threads);
     }
 
     #[test]
     fn a_strip_of_a_depthwise_convolution_has_the_bits_of_the_whole(
-        case in cases(Algorithm::Depthwise), first in 0..100usize, end in 0..100usize,
+        case in cases(Algorithm::Depthwise), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
     ) {
-        check_strips(&case, first, end);
+        check_strips(&case, first, end, threads);
     }
 }
 
@@ -378,7 +400,7 @@ fn a_shifted_strip_is_told_from_the_whole() {
     let mut scratch = Scratch::new();
     let width = case.shape.out_width();
     let whole = case.whole(Isa::Plain, &mut scratch);
-    let strip = case.strip(Isa::Plain, 3, 6, &mut scratch);
+    let strip = case.strip(Isa::Plain, 3, 6, 1, &mut scratch);
     assert_eq!(bits(&whole[3 * width..6 * width]), bits(&strip[..3 * width]));
     assert_ne!(bits(&whole[2 * width..5 * width]), bits(&strip[..3 * width]));
 }

@@ -9,12 +9,8 @@ use collab_kernels::{
     Activation, Epilogue, Isa, Linear, LocalResponse, Map, PlaneList, Pool, PoolKind, Scratch, Strip,
     Transposed, TransposedShape, TransposedStrip, apply_epilogue,
 };
-use common::{Exact, bits, finish, largest_error, values};
+use common::{Exact, bits, config, finish, largest_error, values};
 use proptest::prelude::*;
-
-fn config() -> ProptestConfig {
-    ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() }
-}
 
 fn transposed_shapes() -> impl Strategy<Value = TransposedShape> {
     let sizes =
@@ -142,7 +138,7 @@ fn run_pool(pool: &Pool, isa: Isa, channels: usize, strip: &Strip<'_>) -> Vec<f3
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(200))]
 
     #[test]
     fn a_transposed_convolution_is_near_the_naive_one(

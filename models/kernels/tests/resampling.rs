@@ -5,7 +5,7 @@
 mod common;
 
 use collab_kernels::{Isa, Map, PlaneList, Resample, Scratch, Taps};
-use common::{bits, values};
+use common::{bits, config, values};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -46,7 +46,7 @@ fn reads(taps: &Taps, at: usize) -> Option<Vec<(usize, f64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(200))]
 
     #[test]
     fn a_resampled_map_is_near_the_naive_one_and_any_rows_have_the_bits_of_the_whole(

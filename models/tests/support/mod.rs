@@ -6,6 +6,7 @@ use collab_core::id::Digest;
 use collab_core::network::Split;
 use collab_core::rows::Rows;
 use collab_models::{LayerTimes, LoadOptions, Map, Model};
+use proptest::prelude::ProptestConfig;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -16,6 +17,13 @@ use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
     TypeProto, ValueInfoProto, type_proto,
 };
+
+/// `cases` cases, or as many as `PROPTEST_CASES` says.
+pub fn config(cases: u32) -> ProptestConfig {
+    let told = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { told.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..told }
+}
 
 /// A network under construction.
 pub struct Builder {

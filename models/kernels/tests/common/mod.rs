@@ -3,9 +3,17 @@
 #![allow(dead_code)]
 
 use collab_kernels::{Activation, ConvShape, Epilogue};
+use proptest::prelude::ProptestConfig;
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+/// `cases` cases, or as many as `PROPTEST_CASES` says.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let told = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { told.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..told }
+}
 
 /// `len` values between −1 and 1.
 pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
