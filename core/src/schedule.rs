@@ -174,7 +174,19 @@ fn divide(network: &Network, span: &Range<usize>, strip: &StripPlan) -> Vec<Part
     let on_edge = |row: u32| wanted(row) || waits(Rows::new(row, row + 1));
     let Rows { start, end } = strip.rows;
     let Some(inner_start) = (start..end).find(|&row| !on_edge(row)) else { return vec![whole] };
-    let inner_end = (inner_start..end).find(|&row| on_edge(row)).unwrap_or(end);
+    let neighbours = strip.sends.iter().filter(|send| send.peer != Node::Lab);
+    let later = neighbours.map(|send| send.rows.start).filter(|&row| row > inner_start);
+    let wanted_from = later.fold(end, u32::min);
+    // What a row needs begins and ends no earlier than what rows before it need: from the first that waits on, all do.
+    let (mut inner_end, mut beyond) = (inner_start + 1, wanted_from);
+    while inner_end < beyond {
+        let row = inner_end.midpoint(beyond);
+        if waits(Rows::new(row, row + 1)) {
+            beyond = row;
+        } else {
+            inner_end = row + 1;
+        }
+    }
     let middle = Rows::new(inner_start, inner_end);
     let parts: Vec<Rows> = [Rows::new(start, inner_start), Rows::new(inner_end, end), middle]
         .into_iter()

@@ -40,7 +40,7 @@ impl Lab {
             known.into_iter().map(|costs| costs.unwrap_or_else(|| slowest.clone())).collect();
         let pieces = self.learnt.iter().map(WorkerMemory::piece).collect();
         let mut costs = FleetCosts::new(layers, pieces, |from, to| self.link_cost(from, to))
-            .with_lateness(self.run_memory.lateness());
+            .with_lateness(self.run_memory.lateness(None));
         for (index, worker) in self.workers.iter().enumerate() {
             costs.slow(index, 100.0 / worker.throttle.percent.max(1.0));
         }
@@ -62,14 +62,11 @@ impl Lab {
         let strips = self.learnt.iter().map(|memory| memory.strips().clone()).collect();
         let costs = self.costs()?.with_strips(strips);
         let schedule = Schedule::new(network, plan);
-        let own = self.run_memory.own_factor(partition);
-        let late_ms = own.is_none().then(|| simulate(network, &schedule, &costs).finish_ms);
-        let costs = costs.with_lateness(Lateness::default());
+        let costs = costs.with_lateness(self.run_memory.lateness(partition));
         let timeline = simulate(network, &schedule, &costs);
-        let late = late_ms.map_or(0.0, |late_ms| late_ms / timeline.finish_ms - 1.0);
-        let factor = own.unwrap_or_else(|| (1.0 + late) * self.run_memory.first_factor());
+        let factor = self.run_memory.factor(partition);
         let half = self.accuracy.run_interval().half();
-        Some(Prediction::new(network, &schedule, &costs, timeline, (factor, late), half))
+        Some(Prediction::new(network, &schedule, &costs, timeline, factor, half))
     }
 
     /// The same for a partition that is known under a number; before anything was measured, what its
@@ -81,7 +78,6 @@ impl Lab {
             Some(Prediction {
                 ms: known.predicted_ms?,
                 factor: 1.0,
-                late: 0.0,
                 half,
                 spans: known.spans.clone(),
                 layers: known.layers.clone(),
@@ -142,10 +138,20 @@ impl Lab {
             }
         }
         if let Some(predicted) = run.predicted.as_deref().filter(|_| steady) {
+            let known = self.run_memory.knows(Some(run.partition));
+            let late = if known { 0.0 } else { self.late_share(&network, &schedule) };
             let ratio = run_ms * predicted.factor / predicted.ms;
-            self.run_memory.learn(run.partition, ratio, predicted.late);
+            self.run_memory.learn(run.partition, ratio, late);
         }
         self.learn_transfers(&run.spans);
+    }
+
+    /// What shared blocks make a partition late by, as a share of what it takes without.
+    fn late_share(&self, network: &Network, schedule: &Schedule) -> f64 {
+        let Some(costs) = self.costs() else { return 0.0 };
+        let late_ms = simulate(network, schedule, &costs).finish_ms;
+        let costs = costs.with_lateness(Lateness::default());
+        late_ms / simulate(network, schedule, &costs).finish_ms - 1.0
     }
 
     /// Takes in what a worker's reference strip took while it was idle.

@@ -14,12 +14,9 @@ use crate::simulate::Timeline;
 pub struct Prediction {
     /// From the first byte sent to the last received, ms.
     pub ms: f64,
-    /// Of that, what runs take over what is simulated: `ms` is this times the end of the last span.
+    /// Of that, what runs take over what is simulated: `ms` is this times what is simulated.
     #[serde(default = "simulated")]
     pub factor: f64,
-    /// Of the factor, what shared blocks are late by in a first run, as a share of the end of the last span.
-    #[serde(default)]
-    pub late: f64,
     /// Four of five runs should be no further off than this share of it.
     pub half: f64,
     /// Every interval on every node.
@@ -34,11 +31,11 @@ impl Prediction {
         schedule: &Schedule,
         costs: &dyn Costs,
         timeline: Timeline,
-        (factor, late): (f64, f64),
+        factor: f64,
         half: f64,
     ) -> Self {
         let layers = layers(network, schedule, costs);
-        Self { ms: factor * timeline.finish_ms, factor, late, half, spans: timeline.spans, layers }
+        Self { ms: factor * timeline.finish_ms, factor, half, spans: timeline.spans, layers }
     }
 
     /// The bounds that four of five runs should be within, ms.

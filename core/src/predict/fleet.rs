@@ -18,6 +18,8 @@ pub struct FleetCosts {
     links: Vec<LinkCost>,
     /// By worker; empty where strips are taken for the sum of their layers.
     strips: Vec<StripMemory>,
+    /// The share of its CPU that each worker has, 0…1.
+    shares: Vec<f64>,
     lateness: Lateness,
 }
 
@@ -34,7 +36,8 @@ impl FleetCosts {
             false => Node::Worker(crate::id::WorkerId::at(at)),
         };
         let links = (0..nodes * nodes).map(|at| link(node(at / nodes), node(at % nodes))).collect();
-        Self { layers, pieces, links, strips: Vec::new(), lateness: Lateness::default() }
+        let shares = vec![1.0; layers.len()];
+        Self { layers, pieces, links, strips: Vec::new(), shares, lateness: Lateness::default() }
     }
 
     /// Has strips that ran take what they took. Without it strips are separable, as planners need them.
@@ -52,6 +55,7 @@ impl FleetCosts {
         if let Some(layers) = self.layers.get_mut(worker) {
             layers.iter_mut().for_each(|cost| *cost = cost.times(factor));
             self.pieces[worker] = self.pieces[worker].times(factor);
+            self.shares[worker] /= factor;
         }
     }
 
@@ -81,6 +85,6 @@ impl Costs for FleetCosts {
     }
 
     fn strip_factor(&self, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
-        self.strips.get(worker).map_or(1.0, |strips| strips.factor(units, rows))
+        self.strips.get(worker).map_or(1.0, |strips| strips.factor(units, rows, self.shares[worker]))
     }
 }

@@ -1,11 +1,10 @@
 //! What a run takes beyond its simulation, learnt from runs.
 //!
 //! The simulator adds up expected times. A run waits for the slowest of several strips, and the maximum of times that
-//! vary is later than that of their means. How much later is expected of a partition that never ran ([`Lateness`]), and
-//! scaled by what the partitions before it waited; the running partition has a factor of its own over its simulation, in
-//! which nothing is late. The first runs of a partition take longer than what follows, however well its strips were
-//! rehearsed: links and processors rested. So it begins with what earlier partitions' first runs took, those of workers
-//! alone too.
+//! vary is later than that of their means. How much later is simulated ([`Lateness`]), scaled by what the partitions before
+//! it waited, and the running partition has a factor of its own over its simulation. The first runs of a partition take
+//! longer than what follows, however well its strips were rehearsed: links and processors rested. So it begins with what
+//! earlier partitions' first runs took, those of workers alone too.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +35,10 @@ pub struct RunMemory {
     /// What late first runs of partitions took, latest last.
     #[serde(default)]
     firsts: Vec<f64>,
-    /// What the running partition would be late by if shared blocks were as late as usual, as a share of its simulation.
+    /// How late shared blocks of the running partition are simulated to be over what is usual: stays while it runs.
+    #[serde(default)]
+    scale: f64,
+    /// What they made it late by before its first run, as a share of its simulation without.
     #[serde(default)]
     late: f64,
     /// What partitions waited over what is usual, latest last.
@@ -45,38 +47,37 @@ pub struct RunMemory {
 }
 
 impl RunMemory {
-    /// What the simulated time of a run of `partition` is multiplied by; `None` if it is not the running one.
-    pub fn own_factor(&self, partition: Option<PartitionId>) -> Option<f64> {
-        (partition.is_some() && self.of == partition).then(|| self.log.exp())
+    /// Whether `partition` is the running one.
+    pub fn knows(&self, partition: Option<PartitionId>) -> bool {
+        partition.is_some() && self.of == partition
     }
 
-    /// What the simulated time of a first run is multiplied by, shared blocks being late in it.
-    pub fn first_factor(&self) -> f64 {
-        median(self.firsts.clone()).exp()
+    /// What the simulated time of a run of `partition` is multiplied by.
+    pub fn factor(&self, partition: Option<PartitionId>) -> f64 {
+        if self.knows(partition) { self.log.exp() } else { median(self.firsts.clone()).exp() }
     }
 
-    /// How late rows of shared blocks are.
-    pub fn lateness(&self) -> Lateness {
-        Lateness::USUAL.times(self.scale())
+    /// How late rows of shared blocks are in a simulation of `partition`.
+    pub fn lateness(&self, partition: Option<PartitionId>) -> Lateness {
+        Lateness::USUAL.times(if self.knows(partition) { self.scale } else { self.usual_scale() })
     }
 
     /// What is usual counts as one partition.
-    fn scale(&self) -> f64 {
+    fn usual_scale(&self) -> f64 {
         (1.0 + self.waited.iter().sum::<f64>()) / (1 + self.waited.len()) as f64
     }
 
-    /// Takes in that a run of `partition` took `ratio` times what was simulated. Before its first run it was expected to
-    /// be late by `late` of what was simulated.
+    /// Takes in that a run of `partition` took `ratio` times what was simulated, of which in a first run shared blocks made
+    /// `late` as a share of the rest.
     pub fn learn(&mut self, partition: PartitionId, ratio: f64, late: f64) {
         if !(ratio.is_finite() && ratio > 0.0) {
             return;
         }
         let log = ratio.ln();
         if self.of != Some(partition) {
-            let expected = late.max(0.0).ln_1p();
-            (self.of, self.log, self.runs) = (Some(partition), expected + median(self.firsts.clone()), 0);
-            push_latest(&mut self.firsts, (log - expected).clamp(-MOST_FIRST, MOST_FIRST), FIRSTS);
-            self.late = late.max(0.0) / self.scale();
+            (self.of, self.log, self.runs) = (Some(partition), median(self.firsts.clone()), 0);
+            (self.scale, self.late) = (self.usual_scale(), late.max(0.0));
+            push_latest(&mut self.firsts, log.clamp(-MOST_FIRST, MOST_FIRST), FIRSTS);
         }
         let believed = (log - self.log).clamp(-MOST_OFF, MOST_OFF);
         self.log += believed * RATE.max(1.0 / f64::from(self.runs + 3));
@@ -85,7 +86,7 @@ impl RunMemory {
             if self.runs > ENOUGH {
                 self.waited.pop();
             }
-            let waited = self.log.exp_m1() / self.late;
+            let waited = self.scale * (self.log.exp() * (1.0 + self.late) - 1.0) / self.late;
             push_latest(&mut self.waited, waited.clamp(SCALES.0, SCALES.1), WAITED);
         }
     }
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     fn own(memory: &RunMemory, partition: u32) -> f64 {
-        memory.own_factor(Some(PartitionId(partition))).unwrap()
+        memory.factor(Some(PartitionId(partition)))
     }
 
     #[test]
@@ -112,8 +113,8 @@ mod tests {
             memory.learn(partition, 1.12, 0.0);
             (0..3).for_each(|_| memory.learn(partition, 1.0, 0.0));
         }
-        assert_eq!(memory.own_factor(Some(PartitionId(5))), None);
-        assert!((1.08..1.16).contains(&memory.first_factor()), "{memory:?}");
+        assert!(!memory.knows(Some(PartitionId(5))));
+        assert!((1.08..1.16).contains(&memory.factor(None)), "{memory:?}");
         (0..8).for_each(|_| memory.learn(PartitionId(5), 1.0, 0.0));
         assert!((0.99..1.03).contains(&own(&memory, 5)), "{memory:?}");
     }
@@ -122,10 +123,10 @@ mod tests {
     fn a_partition_learns_its_own_factor() {
         let mut memory = RunMemory::default();
         let (one, two) = (PartitionId(1), PartitionId(2));
-        assert_eq!(memory.first_factor(), 1.0);
+        assert_eq!(memory.factor(None), 1.0);
         (0..15).for_each(|_| memory.learn(one, 1.06, 0.0));
         assert!((own(&memory, 1) - 1.06).abs() < 0.01, "{memory:?}");
-        assert!((memory.first_factor() - 1.06).abs() < 1e-9, "as the only first run: {memory:?}");
+        assert!((memory.factor(None) - 1.06).abs() < 1e-9, "as the only first run: {memory:?}");
         memory.learn(two, 1.06, 0.0);
         memory.learn(two, f64::NAN, 0.0);
         memory.learn(two, 40.0, 0.0);
@@ -135,18 +136,18 @@ mod tests {
     #[test]
     fn what_partitions_waited_is_expected_of_the_next() {
         let mut memory = RunMemory::default();
-        assert_eq!(memory.lateness(), Lateness::USUAL);
+        assert_eq!(memory.lateness(None), Lateness::USUAL);
         for partition in (1..8).map(PartitionId) {
-            let late = 0.1 * memory.scale();
-            (0..20).for_each(|_| memory.learn(partition, 1.05, late));
+            let late = 0.1 * memory.usual_scale();
+            (0..20).for_each(|_| memory.learn(partition, 1.05 / (1.0 + late), late));
         }
-        let scale = memory.scale();
+        let scale = memory.usual_scale();
         assert!((0.5..0.6).contains(&scale), "{memory:?}");
         assert!(
-            (memory.first_factor() - 1.0).abs() < 0.03,
+            (memory.factor(None) - 1.0).abs() < 0.03,
             "what was waited for is no first run's: {memory:?}"
         );
         (0..20).for_each(|_| memory.learn(PartitionId(9), 1.3, 0.001));
-        assert_eq!(memory.scale(), scale, "where little is late nothing is learnt of it: {memory:?}");
+        assert_eq!(memory.usual_scale(), scale, "where little is late nothing is learnt of it: {memory:?}");
     }
 }

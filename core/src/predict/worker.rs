@@ -177,7 +177,7 @@ impl WorkerMemory {
                     self.piece.learn(block.pieces, block.bytes_in, block.bytes_out, rest);
                 }
                 let ratio = spans_ms * share / (pace * expected_ms);
-                self.strips.learn(&block.units, block.rows, ratio);
+                self.strips.learn(&block.units, block.rows, ratio, share);
             }
         }
         self.piece.fit();
