@@ -17,7 +17,7 @@ pub struct Lateness {
 }
 
 impl Lateness {
-    /// As fleets are before any of their partitions ran: so emulated devices of one host were, over nine networks and
+    /// As fleets are before any of their partitions ran: so emulated devices of one host were, over eight networks and
     /// partitions of one to fifteen blocks.
     pub const USUAL: Self = Self { exchange_ms: 0.4, share: 0.03 };
 

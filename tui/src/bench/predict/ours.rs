@@ -29,7 +29,7 @@ impl Ours {
 
     fn block_ms(&self, block: &Block) -> f64 {
         let layers = block.layers.iter().map(|seen| self.costs[seen.layer].ms(seen.rows));
-        let factor = self.memory.strips().factor(&block.units, block.rows);
+        let factor = self.memory.strips().factor(&block.units, block.rows, 1.0);
         factor * (layers.sum::<f64>() + self.memory.piece().ms(0, 0))
     }
 }
@@ -66,7 +66,7 @@ impl Predictor for Ours {
         let demand = network.demand(units, rows);
         let layers = network.layers_of(units).zip(&demand.layers);
         let layers = layers.map(|(layer, rows)| self.costs[layer].ms(rows.len())).sum::<f64>();
-        self.memory.strips().factor(units, rows) * (layers + self.memory.piece().ms(0, 0))
+        self.memory.strips().factor(units, rows, 1.0) * (layers + self.memory.piece().ms(0, 0))
     }
 
     fn intervals(&self) -> Option<(f64, f64)> {
