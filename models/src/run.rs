@@ -34,4 +34,13 @@ impl LayerTimes {
             *slot += time;
         }
     }
+
+    /// Adds `time` to `layers` that were computed together, in proportion to `laps`.
+    pub(crate) fn share(&mut self, layers: &[u32], time: Duration, laps: &[Duration]) {
+        let all = laps.iter().sum::<Duration>().as_secs_f64();
+        for (&layer, lap) in layers.iter().zip(laps) {
+            let part = if all > 0.0 { lap.as_secs_f64() / all } else { 1.0 / laps.len() as f64 };
+            self.add(layer, time.mul_f64(part));
+        }
+    }
 }

@@ -135,7 +135,8 @@ impl Debug for Team {
     }
 }
 
-fn thread_time() -> Duration {
+/// Processor time of this thread.
+pub(crate) fn thread_time() -> Duration {
     ThreadTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
 

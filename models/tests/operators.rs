@@ -279,6 +279,54 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    /// Maps of more than a megabyte are passed on in bands; where every layer is computed for itself they are not.
+    #[test]
+    fn layers_computed_in_bands_equal_the_whole(
+        seed: u64, height in 118i64..150, width in 140i64..160, kinds in prop::collection::vec(0..6, 1..4),
+        kernel in 1i64..4, stride in 1i64..4, pad in 0i64..2, ceil: bool, last_is_pool: bool, threads in 1usize..4,
+    ) {
+        let mut b = Builder::new(seed, &[1, 16, height, width]);
+        let mut x = b.conv("input", (16, 16), 3, 1, [1; 4]);
+        for kind in kinds {
+            let pool = || vec![ints("kernel_shape", &[3, 3]), ints("strides", &[1, 1]), ints("pads", &[1; 4])];
+            x = match kind {
+                0 => b.conv_full(&x, (16, 16), [3, 3], [1, 1], [1, 1], [1; 4], 16),
+                1 => b.conv_full(&x, (16, 16), [5, 3], [1, 1], [2, 1], [4, 1, 4, 1], 1),
+                2 => b.node("AveragePool", &[&x], pool()),
+                3 => b.node("MaxPool", &[&x], pool()),
+                4 => b.node("LRN", &[&x], vec![int("size", 3), float("alpha", 1e-2), float("beta", 0.75)]),
+                _ => {
+                    let x = b.conv(&x, (16, 16), 1, 1, [0; 4]);
+                    b.node("Add", &[&x, "input"], vec![])
+                }
+            };
+        }
+        let pad = pad.min(kernel - 1);
+        let attributes = vec![
+            ints("kernel_shape", &[kernel, kernel]),
+            ints("strides", &[stride, stride]),
+            ints("pads", &[pad, 0, 0, pad]),
+            int("ceil_mode", i64::from(ceil)),
+        ];
+        x = match last_is_pool {
+            true => b.node("AveragePool", &[&x], attributes),
+            false => b.conv(&x, (16, 24), kernel, stride, [pad, 0, 0, pad]),
+        };
+        let model = b.model(&[&x]).with_team(Team::new(threads).expect("threads can be started"));
+        let input = noise(&model, seed);
+        let cuts: Vec<usize> = (1..model.network().units.len()).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let expected = divided(&model, &input, &cuts, 1, &mut random);
+        for strips in [1, 2, 3] {
+            let found = divided(&model, &input, &[], strips, &mut random);
+            prop_assert_eq!(differing(&found, &expected), 0, "{} strips", strips);
+        }
+    }
+}
+
 /// Layers large enough to be worth several threads, of every family.
 #[test]
 fn several_threads_give_the_bits_of_one() {

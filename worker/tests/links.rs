@@ -126,7 +126,7 @@ async fn a_network_that_is_none_is_refused_with_the_engines_sentence() {
 #[tokio::test]
 async fn a_share_beyond_the_memory_budget_is_refused_and_a_smaller_one_is_not() {
     let identity = Identity::generate().unwrap();
-    let memory = Some(60 << 20);
+    let memory = Some(45 << 20);
     let setup = || Setup { memory, ..Setup::default() };
     let workers = ["A", "B"].map(|name| Worker::start(name, Some(identity.fingerprint()), setup()));
     let lab = TestLab::new(&identity);
@@ -134,9 +134,9 @@ async fn a_share_beyond_the_memory_budget_is_refused_and_a_smaller_one_is_not() 
     let network = chain(512, 4);
     let refused = links[0].prepare(PartitionId(1), &partition(&network, "0-3:A", 2)).await;
     let Err(AskError::Refused(reason)) = refused else { panic!("{refused:?}") };
-    assert!(reason.contains("60 MiB") && reason.contains("--memory"), "{reason}");
+    assert!(reason.contains("45 MiB") && reason.contains("--memory"), "{reason}");
     let fits = links[0].prepare(PartitionId(2), &partition(&network, "0-3:=", 2)).await.unwrap();
-    assert!(fits.bytes < 60 << 20);
+    assert!(fits.bytes < 45 << 20);
 }
 
 #[tokio::test]

@@ -83,6 +83,10 @@ pub struct Edge {
     pub map: RowMap,
 }
 
+/// Bytes from which a map is passed on in bands of rows, if layers allow it ([`Layer::hands_bands_to`]): it would not stay
+/// in a second-level cache.
+pub const BANDED_BYTES: u64 = 1 << 20;
+
 /// One operator as the engine executes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
@@ -108,6 +112,19 @@ pub struct Layer {
     /// ([`Network::work`]).
     #[serde(default)]
     pub work: Vec<Work>,
+}
+
+impl Layer {
+    /// Whether the engine computes this layer and `next`, its only reader, together in bands of rows, so that a map of
+    /// `bytes` between them is never there as a whole. Weights pass by once a band, so they must be smaller.
+    pub fn hands_bands_to(&self, next: &Layer, bytes: u64) -> bool {
+        let fits = |layer: &Layer| {
+            use Kind::{Conv, Depthwise, Elementwise, Grouped, Lrn, Pointwise, Pool};
+            layer.kept_bytes <= bytes
+                && matches!(layer.kind, Conv | Pointwise | Depthwise | Grouped | Pool | Elementwise | Lrn)
+        };
+        bytes >= BANDED_BYTES && fits(self) && fits(next)
+    }
 }
 
 /// How a unit's output may be divided among workers.

@@ -2,9 +2,8 @@
 //!
 //! Counted: the program; the weights of every layer as the engine keeps them, as a worker loads all of a network,
 //! whatever its share; and, for the block where it is largest, the maps: those alive at once while it is computed, its
-//! input until its last part has run, and its output until that is sent. The stretch of memory that they lie in is
-//! copied when it grows, so those alive at once count twice. Not counted: the kernels' scratch and what the link
-//! buffers, a few MiB.
+//! input until its last part has run, and its output until that is sent. Maps that are passed on in bands are never
+//! there. Not counted: the bands, the kernels' scratch and what the link buffers, a few MiB.
 
 use std::ops::Range;
 
@@ -23,36 +22,46 @@ fn maps_of_strip(network: &Network, units: &Range<usize>, rows: Rows) -> u64 {
     }
     let span = network.layers_of(units);
     let demand = network.demand(units, rows);
-    let bytes = |place: usize| network.layers[span.start + place].output.bytes(demand.layers[place].len());
+    let layers = &network.layers[span.clone()];
+    let mut bytes: Vec<u64> =
+        layers.iter().zip(&demand.layers).map(|(layer, rows)| layer.output.bytes(rows.len())).collect();
     let input = network.cut(units.start).bytes(demand.input.len());
     let inside = |from: Option<u32>| from.and_then(|from| (from as usize).checked_sub(span.start));
-    // The last reader of each layer's map, and of the block's input.
-    let (mut last, mut input_last) = (vec![None; span.len()], 0);
-    for (place, layer) in network.layers[span.clone()].iter().enumerate() {
+    let mut readers = vec![0; layers.len()];
+    layers
+        .iter()
+        .flat_map(|layer| &layer.inputs)
+        .filter_map(|edge| inside(edge.from))
+        .for_each(|at| readers[at] += 1);
+    // The layer with which each is computed together and ends, and which maps are passed on until then.
+    let mut ends: Vec<usize> = (0..layers.len()).collect();
+    for place in (1..layers.len()).rev() {
+        let (from, to) = (&layers[place - 1], &layers[place]);
+        let main = to.inputs.first().is_some_and(|edge| inside(edge.from) == Some(place - 1));
+        if main && readers[place - 1] == 1 && from.hands_bands_to(to, bytes[place - 1]) {
+            (ends[place - 1], bytes[place - 1]) = (ends[place], 0);
+        }
+    }
+    // When each layer's map, and the block's input, has been read for the last time.
+    let (mut last, mut input_last) = (vec![None; layers.len()], 0);
+    for (layer, &end) in layers.iter().zip(&ends) {
         for edge in &layer.inputs {
             match inside(edge.from) {
-                Some(from) => last[from] = Some(place),
-                None => input_last = place,
+                Some(from) => last[from] = last[from].max(Some(end)),
+                None => input_last = input_last.max(end),
             }
         }
     }
     let (mut alive, mut most) = (input, input);
-    for (place, layer) in network.layers[span.clone()].iter().enumerate() {
-        alive += bytes(place);
+    for place in 0..layers.len() {
+        alive += bytes[place];
         most = most.max(alive);
-        let read = layer.inputs.iter().filter_map(|edge| inside(edge.from));
-        for from in read {
-            // A map that is read twice is given up once.
-            if last[from] == Some(place) {
-                last[from] = None;
-                alive -= bytes(from);
-            }
-        }
+        alive -= (0..place).filter(|&from| last[from] == Some(place)).map(|from| bytes[from]).sum::<u64>();
         if place == input_last {
             alive -= input;
         }
     }
-    2 * most + input + network.cut(units.end).bytes(rows.len())
+    most + input + network.cut(units.end).bytes(rows.len())
 }
 
 /// Bytes of maps that `partition` takes on each worker, beside the program and the network.
@@ -97,7 +106,7 @@ mod tests {
         let memory = maps_of_strip(&network, &(0..2), Rows::new(0, 4));
         // The second layer reads 5 rows of 8 × 16 values and writes 4; the first reads 6 of 3 × 16.
         let (first, second) = (4 * 16 * (6 * 3 + 5 * 8), 4 * 16 * 8 * (5 + 4));
-        assert_eq!(memory, 2 * first.max(second) + 4 * 16 * (6 * 3 + 4 * 8));
+        assert_eq!(memory, first.max(second) + 4 * 16 * (6 * 3 + 4 * 8));
         assert_eq!(maps_of_strip(&network, &(0..2), Rows::EMPTY), 0);
     }
 

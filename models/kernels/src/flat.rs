@@ -30,7 +30,8 @@ pub(crate) fn run<V: Vector, const K: usize>(v: V, layer: Depthwise<'_, '_>) {
     let (width, left, lanes) = (window.out_width, window.left as usize, V::F32_LANES);
     let block = (BLOCK / width).clamp(1, rows);
     let most = (block * width).next_multiple_of(lanes);
-    let copied = buffers.first.take(left + most + (K - 1) * width + K + lanes);
+    let room = (left + most + (K - 1) * width + K + lanes).next_multiple_of(lanes);
+    let copied = buffers.first.take(2 * room);
     let masks = buffers.second.take(K * most);
     for (column, masks) in masks.chunks_exact_mut(most).enumerate() {
         let inside = outputs_inside(column as isize - window.left, 1, width, width);
@@ -48,10 +49,14 @@ pub(crate) fn run<V: Vector, const K: usize>(v: V, layer: Depthwise<'_, '_>) {
         let end = (window.map.rows() + window.top).saturating_sub(first).clamp(above, count + K - 1);
         // The zeros around the rows stay; only what lies between them changes from channel to channel.
         copied.fill(0.0);
-        for (channel, planes) in (channels.start / multiple..).zip(output.chunks_exact_mut(multiple)) {
-            if above < end {
-                let from = &window.map.plane(channel)[(first + above - window.top) * width..];
-                copy(v, from, &mut copied[left + above * width..], (end - above) * width);
+        let (mut copied, mut next) = copied.split_at_mut(room);
+        let stretch = Stretch { window: &window, row: (first + above).saturating_sub(window.top), rows: end - above };
+        let inputs = channels.start / multiple..channels.end.div_ceil(multiple);
+        stretch.copy(v, inputs.start, &mut copied[left + above * width..]);
+        for (channel, planes) in inputs.clone().zip(output.chunks_exact_mut(multiple)) {
+            if channel + 1 < inputs.end {
+                // While the next channel is copied, what was stored of this one reaches the cache.
+                stretch.copy(v, channel + 1, &mut next[left + above * width..]);
             }
             for (out, plane) in (channel * multiple..).zip(planes) {
                 let taps = Taps::<V, K>::new(v, weights.of(out, K * K));
@@ -64,6 +69,25 @@ pub(crate) fn run<V: Vector, const K: usize>(v: V, layer: Depthwise<'_, '_>) {
                     store_row(v, to, epilogue.apply(v, [sums], residual));
                 }
             }
+            std::mem::swap(&mut copied, &mut next);
+        }
+    }
+}
+
+/// Rows of the map that a block reads.
+struct Stretch<'a> {
+    window: &'a Window<'a>,
+    row: usize,
+    rows: usize,
+}
+
+impl Stretch<'_> {
+    /// Copies those of one channel.
+    #[inline(always)]
+    fn copy<V: Vector>(&self, v: V, channel: usize, to: &mut [f32]) {
+        if self.rows > 0 {
+            let width = self.window.map.width();
+            copy(v, &self.window.map.plane(channel)[self.row * width..], to, self.rows * width);
         }
     }
 }

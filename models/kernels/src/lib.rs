@@ -43,7 +43,7 @@ pub use map::{Map, PlaneList};
 pub use normalisation::{LocalResponse, apply_epilogue};
 pub use pool::{Pool, PoolKind};
 pub use resample::{Resample, Taps};
-pub use scratch::Scratch;
+pub use scratch::{Buffer, Scratch};
 pub use shape::ConvShape;
 pub use share::{Share, divide};
 pub use transposed::{Transposed, TransposedShape, TransposedStrip};

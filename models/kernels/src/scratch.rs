@@ -41,13 +41,13 @@ pub(crate) fn odd_lines(len: usize) -> usize {
     (len.div_ceil(LINE) | 1) * LINE
 }
 
-/// Values that start on a cache line.
+/// Memory for values that start on a cache line; it grows to the largest need it has met.
 #[derive(Debug, Default)]
-pub(crate) struct Buffer(Vec<f32>);
+pub struct Buffer(Vec<f32>);
 
 impl Buffer {
     /// `len` values of unspecified content, the first on a cache line.
-    pub(crate) fn take(&mut self, len: usize) -> &mut [f32] {
+    pub fn take(&mut self, len: usize) -> &mut [f32] {
         const LINE: usize = 64 / size_of::<f32>();
         if self.0.len() < len + LINE {
             self.0.resize(len + LINE, 0.0);

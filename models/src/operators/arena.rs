@@ -11,6 +11,8 @@ use std::ops::Range;
 
 use tract_onnx::tract_core::internal::*;
 
+use super::Own;
+
 /// Memory for the maps of one run at a time.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
@@ -23,9 +25,15 @@ pub(super) struct Arena {
 const LINE: usize = 16;
 
 impl Arena {
-    /// Takes all maps back.
-    pub(super) fn clear(&mut self) {
+    /// Takes all maps back, and makes room for `values` of the next run.
+    pub(crate) fn clear(&mut self, values: usize) -> TractResult<()> {
         self.lent.clear();
+        if values > self.memory.len() {
+            // The old memory goes first, so that both are never there at once.
+            self.memory = Tensor::default();
+            self.memory = Tensor::zero_aligned::<f32>(&[values], size_of::<f32>() * LINE)?;
+        }
+        Ok(())
     }
 
     /// Has `compute` fill a map of shape `shape` from the maps `inputs`, which are given back if nobody else reads
@@ -40,7 +48,8 @@ impl Arena {
         let len = shape.iter().product();
         let (mut own, mut place) = (None, 0..0);
         if lent {
-            place = self.place(len)?;
+            place = lowest_free(&mut self.lent, len);
+            ensure!(place.end <= self.memory.len(), "a run takes more room than its strip said");
         } else {
             own = Some(Tensor::zero::<f32>(shape)?);
         }
@@ -59,31 +68,47 @@ impl Arena {
             Some(own) => compute(&read, own.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?,
             None => compute(&read, output)?,
         }
-        for input in inputs.iter().filter(|input| input.is_exclusive()) {
-            if let Some(Lent(at)) = input.storage_as::<Lent>() {
+        drop(read);
+        // One by one, so that a map that was read twice is given back with the second.
+        for input in inputs {
+            if let Some(Lent(at)) = input.storage_as::<Lent>().filter(|_| input.is_exclusive()) {
                 self.lent.retain(|lent| lent != at);
             }
         }
         Ok(own.unwrap_or_else(|| Tensor::from_storage(f32::datum_type(), shape, Lent(place))))
     }
+}
 
-    /// A free place for `len` values.
-    fn place(&mut self, len: usize) -> TractResult<Range<usize>> {
-        let (mut start, mut index) = (0, 0);
-        while let Some(next) = self.lent.get(index).filter(|next| next.start < start + len) {
-            (start, index) = (next.end.next_multiple_of(LINE), index + 1);
-        }
-        let place = start..start + len;
-        if place.end > self.memory.len() {
-            let mut larger = Tensor::zero_aligned::<f32>(&[place.end], size_of::<f32>() * LINE)?;
-            let held = self.memory.try_as_plain_ram()?;
-            let held = held.as_slice::<f32>()?;
-            larger.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?[..held.len()].copy_from_slice(held);
-            self.memory = larger;
-        }
-        self.lent.insert(index, place.clone());
-        Ok(place)
+/// Lends the lowest free place for `len` values.
+fn lowest_free(lent: &mut Vec<Range<usize>>, len: usize) -> Range<usize> {
+    let (mut start, mut index) = (0, 0);
+    while let Some(next) = lent.get(index).filter(|next| next.start < start + len) {
+        (start, index) = (next.end.next_multiple_of(LINE), index + 1);
     }
+    lent.insert(index, start..start + len);
+    start..start + len
+}
+
+/// Values that a run of `model` takes, whose nodes are computed in `order` and, where `lent` says so, yield maps that
+/// are lent.
+pub(crate) fn room(model: &TypedModel, order: &[usize], lent: &[bool]) -> usize {
+    let mut last = vec![0; model.nodes().len()];
+    for (step, &id) in order.iter().enumerate() {
+        model.node(id).inputs.iter().for_each(|input| last[input.node] = step);
+    }
+    let mut places = vec![0..0; model.nodes().len()];
+    let (mut taken, mut most) = (Vec::new(), 0);
+    for (step, &id) in order.iter().enumerate() {
+        let node = model.node(id);
+        if let Some(own) = node.op_as::<Own>().filter(|_| lent[id]) {
+            places[id] = lowest_free(&mut taken, own.0.shape().iter().product());
+            most = most.max(places[id].end);
+        }
+        for input in node.inputs.iter().filter(|input| last[input.node] == step) {
+            taken.retain(|place| *place != places[input.node]);
+        }
+    }
+    most
 }
 
 /// A map whose values lie here in the arena of the run.
@@ -155,6 +180,7 @@ mod tests {
     #[test]
     fn a_map_takes_the_lowest_place_that_nobody_reads_any_more() {
         let mut arena = Arena::default();
+        arena.clear(400).unwrap();
         let (first, at) = filled(&mut arena, 100, &[]);
         assert_eq!(at, 0);
         let (second, at) = filled(&mut arena, 30, &[&first, &first]);
@@ -169,7 +195,7 @@ mod tests {
         assert_eq!(moved.unwrap().try_as_plain_ram().unwrap().as_slice::<f32>().unwrap(), [100.0; 3]);
         assert_eq!(filled(&mut arena, 101, &[&third]).1, 0, "where the first was");
         assert_eq!(filled(&mut arena, 12, &[&second, &third]).1, 352);
-        arena.clear();
+        arena.clear(0).unwrap();
         assert_eq!(filled(&mut arena, 300, &[]).1, 0);
     }
 }

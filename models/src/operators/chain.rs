@@ -1,6 +1,6 @@
 //! The pass that puts our operators into a graph.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use collab_kernels::Isa;
@@ -18,8 +18,6 @@ pub(super) struct Found {
     pub(super) inputs: TVec<OutletId>,
     /// The nodes, in order; the last one's output is the operator's.
     pub(super) members: Vec<usize>,
-    /// The node that the layer is named for.
-    pub(super) named: usize,
 }
 
 /// Looks at node `id` of a graph; nodes that are taken are replaced already. What is found runs on `isa`.
@@ -36,7 +34,7 @@ const OTHERS: &[Find] = &[pool::find, lrn::find, resample::find, concat::find, c
 pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {
     let order = model.eval_order()?;
     let mut taken = vec![false; model.nodes().len()];
-    let mut by_last: HashMap<usize, Found> = HashMap::new();
+    let mut by_last = HashMap::new();
     let backwards = order.iter().rev().map(|&id| (FOLDING, id));
     for (finds, id) in backwards.chain(order.iter().map(|&id| (OTHERS, id))) {
         for find in finds {
@@ -46,22 +44,33 @@ pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {
             if let Some(found) = find(model, id, &taken, isa)? {
                 found.members.iter().for_each(|&member| taken[member] = true);
                 release(model, &found.members)?;
-                by_last.insert(found.members[found.members.len() - 1], found);
+                // The layer is named for where it was found.
+                let name = model.node(id).name.clone();
+                by_last.insert(found.members[found.members.len() - 1], (name, found));
             }
         }
     }
+    replace(model, &by_last)
+}
+
+/// Puts operators into `model`, named as given, each where the last of its members is.
+pub(super) fn replace(model: &mut TypedModel, by_last: &HashMap<usize, (String, Found)>) -> TractResult<()> {
+    let members = by_last.values().flat_map(|(_, found)| &found.members);
+    let taken: HashSet<usize> = members.copied().collect();
     let mut rewritten = TypedModel { symbols: model.symbols.clone(), ..TypedModel::default() };
     let mut places: HashMap<OutletId, OutletId> = HashMap::new();
-    for id in order {
+    for id in model.eval_order()? {
         let node = model.node(id);
         let facts = || node.outputs.iter().map(|output| output.fact.clone()).collect();
         let (new, inputs) = match by_last.get(&id) {
-            Some(found) => {
-                let name = model.node(found.named).name.clone();
+            Some((name, found)) => {
                 let op = Own(found.operator.clone());
-                (rewritten.add_node(name, op, tvec!(f32::fact(found.operator.shape())))?, &found.inputs)
+                (
+                    rewritten.add_node(name.clone(), op, tvec!(f32::fact(found.operator.shape())))?,
+                    &found.inputs,
+                )
             }
-            None if taken[id] => continue,
+            None if taken.contains(&id) => continue,
             None => {
                 let new = rewritten.add_node(node.name.clone(), node.op.clone(), facts())?;
                 (new, &node.inputs.iter().copied().collect())

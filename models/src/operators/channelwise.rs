@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, apply_epilogue};
+use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, Scratch, Strip, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 
+use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::{Operator, Own, Workspace};
@@ -50,7 +51,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
         isa,
     };
     let inputs = std::iter::once(node.inputs[slot]).chain(folded.residual).collect();
-    Ok(Some(Found { operator: Arc::new(operator), inputs, members: folded.members, named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members: folded.members }))
 }
 
 impl Channelwise {
@@ -117,6 +118,25 @@ impl Operator for Channelwise {
             obstacle: None,
             by: Arc::new(Strip { of: self.clone(), axis }),
         })
+    }
+
+    fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
+        Some(self)
+    }
+}
+
+impl Banded for Channelwise {
+    fn reach(&self) -> Reach {
+        Reach::same_row(as_map(&self.shape).unwrap_or_default())
+    }
+
+    fn run_band(
+        &self,
+        strip: &Strip<'_>,
+        output: &mut [&mut [f32]],
+        _scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        apply_epilogue(self.isa, &self.epilogue, strip.input, strip.residual, output)
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     let operator = Concat { channels, epilogue: Arc::new(epilogue), shape: shape.into(), isa };
     let members = std::iter::once(id).chain(folded.members).collect();
     let inputs = node.inputs.iter().copied().collect();
-    Ok(Some(Found { operator: Arc::new(operator), inputs, members, named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members }))
 }
 
 impl Operator for Concat {

@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Algorithm, Conv, Isa, KernelError, Map, Strip};
+use collab_kernels::{Algorithm, Conv, Isa, KernelError, Map, Scratch, Strip};
 use tract_onnx::tract_core::internal::*;
 
 use layer::Layer;
 
+use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::{Operator, Own, Workspace};
@@ -94,7 +95,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     let inputs = std::iter::once(layer.input).chain(folded.residual).collect();
     layer.members.extend(folded.members);
     layer.members.extend(shuffled);
-    Ok(Some(Found { operator: Arc::new(operator), inputs, members: layer.members, named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members: layer.members }))
 }
 
 impl Operator for Convolution {
@@ -156,8 +157,8 @@ impl Operator for Convolution {
         let strip = Strip { input, top, bottom, rows: self.rows.clone(), residual };
         let shares = |threads| self.conv.shares(count, threads);
         let (size, macs) = ([shape.out_channels, count], self.macs());
-        workspace.by_shares(output, size, &self.places, macs, shares, |share, planes, scratch| {
-            self.conv.run_share(&strip, share, planes, scratch)
+        workspace.by_shares(output, size, &self.places, macs, shares, |share, planes, hand| {
+            self.conv.run_share(&strip, share, planes, &mut hand.scratch)
         })
     }
 
@@ -181,6 +182,31 @@ impl Operator for Convolution {
             obstacle: None,
             by: Arc::new(Divided { all: self.clone(), tracked }),
         })
+    }
+
+    fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
+        (self.rows.start == 0 && self.places.is_empty()).then_some(self)
+    }
+}
+
+impl Banded for Convolution {
+    fn reach(&self) -> Reach {
+        let shape = self.conv.shape();
+        Reach {
+            input: [shape.in_channels, self.input_rows, shape.width],
+            span: (shape.kernel[0] - 1) * shape.dilation[0],
+            stride: shape.stride[0],
+            pads: self.pads,
+        }
+    }
+
+    fn run_band(
+        &self,
+        strip: &Strip<'_>,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        self.conv.run_planes(strip, output, scratch)
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     let layer = Linear { inputs, outputs: count, epilogue: folded.whole(), isa };
     let operator = Dense { layer: Arc::new(layer), weights, features: 0..count, shape: shape.into(), axis };
     let members = std::iter::once(id).chain(folded.members).collect();
-    Ok(Some(Found { operator: Arc::new(operator), inputs: tvec!(input), members, named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs: tvec!(input), members }))
 }
 
 impl Operator for Dense {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Isa, KernelError, LocalResponse, Map};
+use collab_kernels::{Isa, KernelError, LocalResponse, Map, Scratch, Strip};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx_opl::lrn::Lrn;
 
+use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::{Operator, Own, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
@@ -32,7 +33,7 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> 
     let layer = LocalResponse { size: op.size, alpha: op.alpha, beta: op.beta, bias: op.bias };
     let operator = Normalisation { layer, shape: shape.into(), isa };
     let inputs = tvec!(node.inputs[0]);
-    Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id], named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id] }))
 }
 
 impl Operator for Normalisation {
@@ -71,6 +72,25 @@ impl Operator for Normalisation {
             obstacle: None,
             by: Arc::new(self.clone()),
         })
+    }
+
+    fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
+        Some(self)
+    }
+}
+
+impl Banded for Normalisation {
+    fn reach(&self) -> Reach {
+        Reach::same_row(as_map(&self.shape).unwrap_or_default())
+    }
+
+    fn run_band(
+        &self,
+        strip: &Strip<'_>,
+        output: &mut [&mut [f32]],
+        _scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        self.layer.run(self.isa, strip.input, output)
     }
 }
 

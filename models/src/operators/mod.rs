@@ -7,12 +7,14 @@
 //! and computes every value by the same sequence of operations. What no file here knows stays with the engine.
 
 mod arena;
+mod bands;
 mod chain;
 mod channelwise;
 mod concat;
 mod convolution;
 mod dense;
 mod fold;
+mod join;
 mod lrn;
 mod pool;
 mod resample;
@@ -28,8 +30,11 @@ use collab_core::rows::RowMap;
 use collab_kernels::KernelError;
 use tract_onnx::tract_core::internal::*;
 
+pub(crate) use arena::room;
+use bands::Banded;
 pub(crate) use chain::rewrite;
 pub(crate) use convolution::Convolution;
+pub(crate) use join::{BETWEEN, join};
 pub(crate) use pool::Pool as Pooling;
 pub(crate) use resample::Resample;
 pub(crate) use workspace::{Workspace, Workspaces};
@@ -78,6 +83,11 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
 
     /// What it does with rows; `node` holds what it reads.
     fn split(&self, node: &Node) -> Option<Split>;
+
+    /// As an operator that can be computed in bands, if it can.
+    fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
+        None
+    }
 }
 
 /// An [`Operator`] as the engine sees it.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Isa, KernelError, Map, Pool as Kernel, PoolKind, Strip};
+use collab_kernels::{Isa, KernelError, Map, Pool as Kernel, PoolKind, Scratch, Strip};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 
+use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::convolution::window;
 use super::{Operator, Own, Workspace};
@@ -81,7 +82,7 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> 
         isa,
     };
     let inputs = tvec!(node.inputs[0]);
-    Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id], named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id] }))
 }
 
 /// Padding before and after on one axis; with rounding up what is stated, not what the last window reaches.
@@ -119,13 +120,9 @@ impl Operator for Pool {
         let rows = self.shape[self.shape.len() - 2];
         let input = Map::new(inputs[0], self.channels, self.input_rows, self.kernel.width)?;
         let [top, bottom] = self.pads;
-        workspace.by_rows(output, [self.channels, rows], 0, |rows, planes, scratch| {
-            self.kernel.run_planes(
-                self.isa,
-                &Strip { input, top, bottom, rows, residual: None },
-                planes,
-                scratch,
-            )
+        workspace.by_rows(output, [self.channels, rows], 0, |rows, planes, hand| {
+            let strip = Strip { input, top, bottom, rows, residual: None };
+            self.run_band(&strip, planes, &mut hand.scratch)
         })
     }
 
@@ -141,6 +138,31 @@ impl Operator for Pool {
             obstacle: None,
             by: Arc::new(self.clone()),
         })
+    }
+
+    fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
+        Some(self)
+    }
+}
+
+impl Banded for Pool {
+    fn reach(&self) -> Reach {
+        let Kernel { kernel, stride, dilation, width, .. } = self.kernel;
+        Reach {
+            input: [self.channels, self.input_rows, width],
+            span: (kernel[0] - 1) * dilation[0],
+            stride: stride[0],
+            pads: self.pads,
+        }
+    }
+
+    fn run_band(
+        &self,
+        strip: &Strip<'_>,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        self.kernel.run_planes(self.isa, strip, output, scratch)
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> 
     let (input_rows, input_width) = (from[rows], from[columns]);
     let operator = Resample { kernel, shape: to.into(), input_rows, input_width, kind, isa };
     let inputs = tvec!(node.inputs[0]);
-    Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id], named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members: vec![id] }))
 }
 
 impl Resample {

@@ -85,7 +85,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     };
     let inputs = std::iter::once(data).chain(folded.residual).collect();
     let members = std::iter::once(id).chain(folded.members).collect();
-    Ok(Some(Found { operator: Arc::new(operator), inputs, members, named: id }))
+    Ok(Some(Found { operator: Arc::new(operator), inputs, members }))
 }
 
 /// Scaled weights, from out channels × in channels of a group × kernel to in channels × out channels of a group ×
@@ -150,10 +150,10 @@ impl Operator for Transposed {
         };
         let input = Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?;
         let size = [shape.out_channels, self.rows.len()];
-        workspace.by_rows(output, size, self.macs(), |part, planes, scratch| {
+        workspace.by_rows(output, size, self.macs(), |part, planes, hand| {
             let residual = residual.map(|map| map.rows_between(part.start, part.end));
             let rows = self.rows.start + part.start..self.rows.start + part.end;
-            self.kernel.run_planes(&TransposedStrip { input, rows, residual }, planes, scratch)
+            self.kernel.run_planes(&TransposedStrip { input, rows, residual }, planes, &mut hand.scratch)
         })
     }
 

@@ -3,10 +3,13 @@
 use std::mem::{replace, take};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tract_onnx::tract_core::internal::TractResult;
 
 use super::arena::Arena;
 use crate::team::Team;
-use collab_kernels::{KernelError, PlaneList, Scratch, Share, divide};
+use collab_kernels::{Buffer, KernelError, PlaneList, Scratch, Share, divide};
 
 /// The workspaces of a network's strips: as many as strips ever ran at once.
 #[derive(Debug, Default)]
@@ -26,13 +29,13 @@ impl Workspaces {
         &self.team
     }
 
-    /// One that nobody uses, for one run.
-    pub(crate) fn take(&self) -> Workspace {
+    /// One that nobody uses, for one run whose maps take `values`.
+    pub(crate) fn take(&self, values: usize) -> TractResult<Workspace> {
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let new = || Workspace { team: self.team.clone(), ..Workspace::default() };
         let mut workspace = unused.unwrap_or_else(new);
-        workspace.arena.clear();
-        workspace
+        workspace.arena.clear(values)?;
+        Ok(workspace)
     }
 
     /// Takes it back.
@@ -41,7 +44,7 @@ impl Workspaces {
     }
 }
 
-/// Scratch of the kernels for each thread, and the maps of a run.
+/// What each thread works with, and the maps of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     team: Arc<Team>,
@@ -55,9 +58,13 @@ pub(crate) struct Workspace {
 
 /// What one thread works with.
 #[derive(Debug, Default)]
-struct Hand {
-    scratch: Scratch,
-    planes: PlaneList,
+pub(super) struct Hand {
+    pub(super) scratch: Scratch,
+    pub(super) planes: PlaneList,
+    /// Bands of the maps between operators that are computed together, see [`super::bands`].
+    pub(super) bands: Buffer,
+    /// Time of each of these operators in the last share.
+    pub(super) laps: Vec<Duration>,
 }
 
 /// Multiply-accumulates, or values times eight, that take a few times as long as handing them to a helper that is
@@ -65,6 +72,16 @@ struct Hand {
 const WORTH_A_THREAD: u64 = 100_000;
 
 impl Workspace {
+    /// Time that all threads spent on each of the operators that were computed together last.
+    pub(crate) fn take_laps(&mut self) -> Vec<Duration> {
+        let mut all = Vec::new();
+        for hand in &mut self.hands {
+            all.resize(all.len().max(hand.laps.len()), Duration::ZERO);
+            all.iter_mut().zip(hand.laps.drain(..)).for_each(|(all, lap)| *all += lap);
+        }
+        all
+    }
+
     /// Runs `kernel` for all `rows` of an output of `channels`, some rows on each thread. It is given the rows and
     /// one slice a channel for them; `work` is the multiply-accumulates of all.
     pub(super) fn by_rows(
@@ -72,11 +89,11 @@ impl Workspace {
         output: &mut [f32],
         [channels, rows]: [usize; 2],
         work: u64,
-        kernel: impl Fn(Range<usize>, &mut [&mut [f32]], &mut Scratch) -> Result<(), KernelError> + Sync,
+        kernel: impl Fn(Range<usize>, &mut [&mut [f32]], &mut Hand) -> Result<(), KernelError> + Sync,
     ) -> Result<(), KernelError> {
         let shares = |count| Share::by_rows(channels, rows, count);
-        self.by_shares(output, [channels, rows], &[], work, shares, |share, planes, scratch| {
-            kernel(share.rows.clone(), planes, scratch)
+        self.by_shares(output, [channels, rows], &[], work, shares, |share, planes, hand| {
+            kernel(share.rows.clone(), planes, hand)
         })
     }
 
@@ -89,7 +106,7 @@ impl Workspace {
         places: &[usize],
         work: u64,
         shares: impl FnOnce(usize) -> Vec<Share>,
-        kernel: impl Fn(&Share, &mut [&mut [f32]], &mut Scratch) -> Result<(), KernelError> + Sync,
+        kernel: impl Fn(&Share, &mut [&mut [f32]], &mut Hand) -> Result<(), KernelError> + Sync,
     ) -> Result<(), KernelError> {
         let work = work.max(8 * output.len() as u64);
         let worthwhile = (work / WORTH_A_THREAD).clamp(1, self.team.threads() as u64) as usize;
@@ -105,7 +122,7 @@ impl Workspace {
             self.ordered.keep(replace(&mut planes, ordered));
         }
         if let ([hand, ..], [share]) = (&mut self.hands[..], &shares[..]) {
-            let result = kernel(share, &mut planes, &mut hand.scratch);
+            let result = kernel(share, &mut planes, hand);
             self.planes.keep(planes);
             return result;
         }
@@ -115,7 +132,7 @@ impl Workspace {
         self.planes.keep(planes);
         let tasks: Vec<_> = shares.iter().zip(lists).zip(hands).collect();
         let results = self.team.run(tasks, |((share, mut planes), hand)| {
-            let result = kernel(share, &mut planes, &mut hand.scratch);
+            let result = kernel(share, &mut planes, hand);
             hand.planes.keep(planes);
             result
         });

@@ -22,12 +22,12 @@ use tract_onnx::tract_core::optim::Optimizer;
 use tract_onnx::tract_core::plan;
 
 pub(crate) use wiring::Wiring;
-use wiring::layer_of;
+use wiring::layers_of;
 
 use crate::graph::{Graph, Source, cut};
 use crate::load::Model;
 use crate::map::Map;
-use crate::operators::{Own, Workspaces};
+use crate::operators::{self, Own, Workspaces};
 use crate::packs::{Packs, SharePacks};
 use crate::rows::{Along, Part};
 use crate::run::LayerTimes;
@@ -96,10 +96,12 @@ pub struct Strip {
     input: Form,
     output: Form,
     state: TypedSimpleState,
-    /// The layer of each of the engine's nodes.
-    layers: Vec<Option<u32>>,
+    /// The layers of each of the engine's nodes: several where they are computed together.
+    layers: Vec<TVec<u32>>,
     /// Whether only operators of ours read what each of the engine's nodes yields.
     inner: Vec<bool>,
+    /// Values that the maps of a run take.
+    room: usize,
     workspaces: Arc<Workspaces>,
 }
 
@@ -145,10 +147,13 @@ impl Model {
         if !model.nodes().iter().all(|node| runs_as_it_is(node.op.as_ref())) {
             generate(&self.packs, &mut model)?;
         }
-        let layers = model.nodes().iter().map(|node| layer_of(&node.name)).collect();
-        let inner = model.nodes().iter().map(|node| is_inner(&model, node)).collect();
-        let state = TypedSimplePlan::new(model)?.spawn()?;
-        Ok(Strip { units, input, output, state, layers, inner, workspaces: self.workspaces.clone() })
+        operators::join(&mut model)?;
+        let layers = model.nodes().iter().map(|node| layers_of(&node.name)).collect();
+        let inner: Vec<bool> = model.nodes().iter().map(|node| is_inner(&model, node)).collect();
+        let plan = TypedSimplePlan::new(model)?;
+        let room = operators::room(plan.model(), plan.order_without_consts(), &inner);
+        let (state, workspaces) = (plan.spawn()?, self.workspaces.clone());
+        Ok(Strip { units, input, output, state, layers, inner, room, workspaces })
     }
 }
 
@@ -319,6 +324,12 @@ fn uncut(graph: &Graph, packs: &Packs) -> TractResult<(TypedModel, Form)> {
 }
 
 impl Strip {
+    /// What the engine's nodes are called.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.state.model().nodes().iter().map(|node| &*node.name)
+    }
+
     /// The block it is part of.
     pub fn units(&self) -> Range<usize> {
         self.units.clone()
@@ -376,7 +387,7 @@ impl Strip {
     ) -> TractResult<Map> {
         let input = input.into_tensor(&self.input.shape)?.into_tvalue();
         let (layers, inner) = (&self.layers, &self.inner);
-        let mut workspace = self.workspaces.take();
+        let mut workspace = self.workspaces.take(self.room)?;
         let mut last = clock();
         let mut outputs = self.state.run_plan_with_eval(tvec!(input), |context, state, node, inputs| {
             let result = match node.op_as::<Own>() {
@@ -384,8 +395,11 @@ impl Strip {
                 None => plan::eval(context, state, node, inputs),
             };
             let now = clock();
-            if let Some(layer) = layers[node.id] {
-                times.add(layer, now.saturating_sub(last));
+            let spent = now.saturating_sub(last);
+            match layers[node.id][..] {
+                [] => {}
+                [layer] => times.add(layer, spent),
+                [..] => times.share(&layers[node.id], spent, &workspace.take_laps()),
             }
             last = now;
             result

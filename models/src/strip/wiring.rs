@@ -5,6 +5,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::Slice;
 use tract_onnx::tract_core::ops::konst::Const;
 
+use crate::operators;
 use crate::packs::Packs;
 use crate::rows::Part;
 
@@ -120,7 +121,8 @@ impl<'a> Wiring<'a> {
     }
 }
 
-/// The layer that a node of a strip's graph belongs to; the engine's rewrites keep the beginning of names.
-pub(super) fn layer_of(name: &str) -> Option<u32> {
-    name.split_once(':')?.0.parse().ok()
+/// The layers that a node of a strip's graph belongs to; the engine's rewrites keep the beginning of names.
+pub(super) fn layers_of(name: &str) -> TVec<u32> {
+    let layer = |name: &str| name.split_once(':')?.0.parse().ok();
+    name.split(operators::BETWEEN).filter_map(layer).collect()
 }

@@ -128,7 +128,7 @@ pub fn compete(args: &ContestantArgs) -> anyhow::Result<()> {
             let values = floats(&fs::read(&input)?);
             let run = || network.run(&values).map_err(anyhow::Error::msg);
             fs::write(output, little_endian(&run()?))?;
-            take_turns(|| run().map(|_| ()))?;
+            take_turns(|| Ok(()), |()| run().map(drop))?;
             end(Vec::new())
         }
         EngineName::Ort => bail!("onnxruntime runs in an interpreter of its own"),
@@ -145,13 +145,13 @@ fn ours(file: &Path, threads: usize, input: &PathBuf, output: &PathBuf) -> anyho
     let values = noise((cut.row_values() * u64::from(cut.rows)) as usize);
     fs::write(input, little_endian(&values))?;
     let (mut times, clock) = (LayerTimes::new(&network), Instant::now());
-    let mut run = |times: &mut LayerTimes| -> anyhow::Result<Map> {
-        let input = Map::from_values(cut, rows, &values)?;
+    let input = || Ok(Map::from_values(cut, rows, &values)?);
+    let mut run = |input: Map, times: &mut LayerTimes| -> anyhow::Result<Map> {
         Ok(whole.run(input, &mut || clock.elapsed(), times)?)
     };
-    fs::write(output, little_endian(run(&mut times)?.values()))?;
+    fs::write(output, little_endian(run(input()?, &mut times)?.values()))?;
     times.clear();
-    let runs = take_turns(|| run(&mut times).map(|_| ()))?;
+    let runs = take_turns(input, |input| run(input, &mut times).map(drop))?;
     let mean = |time: &Duration| time.as_secs_f64() * 1e3 / f64::from(runs.max(1));
     let layers = network.layers.iter().zip(times.layers());
     end(layers
@@ -159,16 +159,20 @@ fn ours(file: &Path, threads: usize, input: &PathBuf, output: &PathBuf) -> anyho
         .collect())
 }
 
-/// Runs once for every line of stdin; how often that was.
-fn take_turns(mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<u32> {
+/// Runs once for every line of stdin; how often that was. A run's input is prepared before its turn, as
+/// onnxruntime's is.
+fn take_turns<T>(
+    prepare: impl Fn() -> anyhow::Result<T>,
+    mut run: impl FnMut(T) -> anyhow::Result<()>,
+) -> anyhow::Result<u32> {
     print("ready");
-    let mut runs = 0;
+    let (mut runs, mut input) = (0, prepare()?);
     for line in std::io::stdin().lock().lines() {
         line?;
         let begun = Instant::now();
-        run()?;
+        run(input)?;
         print(&(begun.elapsed().as_secs_f64() * 1e3).to_string());
-        runs += 1;
+        (runs, input) = (runs + 1, prepare()?);
     }
     Ok(runs)
 }

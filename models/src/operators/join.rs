@@ -1,0 +1,110 @@
+//! Which operators of a strip are computed together in [`Bands`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use collab_core::network::BANDED_BYTES;
+use tract_onnx::tract_core::internal::*;
+
+use super::Own;
+use super::bands::{Bands, Stage};
+use super::chain::{Found, replace};
+use super::fold::only_reader;
+
+/// What stands between the names of operators that are computed together.
+pub(crate) const BETWEEN: char = ' ';
+
+/// Joins operators of a strip that pass large maps on. A joined one is named for all of them.
+pub(crate) fn join(model: &mut TypedModel) -> TractResult<()> {
+    let mut taken = vec![false; model.nodes().len()];
+    let mut by_last = HashMap::new();
+    for id in model.eval_order()? {
+        if taken[id] {
+            continue;
+        }
+        if let Some((members, bands)) = longest(model, id) {
+            members.iter().for_each(|&member| taken[member] = true);
+            let names: Vec<&str> = members.iter().map(|&member| &*model.node(member).name).collect();
+            let name = names.join(&BETWEEN.to_string());
+            let inputs = inputs(model, &members);
+            let found = Found { operator: Arc::new(bands), inputs, members };
+            by_last.insert(found.members[found.members.len() - 1], (name, found));
+        }
+    }
+    if by_last.is_empty() { Ok(()) } else { replace(model, &by_last) }
+}
+
+/// As many operators as can be joined from node `first` on.
+fn longest(model: &TypedModel, first: usize) -> Option<(Vec<usize>, Bands)> {
+    let (mut members, mut joined) = (vec![first], None);
+    while let Some(next) = next(model, members[members.len() - 1]) {
+        members.push(next);
+        match Bands::of(stages(model, &members)?) {
+            Some(bands) => joined = Some(bands),
+            None => {
+                members.pop();
+                break;
+            }
+        }
+    }
+    joined.map(|bands| (members, bands))
+}
+
+/// The node that alone reads what node `id` yields, if that is large and the weights of both are not: these pass by
+/// once a band.
+fn next(model: &TypedModel, id: usize) -> Option<usize> {
+    let reader = only_reader(model, id).filter(|reader| reader.slot == 0)?;
+    let [from, to] = [id, reader.node].map(|id| model.node(id).op_as::<Own>());
+    let (from, to) = (&from?.0, &to?.0);
+    let bytes = (size_of::<f32>() * from.shape().iter().product::<usize>()) as u64;
+    let joins = bytes >= BANDED_BYTES && [from, to].iter().all(|operator| operator.kept() <= bytes);
+    (joins && to.clone().banded().is_some()).then_some(reader.node)
+}
+
+/// The first input of the first of `members`, then what they add, in order.
+fn inputs(model: &TypedModel, members: &[usize]) -> TVec<OutletId> {
+    let first = model.node(members[0]).inputs[0];
+    let others = members.iter().flat_map(|&member| model.node(member).inputs.iter().skip(1));
+    std::iter::once(first).chain(others.copied()).collect()
+}
+
+/// `members` one after the other, if each can be computed in bands.
+fn stages(model: &TypedModel, members: &[usize]) -> Option<Vec<Stage>> {
+    let mut inputs = 1;
+    let stages = members.iter().map(|&member| {
+        let node = model.node(member);
+        let operator = node.op_as::<Own>()?.0.clone().banded()?;
+        let residual = (node.inputs.len() > 1).then_some(inputs);
+        inputs += node.inputs.len() - 1;
+        Stage::new(operator, residual)
+    });
+    stages.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LoadOptions, Model, Strip, catalogue};
+
+    /// The layers of every node that several were joined in.
+    fn joined(strip: &Strip) -> Vec<Vec<&str>> {
+        let names = strip.names().filter(|name| name.contains(BETWEEN));
+        names
+            .map(|name| name.split(BETWEEN).filter_map(|name| Some(name.split_once(':')?.0)).collect())
+            .collect()
+    }
+
+    #[test]
+    fn layers_that_pass_large_maps_on_are_joined_and_others_are_not() {
+        let entry = catalogue::find("tiny_face_detector").unwrap();
+        let model = Model::load(&entry.bytes(7), &LoadOptions::default()).unwrap();
+        let whole = model.whole().unwrap();
+        // The first joins would have bands of more than a second-level cache if they went on after the second pool.
+        assert_eq!(
+            joined(&whole),
+            [vec!["0", "1", "2", "3", "4", "5"], vec!["6", "7", "8"], vec!["10", "11"]]
+        );
+        let rows = collab_core::rows::Rows::new(0, 1);
+        assert!(joined(&model.strip(0..3, rows).unwrap()).is_empty(), "maps of a few rows are small");
+    }
+}
