@@ -1,5 +1,7 @@
 //! Threads that compute one layer together.
 
+mod processors;
+
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use rayon::{ThreadPool, Yield};
+
+use processors::Processors;
 
 /// The thread that runs strips and its helpers. Outputs are the same bits, however many they are.
 pub struct Team {
@@ -17,6 +21,7 @@ pub struct Team {
     awaited: AtomicU64,
     /// Helpers that look for tasks instead of sleeping.
     looking: Arc<AtomicUsize>,
+    processors: Arc<Processors>,
 }
 
 impl Team {
@@ -26,14 +31,17 @@ impl Team {
     /// If the system gives no more threads.
     pub fn new(threads: usize) -> Result<Arc<Self>, String> {
         let helpers = threads.saturating_sub(1);
+        let processors = Arc::new(Processors::of(helpers));
         let pool = match helpers {
             0 => None,
             _ => {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).build();
+                let known = processors.clone();
+                let builder = rayon::ThreadPoolBuilder::new().num_threads(helpers);
+                let pool = builder.start_handler(move |helper| known.enter(helper)).build();
                 Some(pool.map_err(|error| format!("cannot start {helpers} threads: {error}"))?)
             }
         };
-        Ok(Arc::new(Self { pool, threads: helpers + 1, ..Self::default() }))
+        Ok(Arc::new(Self { pool, threads: helpers + 1, processors, ..Self::default() }))
     }
 
     /// How many threads compute.
@@ -96,8 +104,10 @@ impl Team {
                 self.looking.fetch_sub(1, Ordering::Relaxed);
                 break;
             }
-            let looking = self.looking.clone();
+            let (looking, processors) = (self.looking.clone(), self.processors.clone());
+            self.processors.clear_own();
             pool.spawn(move || {
+                processors.allow_all();
                 let mut since = Instant::now();
                 while since.elapsed() < PATIENCE {
                     match rayon::yield_now() {
@@ -125,7 +135,13 @@ const PATIENCE: Duration = Duration::from_micros(100);
 impl Default for Team {
     /// The caller alone.
     fn default() -> Self {
-        Self { pool: None, threads: 1, awaited: AtomicU64::new(0), looking: Arc::default() }
+        Self {
+            pool: None,
+            threads: 1,
+            awaited: AtomicU64::new(0),
+            looking: Arc::default(),
+            processors: Arc::default(),
+        }
     }
 }
 

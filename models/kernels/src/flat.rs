@@ -50,7 +50,8 @@ pub(crate) fn run<V: Vector, const K: usize>(v: V, layer: Depthwise<'_, '_>) {
         // The zeros around the rows stay; only what lies between them changes from channel to channel.
         copied.fill(0.0);
         let (mut copied, mut next) = copied.split_at_mut(room);
-        let stretch = Stretch { window: &window, row: (first + above).saturating_sub(window.top), rows: end - above };
+        let stretch =
+            Stretch { window: &window, row: (first + above).saturating_sub(window.top), rows: end - above };
         let inputs = channels.start / multiple..channels.end.div_ceil(multiple);
         stretch.copy(v, inputs.start, &mut copied[left + above * width..]);
         for (channel, planes) in inputs.clone().zip(output.chunks_exact_mut(multiple)) {

@@ -88,8 +88,8 @@ impl Operator for Resample {
     ) -> Result<(), KernelError> {
         let channels = self.shape[..self.axis()].iter().product();
         let input = Map::new(inputs[0], channels, self.input_rows, self.input_width)?;
-        workspace.by_rows(output, [channels, self.shape[self.axis()]], 0, |rows, planes, scratch| {
-            self.kernel.run(self.isa, input, rows, planes, scratch)
+        workspace.by_rows(output, [channels, self.shape[self.axis()]], 0, |rows, planes, hand| {
+            self.kernel.run(self.isa, input, rows, planes, &mut hand.scratch)
         })
     }
 
