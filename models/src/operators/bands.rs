@@ -70,12 +70,14 @@ impl Reach {
     fn strip<'a>(&self, rows: &Range<usize>, held: Map<'a>, first: usize) -> Strip<'a> {
         let need = self.need(rows);
         let end = (rows.end - 1) * self.stride + self.span + 1;
+        // An odd row stays an odd one: some kernels compute rows by pairs, which begin at even ones.
+        let skipped = rows.start % 2;
         Strip {
             input: held.rows_between(need.start - first, need.end - first),
-            top: self.pads[0].saturating_sub(rows.start * self.stride),
+            top: self.pads[0].saturating_sub(rows.start * self.stride) + skipped * self.stride,
             // A window may reach beyond the padding, as with rounding up.
             bottom: end.saturating_sub(self.pads[0] + self.input[1]).min(self.pads[1]),
-            rows: 0..rows.len(),
+            rows: skipped..skipped + rows.len(),
             residual: None,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, Scratch, Strip, apply_epilogue};
+use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, Scratch, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
@@ -121,7 +121,7 @@ impl Operator for Channelwise {
     }
 
     fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
-        Some(self)
+        as_map(&self.shape).is_some().then_some(self)
     }
 }
 
@@ -132,7 +132,7 @@ impl Banded for Channelwise {
 
     fn run_band(
         &self,
-        strip: &Strip<'_>,
+        strip: &collab_kernels::Strip<'_>,
         output: &mut [&mut [f32]],
         _scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
