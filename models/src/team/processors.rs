@@ -82,8 +82,8 @@ mod linux {
             let processors = Processors::of(1);
             // With one processor alone there is nothing to choose.
             let Some(all) = processors.all else { return };
+            let (ready, go) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
             std::thread::scope(|scope| {
-                let (ready, go) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
                 let (processors, ready, go) = (&processors, &ready, &go);
                 let helper = scope.spawn(move || {
                     processors.enter(0);
