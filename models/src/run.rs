@@ -35,12 +35,17 @@ impl LayerTimes {
         }
     }
 
-    /// Adds `time` to `layers` that were computed together, in proportion to `laps`.
+    /// Adds `time` to `layers` that were computed together, in proportion to `laps`; the last gets what is left of it.
     pub(crate) fn share(&mut self, layers: &[u32], time: Duration, laps: &[Duration]) {
         let all = laps.iter().sum::<Duration>().as_secs_f64();
-        for (&layer, lap) in layers.iter().zip(laps) {
+        let Some((&last, others)) = layers.split_last() else { return };
+        let mut rest = time;
+        for (&layer, lap) in others.iter().zip(laps) {
             let part = if all > 0.0 { lap.as_secs_f64() / all } else { 1.0 / laps.len() as f64 };
-            self.add(layer, time.mul_f64(part));
+            let own = time.mul_f64(part).min(rest);
+            self.add(layer, own);
+            rest -= own;
         }
+        self.add(last, rest);
     }
 }
