@@ -174,6 +174,11 @@ impl Conv {
         }
     }
 
+    /// Whether pairs of rows that are computed together begin at even rows of a strip, 0, or at odd ones, 1.
+    pub fn pairs_begin_at(&self) -> usize {
+        self.first_row % 2
+    }
+
     /// Rows that are computed together: shares of several threads begin at multiples of this, counted in the whole layer.
     pub(crate) fn row_step(&self) -> usize {
         if self.algorithm() == Algorithm::WinogradPairs { 2 } else { 1 }

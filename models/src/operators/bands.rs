@@ -46,12 +46,14 @@ pub(crate) struct Reach {
     pub(crate) stride: usize,
     /// Rows of zeros above and below.
     pub(crate) pads: [usize; 2],
+    /// 1 if pairs of output rows that are computed together begin at odd rows, 0 if at even ones.
+    pub(crate) odd: usize,
 }
 
 impl Reach {
     /// An operator that reads of `input` the row that it writes.
     pub(crate) fn same_row(input: [usize; 3]) -> Self {
-        Self { input, span: 0, stride: 1, pads: [0, 0] }
+        Self { input, span: 0, stride: 1, pads: [0, 0], odd: 0 }
     }
 
     /// The input rows that output rows `rows` need.
@@ -64,6 +66,11 @@ impl Reach {
     /// Input rows that so many output rows need at most.
     fn most(&self, rows: usize) -> usize {
         ((rows - 1) * self.stride + self.span + 1).min(self.input[1])
+    }
+
+    /// Whether a pair of output rows would be cut in two before row `row`.
+    fn cuts_a_pair(&self, row: usize) -> bool {
+        (row + self.odd) % 2 == 1
     }
 
     /// What computes output rows `rows` from `held`, whose first row is row `first` of the input.
@@ -150,7 +157,8 @@ impl Bands {
         let mut room = rows;
         let mut bytes = 0;
         for at in (1..self.stages.len()).rev() {
-            room = self.stages[at].reach.most(room);
+            // A row more, so that pairs of rows stay together.
+            room = (self.stages[at].reach.most(room) + 1).min(self.stages[at - 1].output[1]);
             self.stages[at - 1].room = room;
             bytes += size_of::<f32>() * self.stages[at - 1].values();
         }
@@ -177,10 +185,16 @@ impl Bands {
         }
         let mut needs: TVec<Range<usize>> = self.stages.iter().map(|_| 0..0).collect();
         let mut begun = thread_time();
-        for start in rows.clone().step_by(self.rows) {
-            needs[last] = start..rows.end.min(start + self.rows);
+        let mut start = rows.start;
+        while start < rows.end {
+            let end = start + self.rows;
+            let end = end - usize::from(self.rows > 1 && self.stages[last].reach.cuts_a_pair(end));
+            needs[last] = start..end.min(rows.end);
+            start = needs[last].end;
             for at in (0..last).rev() {
-                needs[at] = self.stages[at + 1].reach.need(&needs[at + 1]);
+                let Range { start, end } = self.stages[at + 1].reach.need(&needs[at + 1]);
+                let end = end + usize::from(self.stages[at].reach.cuts_a_pair(end));
+                needs[at] = start..end.min(self.stages[at].output[1]);
             }
             for (at, stage) in self.stages.iter().enumerate() {
                 let (before, own) = bands.split_at_mut(at);

@@ -197,6 +197,7 @@ impl Banded for Convolution {
             span: (shape.kernel[0] - 1) * shape.dilation[0],
             stride: shape.stride[0],
             pads: self.pads,
+            odd: self.conv.pairs_begin_at(),
         }
     }
 

@@ -153,6 +153,7 @@ impl Banded for Pool {
             span: (kernel[0] - 1) * dilation[0],
             stride: stride[0],
             pads: self.pads,
+            odd: 0,
         }
     }
 
