@@ -8,14 +8,18 @@ use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 
 use super::proto::set_dims;
 
-/// From batch × channels × rows × columns to channels last.
+/// From batch × channels × rows × columns to channels last, and back.
 const LAST: [i64; 4] = [0, 2, 3, 1];
+const FIRST: [i64; 4] = [0, 3, 1, 2];
 
 /// Puts the channels of the one input, which has this `shape`, first if they are last. Returns the input's new shape.
 pub(super) fn to_front(graph: &mut GraphProto, shape: Vec<usize>) -> Vec<usize> {
     let [batch, rows, width, channels] = *shape else { return shape };
-    // One, three or four values for each point of something that is larger: no map has so few columns.
-    if !matches!(channels, 1 | 3 | 4) || rows.min(width) <= 4 {
+    let moves = |node: &NodeProto| {
+        node.op_type == "Transpose" && node.attribute.iter().any(|attribute| attribute.ints == FIRST)
+    };
+    // One, three or four values for each point of something that is larger, which the network moves to the front itself.
+    if !matches!(channels, 1 | 3 | 4) || rows.min(width) <= 4 || !graph.node.iter().any(moves) {
         return shape;
     }
     let Some(input) = graph.input.first_mut() else { return shape };
