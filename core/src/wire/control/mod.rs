@@ -43,7 +43,7 @@ pub enum Request {
     Chunk {
         /// Where they belong; must be where the bytes held end.
         offset: u64,
-        /// At most [`MAX_CHUNK`].
+        /// At most [`MAX_CHUNK`](super::MAX_CHUNK).
         #[serde(with = "super::bytes")]
         data: Vec<u8>,
     },
@@ -93,7 +93,7 @@ pub enum Request {
     Status,
     /// Time the layers of the synthetic networks, between runs. → [`Reply::Calibrated`]
     Calibrate {
-        /// Begin no further network after this long, ms: 1…[`MAX_CALIBRATION_MS`].
+        /// Begin no further network after this long, ms: 1…[`MAX_CALIBRATION_MS`](super::MAX_CALIBRATION_MS).
         budget_ms: u32,
     },
 }
