@@ -87,7 +87,7 @@ fn costs(network: &Network, devices: &[Emulation], link: Option<LinkShape>) -> P
     }
 }
 
-/// Above what [`line`] says.
+/// Above what [`line()`] says.
 fn heading(reference: Reference) -> String {
     let reference = match reference {
         Reference::Exact => "above optimum",
