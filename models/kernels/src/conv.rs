@@ -285,8 +285,8 @@ impl Conv {
                     buffers,
                 });
             }
-            Weights::WinogradRows(weights) => {
-                self.isa.run(WinogradRows {
+            Weights::WinogradRows(weights) | Weights::WinogradPairs(weights) => {
+                let run = winograd::Run {
                     weights,
                     epilogue,
                     window,
@@ -297,22 +297,13 @@ impl Conv {
                     channels,
                     groups: shape.groups,
                     buffers,
-                });
-            }
-            Weights::WinogradPairs(weights) => {
-                self.isa.run(WinogradPairs {
-                    weights,
-                    epilogue,
-                    window,
-                    rows: count,
-                    odd: (self.first_row + rows.start) % 2 == 1,
-                    residual,
-                    output,
-                    out_channels: shape.out_channels,
-                    channels,
-                    groups: shape.groups,
-                    buffers,
-                });
+                };
+                if self.algorithm() == Algorithm::WinogradRows {
+                    self.isa.run(WinogradRows(run));
+                } else {
+                    let odd = (self.first_row + rows.start) % 2 == 1;
+                    self.isa.run(WinogradPairs { run, odd });
+                }
             }
             Weights::Depthwise(weights) => {
                 self.isa.run(depthwise::Depthwise {

@@ -7,9 +7,12 @@
 pub(crate) mod pairs;
 pub(crate) mod rows;
 
+use crate::epilogue::Epilogue;
 use crate::gather::{Window, copy};
 use crate::isa::{Vector, load, store};
-use crate::{ConvShape, KernelError};
+use crate::scratch::Buffers;
+use crate::weights::{Line, PackedWeights};
+use crate::{ConvShape, KernelError, Map};
 use std::ops::Range;
 
 /// Products for every group of columns of a row.
@@ -20,6 +23,9 @@ const COLUMNS: usize = 4;
 
 /// Values behind a stretch that whole vectors may reach into.
 const SLACK: usize = 16;
+
+/// Panels of output channels computed for one point before the next.
+const PANELS: usize = 4;
 
 /// Whether the algorithm can compute a layer.
 pub(crate) fn fits(shape: &ConvShape) -> bool {
@@ -43,6 +49,41 @@ fn weight(point: usize, [a, b, c]: [f64; 3]) -> f64 {
         3 => a / 24.0 + b / 12.0 + c / 6.0,
         4 => a / 24.0 - b / 12.0 + c / 6.0,
         _ => c,
+    }
+}
+
+/// One run of a layer.
+pub(crate) struct Run<'a, 'b> {
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) epilogue: &'a Epilogue,
+    pub(crate) window: Window<'a>,
+    pub(crate) rows: usize,
+    pub(crate) residual: Option<Map<'a>>,
+    /// One plane for each of `channels`.
+    pub(crate) output: &'a mut [&'b mut [f32]],
+    /// Of the whole layer.
+    pub(crate) out_channels: usize,
+    /// Those to compute: from the start of a panel to the end of one, or whole groups.
+    pub(crate) channels: Range<usize>,
+    pub(crate) groups: usize,
+    pub(crate) buffers: &'a mut Buffers,
+}
+
+/// The weights needed after those of `panel`, which is the first of the panels `left` that are computed together: the
+/// next one's, or the first one's at the next point, if there is `another`.
+fn next_panel(
+    weights: &PackedWeights,
+    set: usize,
+    panel: usize,
+    left: Range<usize>,
+    another: bool,
+) -> &[Line] {
+    if left.len() > 1 {
+        weights.panel(set, panel + 1)
+    } else if another {
+        weights.panel(set + 1, panel - left.start)
+    } else {
+        &[]
     }
 }
 

@@ -15,15 +15,13 @@
 //! channels of 224×224 243, 128 of 112×112 287, 256 of 56×56 306 and 512 of 28×28 327, or 280 and 290 with weights from
 //! memory; 128 channels to 32 of 28×28 163.
 
-use super::{ALONG, COLUMNS, Reader, SLACK, back, check, weight};
-use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::Window;
+use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel, weight};
+use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load, store};
-use crate::scratch::{Buffers, odd_lines};
+use crate::scratch::odd_lines;
 use crate::tile::{PANEL, Product, Sums, compute, tile_pixels};
 use crate::weights::PackedWeights;
-use crate::{ConvShape, KernelError, Map};
-use std::ops::Range;
+use crate::{ConvShape, KernelError};
 
 /// Points down a pair of rows.
 const DOWN: usize = 4;
@@ -36,9 +34,6 @@ const TRANSFORMED: usize = 400 * 1024;
 
 /// Groups of columns in a band below which the weights pass by too often.
 const FEW_GROUPS: usize = 96;
-
-/// Panels of output channels computed for one point before the next.
-const PANELS: usize = 4;
 
 /// Transforms each kernel: nine values become 24.
 pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, KernelError> {
@@ -61,23 +56,11 @@ pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, 
     }))
 }
 
-/// One run of a layer.
+/// Computes a run by pairs of rows.
 pub(crate) struct WinogradPairs<'a, 'b> {
-    pub(crate) weights: &'a PackedWeights,
-    pub(crate) epilogue: &'a Epilogue,
-    pub(crate) window: Window<'a>,
-    pub(crate) rows: usize,
+    pub(crate) run: Run<'a, 'b>,
     /// Whether the first row is the second of its pair.
     pub(crate) odd: bool,
-    pub(crate) residual: Option<Map<'a>>,
-    /// One plane for each of `channels`.
-    pub(crate) output: &'a mut [&'b mut [f32]],
-    /// Of the whole layer.
-    pub(crate) out_channels: usize,
-    /// Those to compute: from the start of a panel to the end of one, or whole groups.
-    pub(crate) channels: Range<usize>,
-    pub(crate) groups: usize,
-    pub(crate) buffers: &'a mut Buffers,
 }
 
 impl Kernel for WinogradPairs<'_, '_> {
@@ -85,19 +68,19 @@ impl Kernel for WinogradPairs<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        let WinogradPairs {
+        let WinogradPairs { run, odd } = self;
+        let Run {
             weights,
             epilogue,
             window,
             rows,
-            odd,
             residual,
             output,
             out_channels,
             channels,
             groups: sets,
             buffers,
-        } = self;
+        } = run;
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;
@@ -164,12 +147,8 @@ impl Kernel for WinogradPairs<'_, '_> {
                             };
                             let panel = first_panel + chunk * PANELS + index;
                             let set = set * POINTS + point;
-                            // The next panel of this point, or the first of the next point.
-                            let mut ahead = match index + 1 < planes.len().div_ceil(PANEL) {
-                                true => weights.panel(set, panel + 1),
-                                false if point + 1 < POINTS => weights.panel(set + 1, panel - index),
-                                false => &[],
-                            };
+                            let count = planes.len().div_ceil(PANEL);
+                            let mut ahead = next_panel(weights, set, panel, index..count, point + 1 < POINTS);
                             let weights = weights.panel(set, panel);
                             for tile in (0..pixels).step_by(nr) {
                                 let (first, end) = (tile.max(wanted.start), (tile + nr).min(wanted.end));

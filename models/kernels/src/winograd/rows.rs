@@ -8,15 +8,13 @@
 //! Measured beside a peak of 136 GMAC/s, counting multiply-adds by definition (so the bound is 272): 64 channels of 56×56
 //! 209, 256 channels of 14×14 175 and 150 with weights from memory, 512 channels of 7×7 97 and 83.
 
-use super::{ALONG, COLUMNS, Reader, SLACK, back, check, weight};
-use crate::epilogue::{Epilogue, residual_plane};
-use crate::gather::Window;
+use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel, weight};
+use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load};
-use crate::scratch::{Buffers, odd_lines};
+use crate::scratch::odd_lines;
 use crate::tile::{PANEL, Product, Sums, compute, tile_pixels};
 use crate::weights::PackedWeights;
-use crate::{ConvShape, KernelError, Map};
-use std::ops::Range;
+use crate::{ConvShape, KernelError};
 
 /// Values of the transformed input of one band of rows that stay in the second-level cache.
 const TRANSFORMED: usize = 160 * 1024;
@@ -27,9 +25,6 @@ const MOST_TRANSFORMED: usize = 256 * 1024;
 
 /// Groups of columns in a band below which the weights pass by too often.
 const FEW_GROUPS: usize = 96;
-
-/// Panels of output channels computed for one point before the next.
-const PANELS: usize = 4;
 
 /// Transforms each row of each kernel: three values become six.
 pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, KernelError> {
@@ -43,29 +38,15 @@ pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, 
     }))
 }
 
-/// One run of a layer.
-pub(crate) struct WinogradRows<'a, 'b> {
-    pub(crate) weights: &'a PackedWeights,
-    pub(crate) epilogue: &'a Epilogue,
-    pub(crate) window: Window<'a>,
-    pub(crate) rows: usize,
-    pub(crate) residual: Option<Map<'a>>,
-    /// One plane for each of `channels`.
-    pub(crate) output: &'a mut [&'b mut [f32]],
-    /// Of the whole layer.
-    pub(crate) out_channels: usize,
-    /// Those to compute: from the start of a panel to the end of one, or whole groups.
-    pub(crate) channels: Range<usize>,
-    pub(crate) groups: usize,
-    pub(crate) buffers: &'a mut Buffers,
-}
+/// Computes a run row by row.
+pub(crate) struct WinogradRows<'a, 'b>(pub(crate) Run<'a, 'b>);
 
 impl Kernel for WinogradRows<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        let WinogradRows {
+        let Run {
             weights,
             epilogue,
             window,
@@ -76,7 +57,7 @@ impl Kernel for WinogradRows<'_, '_> {
             channels,
             groups: sets,
             buffers,
-        } = self;
+        } = self.0;
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;
@@ -125,12 +106,8 @@ impl Kernel for WinogradRows<'_, '_> {
                             };
                             let panel = first_panel + chunk * PANELS + index;
                             let set = set * ALONG + point;
-                            // The next panel of this point, or the first of the next point.
-                            let mut ahead = match index + 1 < planes.len().div_ceil(PANEL) {
-                                true => weights.panel(set, panel + 1),
-                                false if point + 1 < ALONG => weights.panel(set + 1, panel - index),
-                                false => &[],
-                            };
+                            let count = planes.len().div_ceil(PANEL);
+                            let mut ahead = next_panel(weights, set, panel, index..count, point + 1 < ALONG);
                             let weights = weights.panel(set, panel);
                             for pixel in (0..pixels).step_by(nr) {
                                 let input = &input[pixel..];
