@@ -9,9 +9,6 @@ use crate::predict::PieceCost;
 use crate::rows::Rows;
 use crate::schedule::divides_freely;
 
-/// Rows at either end of a strip that are looked at one by one for where waiting ends.
-const NEAR: u32 = 6;
-
 impl Strip {
     /// Becomes `rows` of `span`; `owned` are the rows that the worker has of the block before, all if the lab
     /// sends them.
@@ -23,7 +20,7 @@ impl Strip {
             return;
         }
         let need = span.need(rows);
-        let free = free(span, rows, need, need.intersect(owned));
+        let free = span.within(rows, need.intersect(owned));
         self.need = need;
         self.free = free;
         self.above_end = span.hi(free.start);
@@ -40,35 +37,6 @@ impl Strip {
             false => Way::Below,
         }
     }
-}
-
-/// Of `rows`, those for which `kept` is enough.
-#[inline(always)]
-fn free(span: &Span, rows: Rows, need: Rows, kept: Rows) -> Rows {
-    let (mut head, mut tail) = (rows.start, rows.end);
-    if kept.is_empty() {
-        return Rows { start: tail, end: tail };
-    }
-    // Most strips wait for a few rows at either end: look there before halving.
-    if kept.start > need.start {
-        let near = rows.end.min(rows.start + NEAR);
-        while head < near && span.lo(head) < kept.start {
-            head += 1;
-        }
-        if head == near {
-            head = span.first_from(Rows { start: head, end: tail }, kept.start);
-        }
-    }
-    if kept.end < need.end {
-        let near = head.max(tail.saturating_sub(NEAR));
-        while tail > near && span.hi(tail) > kept.end {
-            tail -= 1;
-        }
-        if tail == near {
-            tail = span.last_within(Rows { start: head, end: tail }, kept.end);
-        }
-    }
-    Rows { start: head, end: tail }
 }
 
 /// What of `rows` is above and below `middle`.

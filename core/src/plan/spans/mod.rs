@@ -10,7 +10,7 @@
 
 mod walk;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::network::Network;
 use crate::predict::{Costs, LayerCost};
@@ -33,6 +33,9 @@ pub(crate) struct Span {
     ///
     /// Shared among spans of which every strip needs the same rows.
     needs: Arc<[Ends<u32>]>,
+    /// By row of the input: the first output row of which strips that begin there need no row before, and the end
+    /// of those that need none from it on. Most spans are never placed, so it is made when one is.
+    reach: OnceLock<Box<[Ends<u32>]>>,
     /// Every strip needs the same rows of the input.
     constant: bool,
     tables: Arc<Tables>,
@@ -105,16 +108,31 @@ impl Span {
         self.needs[end as usize].hi
     }
 
-    /// The first of `rows` from which on strips need no input row before `kept`; the end of `rows` if none is.
-    pub(crate) fn first_from(&self, rows: Rows, kept: u32) -> u32 {
-        let needs = &self.needs[rows.start as usize..rows.end as usize];
-        rows.start + needs.partition_point(|ends| ends.lo < kept) as u32
+    /// Of the non-empty `rows`, those for which the input rows `kept`, which are among theirs, are enough.
+    #[inline]
+    pub(crate) fn within(&self, rows: Rows, kept: Rows) -> Rows {
+        if kept.is_empty() {
+            return Rows { start: rows.end, end: rows.end };
+        }
+        let reach = self.reach.get_or_init(|| self.reached());
+        let start = reach[kept.start as usize].lo.clamp(rows.start, rows.end);
+        Rows { start, end: reach[kept.end as usize].hi.clamp(start, rows.end) }
     }
 
-    /// The last end of `rows` up to which strips need no input row from `kept` on; their start if none is.
-    pub(crate) fn last_within(&self, rows: Rows, kept: u32) -> u32 {
-        let needs = &self.needs[rows.start as usize + 1..rows.end as usize + 1];
-        rows.start + needs.partition_point(|ends| ends.hi <= kept) as u32
+    /// [`Span::reach`], from the needs.
+    fn reached(&self) -> Box<[Ends<u32>]> {
+        let (rows, inputs) = (self.needs.len() as u32 - 1, self.hi(self.needs.len() as u32 - 1));
+        let (mut lo, mut hi) = (0, 0);
+        let at = |kept: u32| {
+            while lo < rows && self.lo(lo) < kept {
+                lo += 1;
+            }
+            while hi < rows && self.hi(hi + 1) <= kept {
+                hi += 1;
+            }
+            Ends { lo, hi }
+        };
+        (0..=inputs).map(at).collect()
     }
 
     /// Input rows needed for the non-empty `rows`.
