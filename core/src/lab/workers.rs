@@ -152,10 +152,10 @@ impl Lab {
         self.workers.iter().map(WorkerState::is_ready).collect()
     }
 
-    /// Bytes that each worker may use for a partition, beyond the program and the network as it is loaded.
+    /// Bytes that each worker has for maps, beside the program and the network's weights.
     pub fn memory_limits(&self) -> Vec<u64> {
-        let loaded = self.network.as_ref().map_or(0, |network| network.weight_bytes());
-        let left = |limit: u64| limit.saturating_sub(PROGRAM_BYTES + loaded);
+        let kept = PROGRAM_BYTES + self.network.as_ref().map_or(0, |network| network.kept_bytes());
+        let left = |limit: u64| limit.saturating_sub(kept);
         self.workers.iter().map(|worker| worker.info.memory_limit.map_or(u64::MAX, left)).collect()
     }
 

@@ -128,7 +128,7 @@ impl Search<'_> {
                 Some(state) if index >= same + UNMOVED => self.costing.again(state, before(index), next),
                 Some(state) => self.costing.step(state, end, bounds, next),
             }
-            if index > same && self.problem.memory.is_empty() {
+            if index > same && !self.limits.bind() {
                 let (least, most) = next.later_than(before(index));
                 if now.cost + least > limit {
                     self.evaluations += 1;

@@ -38,7 +38,6 @@ pub use erl::{Erl, Reach};
 pub use exhaustive::Exhaustive;
 pub use genome::{CrossEntropy, Evolution, RandomSearch, Strategy};
 pub use greedy::Greedy;
-pub use memory::{StripMemory, partition_memory, strip_memory};
 pub use peak::{PROGRAM_BYTES, loading_memory, maps_of_partition, peak_memory};
 pub use proportional::{Bisection, CutProgram, Equal, EqualPerUnit, Proportional};
 pub use reason::{Account, WorkerAccount};
@@ -63,7 +62,8 @@ pub struct Problem<'a> {
     pub costs: &'a dyn Costs,
     /// Which workers may be given rows; one entry a worker.
     pub allowed: &'a [bool],
-    /// Bytes that each worker may use for weights and feature maps; empty for no limits.
+    /// Bytes that each worker has for feature maps beside the program and the network's weights, as
+    /// [`maps_of_partition`] counts them; empty for no limits.
     pub memory: &'a [u64],
 }
 

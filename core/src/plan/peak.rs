@@ -16,7 +16,7 @@ use crate::rows::Rows;
 pub const PROGRAM_BYTES: u64 = 28 << 20;
 
 /// Bytes of maps that `rows` of the block `units` take.
-fn maps_of_strip(network: &Network, units: &Range<usize>, rows: Rows) -> u64 {
+pub(crate) fn maps_of_strip(network: &Network, units: &Range<usize>, rows: Rows) -> u64 {
     if rows.is_empty() || units.is_empty() {
         return 0;
     }

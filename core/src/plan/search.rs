@@ -2,7 +2,7 @@
 
 use super::costing::Costing;
 use super::draft::{Draft, Pair};
-use super::memory::Limits;
+use super::memory::{Limits, fits};
 use super::{Plan, Problem};
 
 /// How much slower a draft that exceeds the memory counts, for each full share of excess.
@@ -133,6 +133,7 @@ impl<'a> Search<'a> {
         let partition = draft.partition();
         let joined = partition.joined();
         let simpler = joined.blocks.len() < partition.blocks.len()
+            && fits(problem, &joined)
             && costing.latency(&Draft::of(&joined), &mut pair) <= latency * (1.0 + INDIFFERENCE);
         let partition = if simpler { joined } else { partition };
         Some(Plan { evaluations, ..problem.cost(partition) })

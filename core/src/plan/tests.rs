@@ -37,9 +37,9 @@ fn any_network(rng: &mut ChaCha8Rng) -> Network {
     }
 }
 
-/// Limits that bind some: shares of what all weights and the widest layers take.
+/// Limits that bind some: shares of what one worker alone takes.
 fn any_memory(rng: &mut impl Rng, network: &Network, workers: usize) -> Vec<u64> {
-    let all = partition_memory(network, &Partition::single(network, crate::id::WorkerId(0), 1))[0] as f64;
+    let all = maps_of_partition(network, &Partition::single(network, crate::id::WorkerId(0), 1))[0] as f64;
     (0..workers).map(|_| (all * rng.random_range(0.05..1.3)) as u64).collect()
 }
 
@@ -62,7 +62,7 @@ proptest! {
             if let Some(plan) = &plan {
                 plan.partition.check(&network, workers).unwrap();
                 assert!((0..workers).all(|at| allowed[at] || !plan.partition.uses(at)), "{name}: {}", plan.partition);
-                let asked = partition_memory(&network, &plan.partition);
+                let asked = maps_of_partition(&network, &plan.partition);
                 assert!(asked.iter().zip(&memory).all(|(asked, limit)| asked <= limit), "{name}: {asked:?} {memory:?}");
             }
             plan.map(|plan| plan.timeline.finish_ms)

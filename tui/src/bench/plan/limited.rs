@@ -4,7 +4,7 @@
 use collab_core::network::Network;
 use collab_core::network::samples::random;
 use collab_core::plan::scenario::{LinkClass, Row, Scenario, compare, random_fleet, seed_like};
-use collab_core::plan::{Budget, Exhaustive, PLANNERS, Problem, partition_memory, planner};
+use collab_core::plan::{Budget, Exhaustive, PLANNERS, Problem, maps_of_partition, planner};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -28,7 +28,7 @@ pub fn rows(network: &Network, reference: u64, seed: u64, mut clock: impl FnMut(
         let costs = free.costs(network);
         let problem = Problem { network, costs: &costs, allowed: &free.allowed, memory: &[] };
         let unlimited = planner("erl").and_then(|erl| erl.plan(&problem, budget));
-        let memory = unlimited.map(|plan| partition_memory(network, &plan.partition)).unwrap_or_default();
+        let memory = unlimited.map(|plan| maps_of_partition(network, &plan.partition)).unwrap_or_default();
         let most = memory.iter().copied().max().unwrap_or_default();
         let limit = |&asked: &u64| if asked == most { (asked as f64 * TIGHT) as u64 } else { u64::MAX };
         let memory = memory.iter().map(limit).collect();
