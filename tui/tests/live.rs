@@ -118,21 +118,24 @@ fn whoever_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[test]
-fn a_worker_without_the_memory_for_a_network_says_so() {
+fn a_worker_without_the_memory_for_a_network_says_so_and_the_others_go_on() {
     let home = TempDir::new().expect("a folder");
-    let state = home.path().join("small");
-    let (worker, code) = Worker::pairing(&state);
-    assert_eq!(run(program(&home).args(["pair", &worker.address, "--code", &code])).0, Some(0));
+    let worker = paired(&home, "small");
     let at = worker.address.clone();
     drop(worker);
-    let small = Worker::start(&state, &at, &["--memory", "16MiB"]);
+    let small = Worker::start(&home.path().join("small"), &at, &["--memory", "16MiB"]);
     let arguments = ["live", "--worker", &small.address, "--model", "vgg16", "--no-record", "--for", "1s"];
     let (exit, _, complaint) = run(program(&home).args(arguments));
     assert_eq!(exit, Some(1), "{complaint}");
-    assert!(
-        complaint.contains("the network alone needs about") && complaint.contains("more --memory"),
-        "{complaint}"
-    );
+    let says = |said: &str| said.contains("the network alone needs about") && said.contains("more --memory");
+    assert!(says(&complaint), "{complaint}");
+    let large = paired(&home, "large");
+    let lab = lab(&home, &[&small, &large]);
+    lab.wait_for("the refusal", |line| is("worker_lost")(line) && says(line));
+    lab.wait_for("a run without it", is("run_done"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(3), "{summary}");
+    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use collab_core::partition::Partition;
 use collab_core::plan::loading_memory;
 use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
 use collab_worker::LinkSample;
-use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
+use collab_worker::client::{AskError, Dialer, FromWorker, Pong, WorkerLink};
 use collab_worker::keys::Identity;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
@@ -104,31 +104,20 @@ impl Fleet {
         let bytes = Bytes::from_owner(loaded.bytes.clone());
         let offer = NetworkOffer { network, bytes: bytes.len() as u64, memory, options };
         self.network = Some((offer.clone(), bytes.clone()));
-        let peers: Vec<_> = self.links().map(|(_, link)| link.as_peer()).collect();
-        let loading = self.links().map(|(worker, link)| {
-            let (link, offer, bytes) = (link.clone(), offer.clone(), bytes.clone());
-            let others = peers.iter().filter(|peer| peer.worker != worker).cloned().collect();
-            async move {
-                hand_over(&link, offer, bytes, journal).await?;
-                link.introduce(others).await
-            }
+        let handing = self.ready_links().into_iter().map(|(worker, link)| {
+            let (offer, bytes) = (offer.clone(), bytes.clone());
+            async move { (worker, hand_over(&link, offer, bytes, journal).await) }
         });
-        let loaded = join_all(loading.collect::<Vec<_>>()).await;
-        let mut last_reason = None;
-        for (index, result) in loaded.into_iter().enumerate() {
-            let worker = WorkerId::at(index);
-            match result {
-                Ok(()) => journal.record(What::WorkerReady { worker }),
-                Err(error) => {
-                    self.lose(worker);
-                    let reason = error.to_string();
-                    journal.record(What::WorkerLost { worker, reason: reason.clone() });
-                    last_reason = Some(reason);
-                }
-            }
-        }
+        let handed = join_all(handing).await;
+        let refused = self.part_with(handed, journal);
+        // Not before: who was introduced to a worker that refused the network would wait for it in vain.
+        let introduced = introduce(self.ready_links()).await;
+        let unreached = self.part_with(introduced, journal);
         if self.ready().is_empty() {
-            bail!("no worker can run this network: {}", last_reason.unwrap_or_default());
+            bail!("no worker can run this network: {}", unreached.or(refused).unwrap_or_default());
+        }
+        for worker in self.ready() {
+            journal.record(What::WorkerReady { worker });
         }
         for (worker, link) in self.ready_links() {
             if let Some(pong) = best_ping(&link).await {
@@ -139,6 +128,21 @@ impl Fleet {
             journal.record(speed);
         }
         Ok(())
+    }
+
+    /// Loses the workers that could not do what was asked, and gives the reason of the last.
+    fn part_with(
+        &mut self,
+        results: Vec<(WorkerId, Result<(), AskError>)>,
+        journal: &Journal,
+    ) -> Option<String> {
+        let failed =
+            results.into_iter().filter_map(|(worker, result)| Some((worker, result.err()?.to_string())));
+        let lost = failed.inspect(|(worker, reason)| {
+            self.lose(*worker);
+            journal.record(What::WorkerLost { worker: *worker, reason: reason.clone() });
+        });
+        lost.last().map(|(_, reason)| reason)
     }
 
     /// Measures every worker's way to the lab and back, and the ways between workers of a small fleet.
@@ -208,11 +212,8 @@ impl Fleet {
         }
         let all = self.ready_links();
         async move {
-            let peers: Vec<_> = all.iter().map(|(_, link)| link.as_peer()).collect();
-            let introducing = all.iter().map(|(worker, link)| {
-                link.introduce(peers.iter().filter(|peer| peer.worker != *worker).cloned().collect())
-            });
-            let introduced: Result<Vec<()>, _> = join_all(introducing).await.into_iter().collect();
+            let introduced = introduce(all).await;
+            let introduced: Result<Vec<()>, _> = introduced.into_iter().map(|(_, result)| result).collect();
             introduced.map(|_| ()).map_err(|error| error.to_string())
         }
     }
@@ -352,4 +353,14 @@ impl Fleet {
 
 fn not_there(worker: WorkerId) -> String {
     format!("there is no worker {worker}, or it is lost")
+}
+
+/// Tells workers of each other, and waits until they have links among them.
+async fn introduce(all: Vec<(WorkerId, WorkerLink)>) -> Vec<(WorkerId, Result<(), AskError>)> {
+    let peers: Vec<_> = all.iter().map(|(_, link)| link.as_peer()).collect();
+    let introducing = all.iter().map(|(worker, link)| {
+        let others = peers.iter().filter(|peer| peer.worker != *worker).cloned().collect();
+        async move { (*worker, link.introduce(others).await) }
+    });
+    join_all(introducing).await
 }
