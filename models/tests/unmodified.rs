@@ -120,7 +120,10 @@ proptest! {
         let lrn = vec![int("size", 5), float("alpha", 1e-2), float("beta", 0.75), float("bias", 1.5)];
         let x = b.node("LRN", &[&x], lrn);
         let x = arithmetic(&mut b, x.clone(), &x, 12, count);
+        let gate = b.node("GlobalAveragePool", &[&x], vec![]);
+        let x = b.node("Mul", &[&gate, &x], vec![]);
         let pooled = b.node("GlobalAveragePool", &[&x], vec![]);
+        let pooled = arithmetic(&mut b, pooled.clone(), &gate, 12, count);
         let flat = b.node("Flatten", &[&pooled], vec![]);
         let x = b.gemm(&flat, 12, 12);
         let x = b.node("Add", &[&x, &flat], vec![]);

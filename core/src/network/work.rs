@@ -23,12 +23,8 @@ pub enum Term {
     WinogradMacs,
     /// Multiply-accumulates of 1×1 convolutions, channels padded to tiles.
     PointwiseMacs,
-    /// Multiply-accumulates of depthwise convolutions with stride 1 on wide maps.
+    /// Multiply-accumulates of depthwise convolutions, channels padded to vectors.
     DepthwiseMacs,
-    /// The same with a larger stride.
-    DepthwiseStridedMacs,
-    /// Multiply-accumulates of depthwise convolutions on narrow maps and of unusual kernels.
-    DepthwiseNarrowMacs,
     /// Multiply-accumulates of convolutions with several groups, padded to tiles.
     GroupedMacs,
     /// Multiply-accumulates of transposed convolutions.
@@ -57,11 +53,11 @@ pub enum Term {
     OutputValues,
     /// Values of another map that are added on an operator's way to memory.
     ResidualValues,
-    /// Values that a depthwise convolution copies between zeros.
+    /// Values that a depthwise convolution turns, so that channels lie side by side.
     DepthwiseCopied,
-    /// Rows of channels that a depthwise convolution copies.
-    DepthwiseRows,
-    /// Values that a depthwise convolution writes.
+    /// Groups of columns that a depthwise convolution computes together.
+    DepthwiseColumns,
+    /// Values that a depthwise convolution turns back and writes.
     DepthwiseValues,
     /// Values that a transposed convolution writes.
     TransposedValues,
@@ -101,15 +97,13 @@ pub enum Term {
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 42] = [
+    pub const ALL: [Term; 40] = [
         Term::Call,
         Term::Step,
         Term::DirectMacs,
         Term::WinogradMacs,
         Term::PointwiseMacs,
         Term::DepthwiseMacs,
-        Term::DepthwiseStridedMacs,
-        Term::DepthwiseNarrowMacs,
         Term::GroupedMacs,
         Term::TransposedMacs,
         Term::DenseMacs,
@@ -125,7 +119,7 @@ impl Term {
         Term::OutputValues,
         Term::ResidualValues,
         Term::DepthwiseCopied,
-        Term::DepthwiseRows,
+        Term::DepthwiseColumns,
         Term::DepthwiseValues,
         Term::TransposedValues,
         Term::PoolTaps,
@@ -155,8 +149,6 @@ impl Term {
             Term::WinogradMacs => "MACs Winograd",
             Term::PointwiseMacs => "MACs 1×1",
             Term::DepthwiseMacs => "MACs depthwise",
-            Term::DepthwiseStridedMacs => "MACs dw strided",
-            Term::DepthwiseNarrowMacs => "MACs dw narrow",
             Term::GroupedMacs => "MACs grouped",
             Term::TransposedMacs => "MACs transposed",
             Term::DenseMacs => "MACs dense",
@@ -172,7 +164,7 @@ impl Term {
             Term::OutputValues => "outputs",
             Term::ResidualValues => "residual",
             Term::DepthwiseCopied => "dw copies",
-            Term::DepthwiseRows => "dw rows",
+            Term::DepthwiseColumns => "dw columns",
             Term::DepthwiseValues => "dw outputs",
             Term::TransposedValues => "transposed outputs",
             Term::PoolTaps => "pool window",

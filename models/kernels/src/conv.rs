@@ -1,6 +1,6 @@
 //! A convolution layer: its shape, its packed weights, its epilogue, and the algorithm that computes it.
 
-use crate::depthwise::{self, DepthwiseWeights};
+use crate::depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
 use crate::product::Dense;
@@ -78,7 +78,7 @@ enum Weights {
     Dense(Arc<PackedWeights>),
     WinogradRows(Arc<PackedWeights>),
     WinogradPairs(Arc<PackedWeights>),
-    Depthwise(Arc<DepthwiseWeights>),
+    Depthwise(Arc<PackedWeights>),
 }
 
 impl Conv {
@@ -154,10 +154,10 @@ impl Conv {
     /// Bytes of the packed weights, shared by all clones.
     pub fn weight_bytes(&self) -> usize {
         match &self.weights {
-            Weights::Dense(weights) | Weights::WinogradRows(weights) | Weights::WinogradPairs(weights) => {
-                weights.bytes()
-            }
-            Weights::Depthwise(weights) => weights.bytes(),
+            Weights::Dense(weights)
+            | Weights::WinogradRows(weights)
+            | Weights::WinogradPairs(weights)
+            | Weights::Depthwise(weights) => weights.bytes(),
         }
     }
 
@@ -170,6 +170,7 @@ impl Conv {
             {
                 PANEL
             }
+            Algorithm::Depthwise => per_group * PANEL,
             _ => per_group,
         }
     }

@@ -1,6 +1,6 @@
 //! What happens to a sum before it is stored: bias, batch norm, residual, activation, in this order.
 
-use crate::isa::{Vector, load, load_few};
+use crate::isa::{MAX_LANES, Vector, load, load_few};
 use crate::{KernelError, Map};
 
 /// A function applied to every output value last.
@@ -110,6 +110,31 @@ impl Epilogue {
             activation: self.activation,
         }
     }
+
+    /// The values of `count` output channels, `step` apart, one in each of the first lanes.
+    #[inline(always)]
+    pub(crate) fn lanes<V: Vector>(&self, v: V, first: usize, step: usize, count: usize) -> LaneEpilogue<V> {
+        let bias = match self.bias.is_empty() {
+            true => None,
+            false => Some(every::<V>(v, &self.bias[first..], step, count)),
+        };
+        let scale = match self.scale.is_empty() {
+            true => None,
+            false => Some((
+                every::<V>(v, &self.scale[first..], step, count),
+                every::<V>(v, &self.shift[first..], step, count),
+            )),
+        };
+        LaneEpilogue { bias, scale, activation: self.activation }
+    }
+}
+
+/// `count` values that lie `step` apart.
+#[inline(always)]
+fn every<V: Vector>(v: V, values: &[f32], step: usize, count: usize) -> V::f32s {
+    let mut lanes = [0.0; MAX_LANES];
+    lanes[..count].iter_mut().zip(values.iter().step_by(step)).for_each(|(lane, value)| *lane = *value);
+    load_few(v, &lanes[..V::F32_LANES])
 }
 
 /// The epilogue of one output channel.
@@ -120,10 +145,22 @@ pub(crate) struct ChannelEpilogue {
     activation: Activation,
 }
 
-impl ChannelEpilogue {
-    /// Applies to some vectors at once: what the channel lacks is asked once for all of them.
+/// The epilogue of as many output channels as a vector has lanes, or of one in all lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct LaneEpilogue<V: Vector> {
+    bias: Option<V::f32s>,
+    scale: Option<(V::f32s, V::f32s)>,
+    activation: Activation,
+}
+
+impl<V: Vector> LaneEpilogue<V> {
+    /// Nothing: the sums as they are.
+    pub(crate) fn none() -> Self {
+        LaneEpilogue { bias: None, scale: None, activation: Activation::None }
+    }
+
     #[inline(always)]
-    pub(crate) fn apply<V: Vector, const N: usize>(
+    pub(crate) fn apply<const N: usize>(
         self,
         v: V,
         sums: [V::f32s; N],
@@ -131,13 +168,11 @@ impl ChannelEpilogue {
     ) -> [V::f32s; N] {
         let mut x = sums;
         if let Some(bias) = self.bias {
-            let bias = v.splat_f32s(bias);
             for x in &mut x {
                 *x = v.add_f32s(*x, bias);
             }
         }
         if let Some((scale, shift)) = self.scale {
-            let (scale, shift) = (v.splat_f32s(scale), v.splat_f32s(shift));
             for x in &mut x {
                 *x = v.fma(*x, scale, shift);
             }
@@ -148,6 +183,29 @@ impl ChannelEpilogue {
             }
         }
         self.activation.apply(v, x)
+    }
+}
+
+impl ChannelEpilogue {
+    /// Applies to some vectors at once: what the channel lacks is asked once for all of them.
+    #[inline(always)]
+    #[allow(clippy::manual_map)]
+    pub(crate) fn apply<V: Vector, const N: usize>(
+        self,
+        v: V,
+        sums: [V::f32s; N],
+        residual: Option<[V::f32s; N]>,
+    ) -> [V::f32s; N] {
+        // No `map`: a closure is not always compiled for the instruction set.
+        let bias = match self.bias {
+            Some(bias) => Some(v.splat_f32s(bias)),
+            None => None,
+        };
+        let scale = match self.scale {
+            Some((scale, shift)) => Some((v.splat_f32s(scale), v.splat_f32s(shift))),
+            None => None,
+        };
+        LaneEpilogue { bias, scale, activation: self.activation }.apply(v, sums, residual)
     }
 
     /// Applies to `sums` and writes `to`; `residual`, where there is one, is as long as both.

@@ -182,17 +182,3 @@ fn part<V: Vector>(v: V, from: &[f32], i: usize) -> V::f32s {
     let from = &from[(i * V::F32_LANES).min(from.len())..];
     if from.len() >= V::F32_LANES { load::<V>(from) } else { load_few(v, from) }
 }
-
-/// Copies `len` values to the start of `to`. What follows them in `to` may be overwritten, so rows go in order.
-#[inline(always)]
-pub(crate) fn copy_before<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize) {
-    let mut at = 0;
-    while at < len {
-        if at + V::F32_LANES <= to.len() {
-            store::<V>(&mut to[at..], load::<V>(&from[at..]));
-        } else {
-            store_few(v, &mut to[at..len], load_few(v, &from[at..len]));
-        }
-        at += V::F32_LANES;
-    }
-}

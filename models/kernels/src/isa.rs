@@ -301,3 +301,30 @@ pub(crate) fn load_few<V: Vector>(v: V, from: &[f32]) -> V::f32s {
 pub(crate) fn store_few<V: Vector>(v: V, to: &mut [f32], value: V::f32s) {
     v.partial_store_f32s(to, value);
 }
+
+/// Lane `j` of vector `i` becomes lane `i` of vector `j`, of as many vectors as one has lanes.
+#[inline(always)]
+pub(crate) fn transpose<V: Vector>(v: V, mut block: [V::f32s; MAX_LANES]) -> [V::f32s; MAX_LANES] {
+    // Each round turns the places, vector before lane, around by one bit.
+    block = interleave_halves(v, block);
+    block = interleave_halves(v, block);
+    if V::F32_LANES > 4 {
+        block = interleave_halves(v, block);
+    }
+    if V::F32_LANES > 8 {
+        block = interleave_halves(v, block);
+    }
+    block
+}
+
+#[inline(always)]
+fn interleave_halves<V: Vector>(v: V, block: [V::f32s; MAX_LANES]) -> [V::f32s; MAX_LANES] {
+    let half = V::F32_LANES / 2;
+    let mut turned = block;
+    for i in 0..MAX_LANES / 2 {
+        if i < half {
+            [turned[2 * i], turned[2 * i + 1]] = v.interleave(block[i], block[i + half]);
+        }
+    }
+    turned
+}

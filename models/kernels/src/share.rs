@@ -38,7 +38,14 @@ impl Conv {
         let map = shape.in_channels * shape.width * rows * shape.stride[0];
         let (channels, step) = (shape.out_channels, self.channel_step());
         // Each share reads all weights if it has rows, the whole input if it has channels: the smaller of both.
-        let by_channels = shape.weights() > map || rows < count;
+        let smaller = if shape.is_depthwise() {
+            // A share reads its own channels only: what counts is that shares are even, within an eighth.
+            let panels = channels.div_ceil(step);
+            8 * count * panels.div_ceil(count) <= 9 * panels
+        } else {
+            shape.weights() > map
+        };
+        let by_channels = smaller || rows < count;
         if by_channels && channels.div_ceil(step) >= count {
             divided(channels.div_ceil(step), count)
                 .map(|part| Share {

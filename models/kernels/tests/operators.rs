@@ -7,7 +7,7 @@ mod common;
 
 use collab_kernels::{
     Activation, Epilogue, Isa, Linear, LocalResponse, Map, PlaneList, Pool, PoolKind, Scratch, Strip,
-    Transposed, TransposedShape, TransposedStrip, apply_epilogue,
+    Transposed, TransposedShape, TransposedStrip, apply_epilogue, sum_channels,
 };
 use common::{Exact, bits, config, finish, largest_error, values};
 use proptest::prelude::*;
@@ -294,6 +294,23 @@ proptest! {
             let mut output = vec![f32::NAN; input.len()];
             let mut planes = PlaneList::default().split(&mut output, channels);
             apply_epilogue(isa, &epilogue, map, Some(residual), &mut planes).unwrap();
+            prop_assert!(largest_error(&exact, &output) <= 1e-6, "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn means_of_channels_are_near_the_naive_ones(channels in 1..40usize, pixels in 1..200usize, seed in 0..1000u64) {
+        let input = values(seed, channels * pixels);
+        let (scale, shift) = (vec![1.0 / pixels as f32; channels], values(seed + 1, channels));
+        let epilogue = Epilogue { bias: Vec::new(), scale, shift, activation: Activation::RELU };
+        let exact: Vec<Exact> = input.chunks(pixels).enumerate().map(|(channel, plane)| {
+            let sum = |value: fn(f64) -> f64| plane.iter().map(|&x| value(x.into())).sum::<f64>();
+            finish(sum(|x| x), sum(f64::abs), &epilogue, channel, None)
+        }).collect();
+        let map = Map::new(&input, channels, 1, pixels).unwrap();
+        for isa in Isa::available() {
+            let mut output = vec![f32::NAN; channels];
+            sum_channels(isa, &epilogue, map, &mut output).unwrap();
             prop_assert!(largest_error(&exact, &output) <= 1e-6, "{:?}", isa);
         }
     }

@@ -21,7 +21,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
 
 use super::cut;
 use super::steps::{Source, Step};
-use crate::operators::{Convolution, Own, Pooling, Resample};
+use crate::operators::{Convolution, Gate, GlobalPool, Own, Pooling, Resample};
 
 /// Amounts by term: once a piece, and for all rows.
 #[derive(Default)]
@@ -75,7 +75,11 @@ fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
     if let Some(resample) = operator.downcast_ref::<Resample>() {
         return of_resample(&resample.kernel, written, amounts);
     }
-    if maps > 1 {
+    if operator.is::<GlobalPool>() {
+        amounts.all_rows(Term::ReducedRows, written);
+        return amounts.all_rows(Term::Reduced, read(steps, step));
+    }
+    if maps > 1 && !operator.is::<Gate>() {
         amounts.all_rows(Term::ResidualValues, written);
     }
     match own.0.label() {
@@ -236,11 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn a_depthwise_of_stride_2_goes_by_rows_on_narrow_maps_too() {
-        // 240 channels of 28×28 to 14×14: a vector for each row of nine taps.
-        let (work, rows, _) = of_layer(9, "l6");
-        assert_eq!(amount(&work, Term::DepthwiseStridedMacs, rows), (240 * 9 * 16 * 14) as f64);
-        assert_eq!(amount(&work, Term::DepthwiseNarrowMacs, rows), 0.0);
+    fn a_depthwise_of_stride_2_is_counted_by_vectors_of_channels() {
+        // 240 channels of 28×28 to 14×14, fifteen vectors of them: seven columns at once.
+        let (work, rows, macs) = of_layer(9, "l6");
+        assert_eq!(amount(&work, Term::DepthwiseMacs, rows), macs as f64);
+        assert_eq!(amount(&work, Term::DepthwiseColumns, rows), (15 * 2 * 14) as f64);
+        assert_eq!(
+            amount(&work, Term::DepthwiseCopied, rows),
+            (240 * 28 * (28 + 1)) as f64,
+            "a row of another strip"
+        );
     }
 
     #[test]

@@ -8,7 +8,10 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::konst::Const;
 
-use super::{Operator, Own, channelwise, concat, convolution, dense, lrn, pool, resample, transposed};
+use super::{
+    Operator, Own, channelwise, concat, convolution, dense, gate, global_pool, lrn, pool, resample,
+    transposed,
+};
 
 /// Nodes that one operator of ours replaces.
 pub(super) struct Found {
@@ -25,10 +28,10 @@ type Find = fn(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> Tract
 
 /// Operators that fold what follows them, looked for from the end to the beginning: so a residual sum is folded
 /// into the operand that is computed last.
-const FOLDING: &[Find] = &[dense::find, convolution::find, transposed::find];
+const FOLDING: &[Find] = &[dense::find, convolution::find, transposed::find, global_pool::find];
 
 /// The others, looked for from the beginning: what is left of arithmetic begins with its first operator.
-const OTHERS: &[Find] = &[pool::find, lrn::find, resample::find, concat::find, channelwise::find];
+const OTHERS: &[Find] = &[pool::find, lrn::find, resample::find, concat::find, gate::find, channelwise::find];
 
 /// Replaces what [`FOLDING`] and [`OTHERS`] know by operators that run on `isa`.
 pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {

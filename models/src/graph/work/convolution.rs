@@ -30,9 +30,8 @@ const PAIRS_TRANSFORMED: usize = 400 * 1024;
 /// then the same with groups.
 const COPIED: (usize, usize) = (4, LANES);
 const COPIED_OF_A_GROUP: (usize, usize) = (16, 12);
-/// Width from which a depthwise 3×3 goes by rows, and values of a narrower plane that are copied together.
-const WIDE: usize = 40;
-const FLAT: usize = 1536;
+/// Columns of a depthwise convolution that are computed together.
+const COLUMNS_ABREAST: usize = 8;
 /// Values of a vector.
 const LANES: usize = 16;
 
@@ -135,32 +134,22 @@ fn of_winograd_pairs(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     weights_read(4.0 * (24 * shape.weights() / 9) as f64, rows / band as f64, amounts);
 }
 
+/// Vectors of channels side by side: pixels are turned, a few columns at once computed, and turned back.
 fn of_depthwise(shape: &ConvShape, rows: f64, residual: bool, amounts: &mut Amounts) {
-    let (width, stride) = (shape.out_width(), shape.stride);
-    let undilated = shape.dilation == [1, 1];
-    let squares = undilated && matches!(shape.kernel, [3, 3] | [5, 5]);
-    // A narrow map of stride 1 is copied and computed whole, its rows on end.
-    let flat = squares && stride == [1, 1] && width == shape.width && (shape.kernel[0] > 3 || width < WIDE);
-    let by_rows = squares && (stride == [1, 1] && width >= LANES || stride == [2, 2]);
-    let (term, computed) = match (flat, by_rows) {
-        (true, _) => (Term::DepthwiseNarrowMacs, width),
-        (_, true) if stride == [1, 1] => (Term::DepthwiseMacs, width.next_multiple_of(LANES)),
-        (_, true) => (Term::DepthwiseStridedMacs, width.next_multiple_of(LANES)),
-        _ => (Term::DepthwiseNarrowMacs, width + (shape.kernel[1] - 1) / stride[1]),
-    };
-    let (channels, written) = (shape.in_channels as f64, (shape.out_channels * width) as f64 * rows);
-    amounts.all_rows(term, (shape.out_channels * shape.taps() * computed) as f64 * rows);
-    let input_rows = stride[0] as f64 * rows;
-    amounts.all_rows(Term::DepthwiseCopied, channels * shape.width as f64 * input_rows);
-    if flat {
-        amounts.once(Term::DepthwiseRows, channels);
-        amounts.all_rows(Term::DepthwiseRows, channels * rows * width as f64 / FLAT as f64);
-    } else {
-        amounts.once(Term::DepthwiseRows, channels * (shape.kernel[0] - 1) as f64);
-        amounts.all_rows(Term::DepthwiseRows, channels * input_rows);
-    }
+    let (width, multiple) = (shape.out_width(), shape.out_channels / shape.in_channels);
+    let panels = shape.in_channels.div_ceil(PANEL);
+    let pixel = (panels * PANEL) as f64;
+    let written = (multiple * width) as f64 * pixel * rows;
+    amounts.all_rows(Term::DepthwiseMacs, shape.taps() as f64 * written);
+    let reach = (shape.kernel[0] - 1) * shape.dilation[0] + 1;
+    amounts.once(Term::DepthwiseCopied, pixel * (shape.width * reach.saturating_sub(shape.stride[0])) as f64);
+    amounts.all_rows(Term::DepthwiseCopied, pixel * (shape.width * shape.stride[0]) as f64 * rows);
+    amounts.all_rows(
+        Term::DepthwiseColumns,
+        (panels * multiple * width.div_ceil(COLUMNS_ABREAST)) as f64 * rows,
+    );
     amounts.all_rows(Term::DepthwiseValues, written);
     if residual {
-        amounts.all_rows(Term::ResidualValues, written);
+        amounts.all_rows(Term::ResidualValues, (shape.out_channels * width) as f64 * rows);
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, anyhow, bail};
 use collab_core::id::Digest;
@@ -28,7 +28,7 @@ pub struct LayerTime {
     pub name: String,
     /// For people.
     pub op: String,
-    /// Mean of all runs.
+    /// Median of all runs.
     pub ms: f64,
 }
 
@@ -144,37 +144,45 @@ fn ours(file: &Path, threads: usize, input: &PathBuf, output: &PathBuf) -> anyho
     let (cut, rows) = (network.input.cut, Rows::all(network.input.cut.rows));
     let values = noise((cut.row_values() * u64::from(cut.rows)) as usize);
     fs::write(input, little_endian(&values))?;
-    let (mut times, clock) = (LayerTimes::new(&network), Instant::now());
+    let clock = Instant::now();
     let input = || Ok(Map::from_values(cut, rows, &values)?);
-    let mut run = |input: Map, times: &mut LayerTimes| -> anyhow::Result<Map> {
-        Ok(whole.run(input, &mut || clock.elapsed(), times)?)
+    let mut run = |input: Map| -> anyhow::Result<(Map, LayerTimes)> {
+        let mut times = LayerTimes::new(&network);
+        let output = whole.run(input, &mut || clock.elapsed(), &mut times)?;
+        Ok((output, times))
     };
-    fs::write(output, little_endian(run(input()?, &mut times)?.values()))?;
-    times.clear();
-    let runs = take_turns(input, |input| run(input, &mut times).map(drop))?;
-    let mean = |time: &Duration| time.as_secs_f64() * 1e3 / f64::from(runs.max(1));
-    let layers = network.layers.iter().zip(times.layers());
+    fs::write(output, little_endian(run(input()?)?.0.values()))?;
+    let mut runs = Vec::new();
+    take_turns(input, |input| {
+        runs.push(run(input)?.1);
+        Ok(())
+    })?;
+    let median = |layer: usize| {
+        let times = runs.iter().filter_map(|run| run.layers().get(layer));
+        super::median(times.map(|time| time.as_secs_f64() * 1e3).collect())
+    };
+    let layers = network.layers.iter().enumerate();
     end(layers
-        .map(|(layer, time)| LayerTime { name: layer.name.clone(), op: layer.op.clone(), ms: mean(time) })
+        .map(|(at, layer)| LayerTime { name: layer.name.clone(), op: layer.op.clone(), ms: median(at) })
         .collect())
 }
 
-/// Runs once for every line of stdin; how often that was. A run's input is prepared before its turn, as
+/// Runs once for every line of stdin. A run's input is prepared before its turn, as
 /// onnxruntime's is.
 fn take_turns<T>(
     prepare: impl Fn() -> anyhow::Result<T>,
     mut run: impl FnMut(T) -> anyhow::Result<()>,
-) -> anyhow::Result<u32> {
+) -> anyhow::Result<()> {
     print("ready");
-    let (mut runs, mut input) = (0, prepare()?);
+    let mut input = prepare()?;
     for line in std::io::stdin().lock().lines() {
         line?;
         let begun = Instant::now();
         run(input)?;
         print(&(begun.elapsed().as_secs_f64() * 1e3).to_string());
-        (runs, input) = (runs + 1, prepare()?);
+        input = prepare()?;
     }
-    Ok(runs)
+    Ok(())
 }
 
 fn end(layers: Vec<LayerTime>) -> anyhow::Result<()> {

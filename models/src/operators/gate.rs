@@ -1,0 +1,92 @@
+//! Products of a map with one computed value a channel, as of squeeze-and-excite.
+
+use std::sync::Arc;
+
+use collab_core::network::Kind;
+use collab_core::rows::{RowMap, Rows};
+use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, apply_epilogue};
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+
+use super::chain::{Found, as_map, floats};
+use super::{Operator, Own, Workspace};
+use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
+use crate::strip::Wiring;
+
+/// Some rows of a map, each channel multiplied by its value of a second input.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    shape: TVec<usize>,
+    isa: Isa,
+}
+
+/// Knows products of a map and values of one pixel.
+pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
+    let node = model.node(id);
+    let product = node.op_as::<TypedBinOp>().is_some_and(|op| op.0.name() == "Mul");
+    let (true, [left, right]) = (product, &*node.inputs) else { return Ok(None) };
+    let Some(shape) = floats(model, OutletId::new(id, 0))? else { return Ok(None) };
+    let Some([channels, _, _]) = as_map(&shape) else { return Ok(None) };
+    let mut gated = None;
+    for [map, gate] in [[*left, *right], [*right, *left]] {
+        let computed = model.outlet_fact(map)?.konst.is_none() && model.outlet_fact(gate)?.konst.is_none();
+        let one_pixel = floats(model, gate)?.and_then(|gate| as_map(&gate)) == Some([channels, 1, 1]);
+        if computed && one_pixel && floats(model, map)?.as_ref() == Some(&shape) {
+            gated = Some(tvec!(map, gate));
+        }
+    }
+    Ok(gated.map(|inputs| {
+        let operator = Gate { shape: shape.into(), isa };
+        Found { operator: Arc::new(operator), inputs, members: vec![id] }
+    }))
+}
+
+impl Operator for Gate {
+    fn name(&self) -> &'static str {
+        "Gate"
+    }
+
+    fn label(&self) -> (String, Kind) {
+        ("Mul".to_owned(), Kind::Elementwise)
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        output: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError> {
+        let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
+        let input = Map::new(inputs[0], channels, rows, width)?;
+        let (scale, shift) = (inputs[1].to_vec(), vec![0.0; channels]);
+        let gate = Epilogue { bias: Vec::new(), scale, shift, activation: Activation::None };
+        workspace.by_rows(output, [channels, rows], 0, |part, planes, _| {
+            apply_epilogue(self.isa, &gate, input.rows_between(part.start, part.end), None, planes)
+        })
+    }
+
+    fn split(&self, node: &Node) -> Option<Split> {
+        let axis = self.shape.len() - 2;
+        (node.feeds[0].along == Along::Rows(axis)).then(|| Split {
+            along: Along::Rows(axis),
+            needs: vec![RowMap::SAME, node.feeds[1].whole()],
+            weight: Weight::Light,
+            obstacle: None,
+            by: Arc::new(self.clone()),
+        })
+    }
+}
+
+impl ByRows for Gate {
+    fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
+        let axis = self.shape.len() - 2;
+        let feeds = [wiring.part(&parts[0])?, wiring.part(&parts[1])?];
+        let mut operator = self.clone();
+        operator.shape[axis] = out.len() as usize;
+        Ok((wiring.op(Box::new(Own::new(operator)), &feeds)?, out))
+    }
+}
