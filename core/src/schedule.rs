@@ -89,7 +89,7 @@ impl Schedule {
                     strips.push(StripPlan::default());
                     continue;
                 }
-                let need = network.demand(&span, rows).input;
+                let need = network.input_rows(&span, rows);
                 let mut strip = StripPlan { rows, need, ..StripPlan::default() };
                 match stages.last_mut() {
                     None => {
@@ -164,7 +164,7 @@ fn collect(before: &mut Stage, worker: usize, strip: &mut StripPlan) {
 /// Rows that a neighbour waits for come first, and so does nothing that itself waits while other rows can
 /// be computed: the execution rule skips a part whose input is not there.
 fn divide(network: &Network, span: &Range<usize>, strip: &StripPlan) -> Vec<Part> {
-    let need = |rows: Rows| network.demand(span, rows).input;
+    let need = |rows: Rows| network.input_rows(span, rows);
     let whole = Part { rows: strip.rows, need: strip.need };
     let from_neighbours = strip.receives.iter().any(|transfer| transfer.peer != Node::Lab);
     let waits = |rows: Rows| from_neighbours && !strip.kept.contains(need(rows));
@@ -178,30 +178,32 @@ fn divide(network: &Network, span: &Range<usize>, strip: &StripPlan) -> Vec<Part
     let later = neighbours.map(|send| send.rows.start).filter(|&row| row > inner_start);
     let wanted_from = later.fold(end, u32::min);
     // What a row needs begins and ends no earlier than what rows before it need: from the first that waits on, all do.
-    let (mut inner_end, mut beyond) = (inner_start + 1, wanted_from);
+    // Few do, so they are looked for from the end, in steps that double as long as rows wait.
+    let (mut inner_end, mut beyond, mut step) = (inner_start + 1, wanted_from, 1);
     while inner_end < beyond {
-        let row = inner_end.midpoint(beyond);
+        let row = beyond.saturating_sub(step).max(inner_end);
         if waits(Rows::new(row, row + 1)) {
-            beyond = row;
+            (beyond, step) = (row, 2 * step);
         } else {
-            inner_end = row + 1;
+            (inner_end, step) = (row + 1, (step / 2).max(1));
         }
     }
     let middle = Rows::new(inner_start, inner_end);
-    let parts: Vec<Rows> = [Rows::new(start, inner_start), Rows::new(inner_end, end), middle]
-        .into_iter()
-        .filter(|rows| !rows.is_empty())
-        .collect();
-    if parts.len() < 2 {
-        return vec![whole];
-    }
-    let work: u64 = parts.iter().map(|&rows| network.strip_macs(span, rows)).sum();
+    let parts = [Rows::new(start, inner_start), Rows::new(inner_end, end), middle];
+    let parts = parts.into_iter().filter(|rows| !rows.is_empty());
     let least = least_rows(network.cut(span.end).inner);
-    let whole_work = network.strip_macs(span, strip.rows);
-    if parts.iter().any(|rows| rows.len() < least) || !divides_freely(work as f64, whole_work as f64) {
+    if middle == strip.rows || parts.clone().any(|rows| rows.len() < least) {
         return vec![whole];
     }
-    parts.into_iter().map(|rows| Part { rows, need: need(rows) }).collect()
+    let mut work = 0;
+    let parts = parts.map(|rows| {
+        let (need, macs) = network.input_and_macs(span, rows);
+        work += macs;
+        Part { rows, need }
+    });
+    let parts: Vec<Part> = parts.collect();
+    let whole_work = network.strip_macs(span, strip.rows);
+    if divides_freely(work as f64, whole_work as f64) { parts } else { vec![whole] }
 }
 
 /// How many rows of `inner` values have enough pixels to be computed on their own.

@@ -8,7 +8,7 @@ use crate::id::{Node, WorkerId};
 use crate::network::Network;
 use crate::predict::Costs;
 use crate::rows::Rows;
-use crate::schedule::{Part, Schedule, Stage, StripPlan};
+use crate::schedule::{Part, Schedule, Stage, StripPlan, Transfer};
 
 /// A simulated run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,7 +40,16 @@ struct Simulation<'a, C: ?Sized> {
     nodes: Vec<Clock>,
     spans: Vec<PredictedSpan>,
     finish_ms: f64,
+    /// Pieces of the strip at hand that are not computed yet, and when their input is there.
+    todo: Vec<(Part, f64)>,
+    /// Rows of it that are computed, and when.
+    done: Vec<(Rows, f64)>,
+    /// Its transfers, and when their rows are computed.
+    sends: Vec<(f64, Transfer)>,
 }
+
+/// Spans of a strip in three pieces that exchanges rows with two neighbours, none of which is there in time.
+const MOST_SPANS: usize = 10;
 
 /// Simulates one run of `schedule`, starting when the lab begins to send.
 pub fn simulate<C: Costs + ?Sized>(network: &Network, schedule: &Schedule, costs: &C) -> Timeline {
@@ -50,18 +59,22 @@ pub fn simulate<C: Costs + ?Sized>(network: &Network, schedule: &Schedule, costs
         network,
         costs,
         nodes: (0..workers).map(|_| idle()).collect(),
-        spans: Vec::new(),
+        spans: Vec::with_capacity(MOST_SPANS * workers * schedule.stages.len()),
         finish_ms: 0.0,
+        todo: Vec::new(),
+        done: Vec::new(),
+        sends: Vec::new(),
     };
     let mut arrivals = simulation.send_input(schedule);
+    let mut next = Vec::new();
     for (block, stage) in schedule.stages.iter().enumerate() {
-        let mut next = Vec::new();
         for (worker, strip) in stage.strips.iter().enumerate() {
             if !strip.rows.is_empty() {
                 simulation.run_strip(block, stage, worker, strip, &arrivals, &mut next);
             }
         }
-        arrivals = next;
+        std::mem::swap(&mut arrivals, &mut next);
+        next.clear();
     }
     Timeline { spans: simulation.spans, finish_ms: simulation.finish_ms }
 }
@@ -110,14 +123,15 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
             let late = missing.filter(|arrival| !arrival.rows.intersect(need).is_empty());
             late.map(|arrival| arrival.at).fold(0.0, f64::max)
         };
-        let mut todo: Vec<(Part, f64)> = strip.parts.iter().map(|part| (*part, ready(part.need))).collect();
-        let mut done: Vec<(Rows, f64)> = Vec::with_capacity(todo.len());
+        self.todo.clear();
+        self.todo.extend(strip.parts.iter().map(|part| (*part, ready(part.need))));
+        self.done.clear();
         let mut strip_ms = 0.0;
         let factor = self.costs.strip_factor(worker, &span, strip.rows);
-        while !todo.is_empty() {
+        while !self.todo.is_empty() {
             let now = self.nodes[worker].computing;
-            let index = todo.iter().position(|(_, at)| *at <= now).unwrap_or_else(|| earliest(&todo));
-            let (Part { rows, need }, at) = todo.remove(index);
+            let ready = self.todo.iter().position(|(_, at)| *at <= now);
+            let (Part { rows, need }, at) = self.todo.remove(ready.unwrap_or_else(|| earliest(&self.todo)));
             if at > now {
                 self.push(node, SpanKind::Wait, block, None, now, at, 0);
             }
@@ -130,18 +144,20 @@ impl<C: Costs + ?Sized> Simulation<'_, C> {
             strip_ms += part_ms;
             self.push(node, SpanKind::Compute, block, None, start, end, 0);
             self.nodes[worker].computing = end;
-            done.push((rows, end));
+            self.done.push((rows, end));
         }
         // Transfers leave in the order in which their rows are ready.
         let computed = |rows: Rows| {
-            let parts = done.iter().filter(|(part, _)| !part.intersect(rows).is_empty());
+            let parts = self.done.iter().filter(|(part, _)| !part.intersect(rows).is_empty());
             parts.map(|(_, at)| *at).fold(0.0, f64::max)
         };
-        let mut sends: Vec<_> = strip.sends.iter().map(|send| (computed(send.rows), send)).collect();
-        sends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.sends.clear();
+        self.sends.extend(strip.sends.iter().map(|send| (computed(send.rows), *send)));
+        self.sends.sort_by(|a, b| a.0.total_cmp(&b.0));
         let is_shared = stage.strips.iter().filter(|strip| !strip.rows.is_empty()).nth(1).is_some();
         let late_ms = if is_shared { self.costs.lateness().ms(strip_ms) } else { 0.0 };
-        for (at, send) in sends {
+        for index in 0..self.sends.len() {
+            let (at, send) = self.sends[index];
             let link = self.costs.link(node, send.peer);
             let bytes = self.network.cut(span.end).bytes(send.rows.len());
             let start = at.max(self.nodes[worker].sending);

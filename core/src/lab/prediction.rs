@@ -72,21 +72,23 @@ fn layers(network: &Network, schedule: &Schedule, costs: &dyn Costs) -> Vec<Pred
         for (worker, strip) in stage.strips.iter().enumerate() {
             let begin = layers.len();
             for (index, part) in strip.parts.iter().enumerate() {
-                for (offset, rows) in network.demand(&units, part.rows).layers.iter().enumerate() {
-                    let ms = costs.layer(network, worker, first + offset).ms(rows.len());
-                    if index == 0 {
-                        layers.push(PredictedLayer {
-                            worker: WorkerId::at(worker),
-                            block: block as u32,
-                            layer: (first + offset) as u32,
-                            rows: rows.len(),
-                            ms,
-                        });
-                    } else {
-                        layers[begin + offset].rows += rows.len();
-                        layers[begin + offset].ms += ms;
+                network.with_demand(&units, part.rows, |_, needed| {
+                    for (offset, rows) in needed.iter().enumerate() {
+                        let ms = costs.layer(network, worker, first + offset).ms(rows.len());
+                        if index == 0 {
+                            layers.push(PredictedLayer {
+                                worker: WorkerId::at(worker),
+                                block: block as u32,
+                                layer: (first + offset) as u32,
+                                rows: rows.len(),
+                                ms,
+                            });
+                        } else {
+                            layers[begin + offset].rows += rows.len();
+                            layers[begin + offset].ms += ms;
+                        }
                     }
-                }
+                });
             }
         }
     }

@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
-use super::Network;
+use super::{Layer, Network};
 use crate::rows::Rows;
+
+/// Layers of a block up to which their rows are kept on the stack.
+const FEW: usize = 16;
 
 /// The rows that a strip of a block needs, layer by layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +22,26 @@ impl Network {
     ///
     /// Where several layers read one tensor, it is computed for the hull of what they need.
     pub fn demand(&self, units: &Range<usize>, rows: Rows) -> Demand {
+        self.with_demand(units, rows, |input, layers| Demand { input, layers: layers.to_vec() })
+    }
+
+    /// The same for `then`: rows of the tensor at the block's start, and of every layer. Only for long blocks are these
+    /// allocated, as a plan of short ones is walked back from thousands of times.
+    pub(crate) fn with_demand<T>(
+        &self,
+        units: &Range<usize>,
+        rows: Rows,
+        then: impl FnOnce(Rows, &[Rows]) -> T,
+    ) -> T {
         let span = self.layers_of(units);
-        let mut layers = vec![Rows::EMPTY; span.len()];
+        let (mut few, mut many) = ([Rows::EMPTY; FEW], Vec::new());
+        let layers = match few.get_mut(..span.len()) {
+            Some(few) => few,
+            None => {
+                many.resize(span.len(), Rows::EMPTY);
+                &mut many[..]
+            }
+        };
         let mut input = Rows::EMPTY;
         let input_rows = self.cut(units.start).rows;
         if let Some(last) = layers.last_mut() {
@@ -41,15 +62,23 @@ impl Network {
                 }
             }
         }
-        Demand { input, layers }
+        then(input, layers)
+    }
+
+    /// Rows of the tensor at the start of the block `units` that its output rows `rows` need.
+    pub(crate) fn input_rows(&self, units: &Range<usize>, rows: Rows) -> Rows {
+        self.with_demand(units, rows, |input, _| input)
     }
 
     /// Multiply-accumulates of a strip, halo rows that it recomputes included.
     pub fn strip_macs(&self, units: &Range<usize>, rows: Rows) -> u64 {
-        let first = self.layers_of(units).start;
-        let demand = self.demand(units, rows);
-        let work =
-            |(offset, rows): (usize, &Rows)| self.layers[first + offset].row_macs * u64::from(rows.len());
-        demand.layers.iter().enumerate().map(work).sum()
+        self.input_and_macs(units, rows).1
+    }
+
+    /// Both of them: rows of the tensor at the block's start, and multiply-accumulates.
+    pub(crate) fn input_and_macs(&self, units: &Range<usize>, rows: Rows) -> (Rows, u64) {
+        let layers = &self.layers[self.layers_of(units)];
+        let work = |(layer, rows): (&Layer, &Rows)| layer.row_macs * u64::from(rows.len());
+        self.with_demand(units, rows, |input, rows| (input, layers.iter().zip(rows).map(work).sum()))
     }
 }

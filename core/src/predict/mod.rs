@@ -104,10 +104,11 @@ pub trait Costs: fmt::Debug {
 
     /// Milliseconds that `worker` computes for `rows` of the block `units`, recomputed halo included.
     fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
-        let first = network.layers_of(units).start;
-        let demand = network.demand(units, rows);
-        let layers = demand.layers.iter().enumerate();
-        layers.map(|(offset, rows)| self.layer(network, worker, first + offset).ms(rows.len())).sum()
+        let span = network.layers_of(units);
+        network.with_demand(units, rows, |_, layers| {
+            let layers = span.zip(layers);
+            layers.map(|(layer, rows)| self.layer(network, worker, layer).ms(rows.len())).sum()
+        })
     }
 
     /// The predicted time of every layer that `partition` makes a worker compute.
