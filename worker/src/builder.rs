@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use collab_core::event::BlockTimes;
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::network::{Cut, Network};
 use collab_core::partition::Partition;
@@ -18,15 +17,10 @@ use collab_core::schedule::Schedule;
 use collab_core::wire::{NetworkOffer, Reply};
 use tokio::sync::oneshot;
 
-use crate::compute::{Compute, Part, Prepared, Rehearsal, Rehearsed, SharedStrip, Work};
+use crate::compute::{Compute, Part, Prepared, SharedStrip};
 use crate::engine::{Engine, Model, Strip};
-use crate::memory;
 use crate::store::Store;
-
-/// How long preparing a partition waits for the computing thread to find time to rehearse its strips.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// Times that every strip is run in a rehearsal, if no run goes on meanwhile; the median of its layers' times is told.
-const ROUNDS: usize = 3;
+use crate::{memory, rehearsal};
 
 /// A strip that lives as long as some partition uses it.
 type WeakStrip = Weak<Mutex<Box<dyn Strip>>>;
@@ -200,57 +194,10 @@ impl Thread {
         let pixels = network.input.pixels.clone();
         let layers = network.layers.len();
         let prepared = Prepared { id, me, schedule, cuts, parts, pixels, layers };
-        let rehearsed = rehearse(&self.compute, &prepared, &cold);
+        rehearsal::run(&self.compute, &prepared, &cold, true);
         self.registry.lock().expect("no holder panics").insert(id, Arc::new(prepared));
-        Ok(Reply::Prepared { bytes, ms: millis(start), built, reused, rehearsed })
+        Ok(Reply::Prepared { bytes, ms: millis(start), built, reused })
     }
-}
-
-/// Has every part of a partition run, those at the places `cold` once more before, and tells what the layers of its
-/// blocks took. A block for which there is no time is left out, and will be cold once if it never ran.
-fn rehearse(compute: &Compute, prepared: &Prepared, cold: &[(usize, usize)]) -> Vec<BlockTimes> {
-    let (timed, results) = channel();
-    let part = |(block, part): (usize, usize)| &prepared.parts[block][part];
-    let rehearsal = |at: (usize, usize), place: Option<(usize, usize)>, again: bool| Rehearsal {
-        strip: part(at).strip.clone(),
-        input: (prepared.cuts[at.0], part(at).need),
-        layers: prepared.layers,
-        place,
-        again,
-        timed: timed.clone(),
-    };
-    let places = prepared.parts.iter().enumerate();
-    let places = places.flat_map(|(block, parts)| (0..parts.len()).map(move |part| (block, part)));
-    let places: Vec<(usize, usize)> = places.collect();
-    let warming = cold.iter().map(|&at| rehearsal(at, None, false));
-    let round = |round| places.iter().map(move |&at| (at, round > 0));
-    let rounds = (0..ROUNDS).flat_map(round).map(|(at, again)| rehearsal(at, Some(at), again));
-    compute.give(Work::Rehearse(warming.chain(rounds).collect()));
-    drop(timed);
-    let deadline = Instant::now() + PATIENCE;
-    let mut times: HashMap<(usize, usize), Vec<Rehearsed>> = HashMap::new();
-    // Ends when the last of them was run.
-    while let Ok(rehearsed) = results.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        times.entry(rehearsed.place).or_default().push(rehearsed);
-    }
-    let blocks = prepared.parts.iter().enumerate().filter(|(_, parts)| !parts.is_empty());
-    let of_block = |(block, parts): (usize, &Vec<Part>)| {
-        let times = (0..parts.len()).map(|part| times.get(&(block, part))).collect::<Option<Vec<_>>>()?;
-        let layers = parts[0].layers.iter().enumerate().map(|(at, &(layer, _))| {
-            let rows = parts.iter().map(|part| part.layers[at].1).sum();
-            let ms = times.iter().map(|rounds| median_ms(rounds, layer as usize)).sum();
-            (layer, rows, ms)
-        });
-        Some(BlockTimes { block: block as u32, layers: layers.collect() })
-    };
-    blocks.filter_map(of_block).collect()
-}
-
-/// What a layer took in the middle one of these rounds, ms.
-fn median_ms(rounds: &[Rehearsed], layer: usize) -> f32 {
-    let mut times: Vec<f32> = rounds.iter().map(|round| round.layers[layer].as_secs_f32() * 1e3).collect();
-    times.sort_by(f32::total_cmp);
-    times[times.len() / 2]
 }
 
 /// A broken model must not end the thread, whatever the engine makes of it.

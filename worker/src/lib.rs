@@ -18,6 +18,7 @@ mod memory;
 pub mod pacing;
 mod probe;
 pub mod program;
+mod rehearsal;
 mod serve;
 mod store;
 mod streams;

@@ -20,6 +20,7 @@ use super::controller::Outcome;
 use super::joining::{best_ping, greet, hand_over};
 use super::model::Loaded;
 use super::redial::Redial;
+use super::rehearsal::rehearse;
 use crate::journal::Journal;
 
 /// Bytes that measure a link's rate: a fifth of a second over the slowest preset.
@@ -225,12 +226,13 @@ impl Fleet {
         }
     }
 
-    /// Has every worker that `plan` uses prepare it, and gives what they took when they rehearsed it; the sentence of
-    /// the first that refuses.
+    /// Has every worker that `plan` uses prepare it, and gives what they took when they rehearsed it so many times; the
+    /// sentence of the first that refuses.
     pub fn prepare(
         &self,
         partition: PartitionId,
         plan: Partition,
+        rounds: usize,
     ) -> impl Future<Output = Result<Vec<(WorkerId, Vec<BlockTimes>)>, String>> + Send + 'static {
         let used = self.ready_links().into_iter().filter(|(worker, _)| plan.uses(worker.index()));
         let used: Vec<_> = used.collect();
@@ -239,13 +241,7 @@ impl Fleet {
             if let Some(index) = missing {
                 return Err(format!("worker {} is not there", WorkerId::at(index)));
             }
-            let plan = &plan;
-            let preparing = used.iter().map(|(worker, link)| async move {
-                let prepared = link.prepare(partition, plan).await;
-                let prepared = prepared.map_err(|error| format!("{worker}: {error}"))?;
-                Ok((*worker, prepared.rehearsed))
-            });
-            let result: Result<Vec<_>, String> = join_all(preparing).await.into_iter().collect();
+            let result = prepare_and_rehearse(&used, partition, &plan, rounds).await;
             if result.is_err() {
                 // Those that did prepare it need not keep it; one that cannot answer has lost it anyway.
                 join_all(used.iter().map(|(_, link)| link.drop_partition(partition))).await;
@@ -349,6 +345,20 @@ impl Fleet {
     pub(super) fn ready_links(&self) -> Vec<(WorkerId, WorkerLink)> {
         self.links().map(|(worker, link)| (worker, link.clone())).collect()
     }
+}
+
+/// Has all prepare a partition and rehearse it together. A worker that is lost before it rehearsed cannot run it either.
+async fn prepare_and_rehearse(
+    used: &[(WorkerId, WorkerLink)],
+    partition: PartitionId,
+    plan: &Partition,
+    rounds: usize,
+) -> Result<Vec<(WorkerId, Vec<BlockTimes>)>, String> {
+    let preparing = used.iter().map(|(worker, link)| async move {
+        link.prepare(partition, plan).await.map_err(|error| format!("{worker}: {error}"))
+    });
+    join_all(preparing).await.into_iter().collect::<Result<Vec<_>, String>>()?;
+    rehearse(used, partition, plan, rounds).await
 }
 
 fn not_there(worker: WorkerId) -> String {

@@ -16,6 +16,7 @@ mod planning;
 mod profiles;
 mod redial;
 mod reference;
+mod rehearsal;
 mod reports;
 mod runs;
 mod singles;

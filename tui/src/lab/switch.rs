@@ -8,6 +8,7 @@ use collab_core::id::{PartitionId, RunId};
 use collab_core::schedule::Schedule;
 
 use super::controller::{Controller, Outcome};
+use super::rehearsal::ROUNDS;
 
 impl Controller {
     /// Announces a partition; if `apply`, has every worker prepare it, to switch when all have.
@@ -29,7 +30,9 @@ impl Controller {
             return;
         };
         self.schedules.insert(id, Arc::new(Schedule::new(self.model.network(), &plan)));
-        let preparing = self.fleet.prepare(id, plan);
+        // Rehearsing delays a run that goes on.
+        let rounds = if self.flight.is_some() { 1 } else { ROUNDS };
+        let preparing = self.fleet.prepare(id, plan, rounds);
         let journal = self.journal.clone();
         tokio::spawn(async move {
             let result = preparing.await.map(|rehearsals| {

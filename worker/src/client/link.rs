@@ -76,8 +76,6 @@ pub struct PreparedOn {
     pub built: u32,
     /// Strips taken over from other partitions.
     pub reused: u32,
-    /// What its blocks took when they were run before anything waited for them.
-    pub rehearsed: Vec<BlockTimes>,
 }
 
 /// What a worker measured of the synthetic networks.
@@ -231,10 +229,17 @@ impl WorkerLink {
     /// Has it prepare its share of a partition while others go on running.
     pub async fn prepare(&self, partition: PartitionId, plan: &Partition) -> Result<PreparedOn, AskError> {
         match self.ask(Request::Prepare { partition, plan: plan.clone() }, LONG).await? {
-            Reply::Prepared { bytes, ms, built, reused, rehearsed } => {
-                Ok(PreparedOn { bytes, ms, built, reused, rehearsed })
-            }
+            Reply::Prepared { bytes, ms, built, reused } => Ok(PreparedOn { bytes, ms, built, reused }),
             _ => Err(wrong("preparing")),
+        }
+    }
+
+    /// Has it run its strips of a block of a partition that it prepared, and rest; what the block took, `None` if there
+    /// was no time. Ask all workers that share the block at the same time: what they cost each other is part of it.
+    pub async fn rehearse(&self, partition: PartitionId, block: u32) -> Result<Option<BlockTimes>, AskError> {
+        match self.ask(Request::Rehearse { partition, block }, LONG).await? {
+            Reply::Rehearsed { times } => Ok(times),
+            _ => Err(wrong("rehearsal")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use collab_core::id::{Node, PartitionId};
 use collab_core::network::{Cut, Pixels};
@@ -23,10 +23,10 @@ pub(crate) struct Rehearsal {
     pub(crate) input: (Cut, Rows),
     /// How many layers the network has.
     pub(crate) layers: usize,
-    /// Block and part, where its time is of use; a strip that never ran is first run without.
-    pub(crate) place: Option<(usize, usize)>,
-    /// Whether it was rehearsed before: not again while a run goes on, which it would delay.
-    pub(crate) again: bool,
+    /// Block and part.
+    pub(crate) place: (usize, usize),
+    /// Whether none of the partition follows: what was held goes.
+    pub(crate) is_last: bool,
     /// Where its time goes; dropped with the last of them.
     pub(crate) timed: Sender<Rehearsed>,
 }
@@ -37,6 +37,8 @@ pub(crate) struct Rehearsed {
     pub(crate) place: (usize, usize),
     /// By layer of the network, on the device as it is emulated and throttled.
     pub(crate) layers: Vec<Duration>,
+    /// When the device has rested from it.
+    pub(crate) rested: Instant,
 }
 
 /// A piece of a strip with what computes it.

@@ -158,7 +158,6 @@ impl Thread {
             self.fail(id, format!("{MOST_RUNS} runs are in progress already: start fewer at a time"));
             return;
         }
-        self.rehearsals.retain(|rehearsal| !rehearsal.again);
         let run = self.runs.entry(id).or_insert_with(|| Run::new(&arrival));
         if let Err(reason) = run.accept(arrival) {
             self.fail(id, reason);
@@ -218,18 +217,19 @@ impl Thread {
         }));
         drop(strip);
         let yielded = ran.ok().flatten();
-        if let Some(place) = rehearsal.place.filter(|_| yielded.is_some()) {
+        if yielded.is_some() {
             let took: Duration = times.iter().sum();
             self.rest_until = Instant::now() + pace.scale(took).saturating_sub(took).min(MOST_REST);
             let layers = times.into_iter().map(|time| pace.scale(time)).collect();
             // Whoever asked may have waited long enough.
-            let _ = rehearsal.timed.send(Rehearsed { place, layers });
+            let _ =
+                rehearsal.timed.send(Rehearsed { place: rehearsal.place, layers, rested: self.rest_until });
         }
         self.rehearsed.extend(yielded);
         if self.rehearsed.len() > HELD {
             self.rehearsed.pop_front();
         }
-        if self.rehearsals.is_empty() {
+        if rehearsal.is_last {
             self.rehearsed.clear();
         }
     }

@@ -9,14 +9,15 @@ use collab_core::wire::{Answered, Asked, Preface, Reply, Request};
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc::channel;
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::node::Node;
 use super::peers;
 use crate::builder::Job;
 use crate::compute::Work;
-use crate::probe;
 use crate::streams::{self, Farewell, StreamError, priority, read_preface, write_preface};
+use crate::{probe, rehearsal};
 
 /// How many requests a lab may have open; further ones wait in the stream.
 const OPEN_REQUESTS: usize = 64;
@@ -103,6 +104,20 @@ fn begin(node: &Arc<Node>, request: Request) -> Answer {
             Some(fleet) => built(node.builder.give(Job::Prepare { partition, plan, fleet })),
             None => now(refused("the workers were not introduced")),
         },
+        Request::Rehearse { partition, block } => {
+            let known = node.registry.lock().expect("no holder panics").get(&partition).cloned();
+            let Some(prepared) = known else {
+                return now(refused(format!("partition {partition} is not prepared")));
+            };
+            let compute = node.compute.clone();
+            let rehearsing = spawn_blocking(move || rehearsal::block(&compute, &prepared, block as usize));
+            Box::pin(async move {
+                match rehearsing.await {
+                    Ok(times) => Reply::Rehearsed { times },
+                    Err(_) => refused("the worker is stopping"),
+                }
+            })
+        }
         Request::Drop { partition } => built(node.builder.give(Job::Drop(partition))),
         Request::Cancel { run } => {
             node.compute.give(Work::Cancel(run));

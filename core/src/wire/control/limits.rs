@@ -93,6 +93,7 @@ impl Message for Asked {
             }
             Request::Pair { .. }
             | Request::Load
+            | Request::Rehearse { .. }
             | Request::Drop { .. }
             | Request::Cancel { .. }
             | Request::Ping
@@ -117,11 +118,8 @@ impl Message for Answered {
                 check_number("slowdown", emulation.slowdown, 1.0..=1e4)?;
                 check_link(&emulation.link)
             }
-            Reply::Loaded { ms, .. } => check_number("time", *ms, 0.0..=1e9),
-            Reply::Prepared { ms, rehearsed, .. } => {
-                check_number("time", *ms, 0.0..=1e9)?;
-                check_times(rehearsed)
-            }
+            Reply::Loaded { ms, .. } | Reply::Prepared { ms, .. } => check_number("time", *ms, 0.0..=1e9),
+            Reply::Rehearsed { times } => check_times(times.as_slice()),
             Reply::Probed { rate_mbps, .. } => check_number("rate", rate_mbps.unwrap_or(1.0), 0.0..=1e9),
             Reply::Status(status) => status.check(),
             Reply::Calibrated { layers, ms, .. } => {

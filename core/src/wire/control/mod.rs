@@ -63,6 +63,14 @@ pub enum Request {
         /// The blocks.
         plan: Partition,
     },
+    /// Run the strips of a block once, without any rows; asked of all workers that share it at the same time.
+    /// → [`Reply::Rehearsed`] when the device has rested
+    Rehearse {
+        /// Of which partition; it is prepared.
+        partition: PartitionId,
+        /// Which of its blocks.
+        block: u32,
+    },
     /// Forget a partition. → [`Reply::Done`]
     Drop {
         /// Which.
@@ -132,9 +140,11 @@ pub enum Reply {
         built: u32,
         /// Strips taken over from other partitions.
         reused: u32,
-        /// What its blocks took when they were run before anything waited for them; those for which there was no
-        /// time are left out.
-        rehearsed: Vec<BlockTimes>,
+    },
+    /// To [`Request::Rehearse`].
+    Rehearsed {
+        /// What the block took; `None` if there was no time for it.
+        times: Option<BlockTimes>,
     },
     /// Done.
     Done,
