@@ -3,8 +3,8 @@
 mod processors;
 
 use std::fmt::{self, Debug, Formatter};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
@@ -14,8 +14,9 @@ use processors::Processors;
 
 /// The thread that runs strips and its helpers. Outputs are the same bits, however many they are.
 pub struct Team {
-    /// The helpers, if there are any.
-    pool: Option<ThreadPool>,
+    /// The helpers and, if it is of no other pool, the thread that ran first: what it hands over and no helper has
+    /// begun, as another program has its processor, it takes back. Started by the first run, as that thread is.
+    pool: OnceLock<Option<ThreadPool>>,
     threads: usize,
     /// Nanoseconds of [`Team::awaited`].
     awaited: AtomicU64,
@@ -25,23 +26,12 @@ pub struct Team {
 }
 
 impl Team {
-    /// A team of `threads`, the caller's included; at least one.
-    ///
-    /// # Errors
-    /// If the system gives no more threads.
-    pub fn new(threads: usize) -> Result<Arc<Self>, String> {
+    /// A team of `threads`, the caller's included; at least one. Helpers start with the first run; if the system
+    /// gives none, the caller computes alone.
+    pub fn new(threads: usize) -> Arc<Self> {
         let helpers = threads.saturating_sub(1);
         let processors = Arc::new(Processors::of(helpers));
-        let pool = match helpers {
-            0 => None,
-            _ => {
-                let known = processors.clone();
-                let builder = rayon::ThreadPoolBuilder::new().num_threads(helpers);
-                let pool = builder.start_handler(move |helper| known.enter(helper)).build();
-                Some(pool.map_err(|error| format!("cannot start {helpers} threads: {error}"))?)
-            }
-        };
-        Ok(Arc::new(Self { pool, threads: helpers + 1, processors, ..Self::default() }))
+        Arc::new(Self { threads: helpers + 1, processors, ..Self::default() })
     }
 
     /// How many threads compute.
@@ -56,12 +46,26 @@ impl Team {
         Duration::from_nanos(self.awaited.load(Ordering::Relaxed))
     }
 
+    fn start(&self) -> Option<ThreadPool> {
+        let helpers = self.threads - 1;
+        let start = |own: usize| {
+            let known = self.processors.clone();
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(helpers + own);
+            let builder = builder.start_handler(move |thread| {
+                thread.checked_sub(own).into_iter().for_each(|helper| known.enter(helper));
+            });
+            if own == 1 { builder.use_current_thread().build() } else { builder.build() }
+        };
+        start(1).or_else(|_| start(0)).ok()
+    }
+
     /// Runs every task, the first on the caller's thread.
     pub(crate) fn run<T: Send, R: Send>(&self, tasks: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-        let Some(pool) = self.pool.as_ref().filter(|_| tasks.len() > 1) else {
-            return tasks.into_iter().map(work).collect();
-        };
-        self.awaken(pool);
+        let several = self.threads > 1 && tasks.len() > 1;
+        let pool = if several { self.pool.get_or_init(|| self.start()).as_ref() } else { None };
+        let Some(pool) = pool else { return tasks.into_iter().map(work).collect() };
+        let caller = pool.current_thread_index();
+        self.awaken(pool, caller);
         let mut results: Vec<Option<(R, Duration)>> = tasks.iter().map(|_| None).collect();
         let unfinished = AtomicUsize::new(tasks.len() - 1);
         let mut slots = results.iter_mut().zip(tasks);
@@ -73,7 +77,10 @@ impl Team {
                 scope.spawn(move |_| {
                     let begun = thread_time();
                     let result = work(task);
-                    *slot = Some((result, thread_time().saturating_sub(begun)));
+                    // What the caller takes back is part of its own time already.
+                    let own = rayon::current_thread_index() == caller;
+                    let time = if own { Duration::ZERO } else { thread_time().saturating_sub(begun) };
+                    *slot = Some((result, time));
                     unfinished.fetch_sub(1, Ordering::Release);
                 });
             }
@@ -86,7 +93,9 @@ impl Team {
             }
             let since = Instant::now();
             while unfinished.load(Ordering::Acquire) > 0 && since.elapsed() < PATIENCE {
-                std::hint::spin_loop();
+                if pool.yield_local() != Some(Yield::Executed) {
+                    std::hint::spin_loop();
+                }
             }
             waited = thread_time().saturating_sub(ended);
         });
@@ -95,8 +104,9 @@ impl Team {
         results.into_iter().flatten().map(|(result, _)| result).collect()
     }
 
-    /// Has every helper look for tasks, and go on looking for [`PATIENCE`] after its last.
-    fn awaken(&self, pool: &ThreadPool) {
+    /// Has every helper look for tasks, and go on looking for [`WATCH`] after its last. `caller` is the caller's
+    /// number in the pool, if it has one.
+    fn awaken(&self, pool: &ThreadPool, caller: Option<usize>) {
         for _ in 1..self.threads {
             // As many helpers look as there are; each says so before and after.
             let looking = self.looking.fetch_add(1, Ordering::Relaxed);
@@ -107,12 +117,14 @@ impl Team {
             let (looking, processors) = (self.looking.clone(), self.processors.clone());
             self.processors.clear_own();
             pool.spawn(move || {
-                processors.allow_all();
-                let mut since = Instant::now();
-                while since.elapsed() < PATIENCE {
-                    match rayon::yield_now() {
-                        Some(Yield::Executed) => since = Instant::now(),
-                        _ => std::hint::spin_loop(),
+                if rayon::current_thread_index() != caller {
+                    processors.allow_all();
+                    let mut since = Instant::now();
+                    while since.elapsed() < WATCH {
+                        match rayon::yield_now() {
+                            Some(Yield::Executed) => since = Instant::now(),
+                            _ => std::hint::spin_loop(),
+                        }
                     }
                 }
                 looking.fetch_sub(1, Ordering::Relaxed);
@@ -128,15 +140,18 @@ fn beyond(waited: Duration, times: impl Iterator<Item = Duration>) -> Duration {
     longest.saturating_sub(own.unwrap_or_default() + waited)
 }
 
-/// How long a thread spins before it sleeps. Waking it takes a tenth to a half of this; the serial stretches between
-/// two divided layers are mostly shorter.
+/// How long the caller spins before it sleeps. Waking it takes a tenth to a half of this.
 const PATIENCE: Duration = Duration::from_micros(100);
+
+/// How long a helper spins before it sleeps, so that it is awake when the next run follows soon: the first layer of a run
+/// would otherwise wait for it.
+const WATCH: Duration = Duration::from_millis(1);
 
 impl Default for Team {
     /// The caller alone.
     fn default() -> Self {
         Self {
-            pool: None,
+            pool: OnceLock::new(),
             threads: 1,
             awaited: AtomicU64::new(0),
             looking: Arc::default(),
@@ -163,7 +178,7 @@ mod tests {
     #[test]
     fn every_task_is_run_once_and_answers_come_in_order() {
         for threads in [1, 2, 4] {
-            let team = Team::new(threads).expect("threads can be started");
+            let team = Team::new(threads);
             assert_eq!(team.threads(), threads);
             let answers = team.run((0..threads).collect(), |task: usize| task * 10);
             assert_eq!(answers, (0..threads).map(|task| task * 10).collect::<Vec<_>>());
@@ -185,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_caller_alone_waits_for_nobody() {
-        let team = Team::new(1).expect("no thread is started");
+        let team = Team::new(1);
         team.run(vec![1, 2, 3], |task: u64| task);
         assert_eq!(team.awaited(), Duration::ZERO);
     }

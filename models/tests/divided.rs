@@ -26,7 +26,7 @@ fn strips_on_several_threads_give_the_bits_of_the_whole_on_one() {
         let expected = answer(&alone, &input);
         let mut random = ChaCha8Rng::seed_from_u64(5);
         for threads in [1, 2, 3] {
-            let team = Team::new(threads).expect("threads can be started");
+            let team = Team::new(threads);
             let model = alone.clone().with_team(team);
             assert_eq!(differing(&answer(&model, &input), &expected), 0, "{name}, {threads} threads");
             let cuts = cuts(&model, &mut random);

@@ -298,7 +298,7 @@ proptest! {
         let isas = Isa::available();
         let isa = isas[isa % isas.len()];
         let model = Model::load_for(&bytes, &LoadOptions::default(), isa).expect("the network loads");
-        let model = model.with_team(Team::new(threads).expect("threads can be started"));
+        let model = model.with_team(Team::new(threads));
         let input = noise(&model, seed);
         let whole = answer(&model, &input);
 

@@ -315,7 +315,7 @@ proptest! {
             true => b.node("AveragePool", &[&x], attributes),
             false => b.conv(&x, (16, 24), kernel, stride, [pad, 0, 0, pad]),
         };
-        let model = b.model(&[&x]).with_team(Team::new(threads).expect("threads can be started"));
+        let model = b.model(&[&x]).with_team(Team::new(threads));
         let input = noise(&model, seed);
         let cuts: Vec<usize> = (1..model.network().units.len()).collect();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -353,7 +353,7 @@ fn several_threads_give_the_bits_of_one() {
     let input = noise(&alone, 11);
     let expected = answer(&alone, &input);
     for threads in [2, 3, 5] {
-        let model = alone.clone().with_team(Team::new(threads).expect("threads can be started"));
+        let model = alone.clone().with_team(Team::new(threads));
         assert_eq!(differing(&answer(&model, &input), &expected), 0, "{threads} threads");
     }
 }

@@ -125,7 +125,7 @@ fn say(to: &mut impl Write, line: &str) {
 }
 
 fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let team = Team::new(arguments.threads.into()).map_err(anyhow::Error::msg)?;
+    let team = Team::new(arguments.threads.into());
     let engine: Arc<dyn Engine> = Arc::new(Tract(team));
     let name = arguments.name.unwrap_or_else(host::name);
     let state = match arguments.state {

@@ -99,10 +99,10 @@ impl Share {
     }
 }
 
-/// `0..len` in at most `count` ranges, none empty, as even as can be.
+/// `0..len` in at most `count` ranges, none empty, as even as can be; the caller's, the first, is none of the shorter ones.
 fn divided(len: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
     let count = count.min(len).max(1);
-    (0..count).map(move |i| i * len / count..(i + 1) * len / count)
+    (0..count).map(move |i| (i * len).div_ceil(count)..((i + 1) * len).div_ceil(count))
 }
 
 /// Deals the planes of an output, `width` values a row, to shares: `lists` has one empty list for each, which takes a

@@ -391,7 +391,7 @@ fn threads_divide_a_strip_between_pairs_of_rows_of_the_whole() {
     let shares = conv.shares(12, 3);
     let rows: Vec<_> = shares.into_iter().map(|share| share.rows).collect();
     // Row 0 is row 5 of the whole, the second of its pair.
-    assert_eq!(rows, [0..3, 3..7, 7..12]);
+    assert_eq!(rows, [0..5, 5..9, 9..12]);
 }
 
 #[test]

@@ -136,7 +136,7 @@ pub fn compete(args: &ContestantArgs) -> anyhow::Result<()> {
 }
 
 fn ours(file: &Path, threads: usize, input: &PathBuf, output: &PathBuf) -> anyhow::Result<()> {
-    let team = Team::new(threads).map_err(anyhow::Error::msg)?;
+    let team = Team::new(threads);
     // Nobody asks for the identity of a network that is measured.
     let model = Model::load_file(file, Digest([0; 32]), &LoadOptions::default())?.with_team(team);
     let network = model.network().clone();
