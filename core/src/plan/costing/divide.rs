@@ -85,20 +85,23 @@ impl Cutter<'_> {
             in_ms: piece.in_ms * self.row_bytes.0,
             out_ms: piece.out_ms * self.row_bytes.1,
         };
-        let sent = |parcels: &[Parcel]| parcels.iter().map(|parcel| parcel.count).sum::<u32>();
         let Some(middle) = self.middle(strip, parcels) else {
-            job.ms = [self.ms(&rate, strip.rows, sent(parcels)), 0.0, 0.0];
+            let sent = parcels.iter().map(|parcel| parcel.count).sum();
+            job.ms = [self.ms(&rate, strip.rows, sent), 0.0, 0.0];
             job.waits_for_all = true;
             job.turn = parcels.len();
             return;
         };
         let (upper, lower) = around(strip.rows, middle);
-        let turn = parcels.iter().position(|parcel| parcel.start >= middle.end).unwrap_or(parcels.len());
-        let part = |rows: Rows, parcels: &[Parcel]| match rows.is_empty() {
-            true => 0.0,
-            false => self.ms(&rate, rows, sent(parcels)),
-        };
-        job.ms = [part(upper, &parcels[..turn]), part(lower, &parcels[turn..]), self.ms(&rate, middle, 0)];
+        let (mut turn, mut sent) = (parcels.len(), [0, 0]);
+        for (at, parcel) in parcels.iter().enumerate() {
+            if parcel.start >= middle.end {
+                turn = turn.min(at);
+            }
+            sent[usize::from(turn <= at)] += parcel.count;
+        }
+        let part = |rows: Rows, sent: u32| if rows.is_empty() { 0.0 } else { self.ms(&rate, rows, sent) };
+        job.ms = [part(upper, sent[0]), part(lower, sent[1]), self.ms(&rate, middle, 0)];
         job.waits_for_all = self.first;
         job.skips_above = middle.start == strip.free.start;
         job.skips_below = middle.end == strip.free.end;
@@ -169,8 +172,10 @@ impl Costing<'_> {
             while strips.get(first).is_some_and(|next| next.need.end <= rows.start) {
                 first += 1;
             }
-            let links = &self.links[worker * (self.workers + 1)..];
-            for (to, (next, link)) in strips.iter().zip(links).enumerate().skip(first) {
+            let links = &self.links[worker * (self.workers + 1)..][..strips.len()];
+            // By place: iterators in step cost more than what is done here.
+            for to in first..strips.len() {
+                let next = &strips[to];
                 if next.need.start >= rows.end {
                     break;
                 }
@@ -185,8 +190,8 @@ impl Costing<'_> {
                     parcel.way = next.way(sent, worker, to);
                     parcel.start = sent.start;
                     parcel.count = sent.end - sent.start;
-                    parcel.sending_ms = row_bytes * f64::from(sent.end - sent.start) * link.ms_per_byte;
-                    parcel.delay_ms = link.delay_ms;
+                    parcel.sending_ms = row_bytes * f64::from(sent.end - sent.start) * links[to].ms_per_byte;
+                    parcel.delay_ms = links[to].delay_ms;
                     end += 1;
                 }
             }
