@@ -1,12 +1,13 @@
-//! How long a worker takes to prepare its strips again, and what cutting costs when it runs.
+//! How long a worker takes to prepare its strips again, what it then holds, and what cutting costs when it runs.
 //!
-//! `cargo bench -p collab-models`. The network is VGG-like: its weights are what makes preparing slow.
+//! `cargo bench --workspace --bench strips`. The network is VGG-like, where none is named: its weights are what makes
+//! preparing slow.
 
 use std::time::Duration;
 
 use collab_core::id::Digest;
 use collab_core::rows::Rows;
-use collab_models::{LayerTimes, LoadOptions, Map, Model, Strip};
+use collab_models::{LayerTimes, LoadOptions, Map, Model, Strip, catalogue};
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -29,16 +30,40 @@ fn network() -> Model {
     Model::from_onnx(proto, Digest([0; 32]), &LoadOptions::default()).expect("the network loads")
 }
 
+/// A network of the catalogue.
+fn named(name: &str) -> Model {
+    let entry = catalogue::find(name).expect("the catalogue has it");
+    Model::load(&entry.bytes(7), &LoadOptions::default()).expect("it loads")
+}
+
+/// The strips of worker `worker` of `workers`, blocks of so many units; a block that cannot be divided is the first
+/// worker's.
+fn share(model: &Model, worker: u32, workers: u32, length: usize) -> Vec<Strip> {
+    let units = model.network().units.len();
+    let blocks = (0..units).step_by(length).map(|start| start..(start + length).min(units));
+    let strip = |block: std::ops::Range<usize>| {
+        let rows = model.network().cut(block.end).rows;
+        let part = Rows::new(rows * worker / workers, rows * (worker + 1) / workers);
+        let whole = || (worker == 0).then(|| Rows::all(rows));
+        let part = Some(part).filter(|part| !part.is_empty());
+        part.and_then(|part| model.strip(block.clone(), part).ok())
+            .or_else(|| model.strip(block.clone(), whole()?).ok())
+    };
+    blocks.filter_map(strip).collect()
+}
+
 /// The strips of the second of three workers, blocks of two units.
 fn plan(model: &Model) -> Vec<Strip> {
-    let units = model.network().units.len();
-    let blocks = (0..units).step_by(2).map(|start| start..(start + 2).min(units));
-    blocks
-        .map(|block| {
-            let rows = model.network().cut(block.end).rows;
-            model.strip(block, Rows::new(rows / 3, rows * 2 / 3)).expect("the strip can be prepared")
-        })
-        .collect()
+    share(model, 1, 3, 2)
+}
+
+/// Every unit a block of its own: the most strips that a plan can have.
+#[divan::bench(args = catalogue::names(), sample_count = 9, sample_size = 1)]
+fn replan_one_worker_warm_of(bencher: divan::Bencher, name: &str) {
+    let model = named(name);
+    let kept = share(&model, 1, 3, 1);
+    bencher.bench(|| share(&model, 1, 3, 1));
+    drop(kept);
 }
 
 #[divan::bench(sample_count = 5, sample_size = 1)]
