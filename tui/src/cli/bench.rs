@@ -83,7 +83,9 @@ pub struct BenchPredictArgs {
     #[arg(
         long = "model",
         default_value = "upconv7,efficientnet_lite0,tiny_face_detector",
-        value_delimiter = ','
+        num_args = 1..,
+        value_delimiter = ',',
+        value_name = "NAME|FILE"
     )]
     pub models: Vec<String>,
     /// Presets or slowdowns of emulated devices, and `host` for this machine as it is.
@@ -119,8 +121,9 @@ pub struct BenchPlanArgs {
     /// Two networks and few fleets: about a minute.
     #[arg(long)]
     pub quick: bool,
-    /// Which networks: vgg16, yolo16, upconv7, alexnet, resnet50, mobilenetv2, efficientnet-lite0.
-    #[arg(long = "network", value_delimiter = ',')]
+    /// Which networks: geometries that are planned for without weights (vgg16, yolo16, upconv7, alexnet, resnet50,
+    /// mobilenetv2, efficientnet-lite0; all if left out), others of the catalogue, or ONNX files.
+    #[arg(long = "network", num_args = 1.., value_delimiter = ',', value_name = "NAME|FILE")]
     pub networks: Option<Vec<String>>,
     /// The first seed.
     #[arg(long, default_value_t = 1)]

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Debug, Args)]
 pub struct BenchEngineArgs {
     /// Networks of the catalogue, or ONNX files; all of the catalogue if left out.
-    #[arg(long, num_args = 1.., value_name = "NAME|FILE")]
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "NAME|FILE")]
     pub model: Vec<String>,
     /// Threads of our engine and of onnxruntime. tract as it comes has one, and takes part only with one.
     #[arg(long, default_value_t = 1)]

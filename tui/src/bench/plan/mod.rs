@@ -6,7 +6,7 @@ mod parts;
 
 use std::time::Instant;
 
-use anyhow::Context as _;
+use collab_core::network::Network;
 use collab_core::network::samples::{ZOO, named};
 use collab_core::plan::scenario::{PUBLISHED, Reference, Row, Scenario, compare, quantile, scenarios};
 use collab_core::plan::{Budget, PLANNERS};
@@ -15,11 +15,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::cli::BenchPlanArgs;
 use crate::headless::print;
+use crate::lab::ModelChoice;
 
-/// The generated networks' geometries, and the shipped ones'.
-const NETWORKS: [&str; 7] =
-    ["vgg16", "yolo16", "upconv7", "alexnet", "resnet50", "mobilenetv2", "efficientnet-lite0"];
-/// Of these, those of a quick look.
+/// Of the [`ZOO`], what a quick look is at.
 const QUICK: [&str; 2] = ["vgg16", "resnet50"];
 
 /// How much is tried.
@@ -44,14 +42,10 @@ pub fn run(args: &BenchPlanArgs) -> anyhow::Result<()> {
     let names: Vec<&str> = match &args.networks {
         Some(names) => names.iter().map(String::as_str).collect(),
         None if args.quick => QUICK.to_vec(),
-        None => NETWORKS.to_vec(),
+        None => ZOO.to_vec(),
     };
-    let mut networks = Vec::with_capacity(names.len() + 1);
-    for name in names {
-        let network =
-            named(name).with_context(|| format!("there is no '{name}'; known: {}", ZOO.join(", ")))?;
-        networks.push(network);
-    }
+    let networks: Vec<Network> =
+        names.into_iter().map(|name| network(name, args.seed)).collect::<anyhow::Result<_>>()?;
     let mut all = Vec::new();
     let mut tell = |rows: Vec<Row>| -> anyhow::Result<()> {
         if args.json {
@@ -84,6 +78,14 @@ pub fn run(args: &BenchPlanArgs) -> anyhow::Result<()> {
         summary(&all, &names).iter().for_each(|line| print(line));
     }
     Ok(())
+}
+
+/// The geometry called so of the [`ZOO`], else a network of the catalogue or an ONNX file.
+fn network(name: &str, seed: u64) -> anyhow::Result<Network> {
+    match named(name) {
+        Some(network) => Ok(network),
+        None => Ok(ModelChoice::named(name).load(seed)?.model.network().as_ref().clone()),
+    }
 }
 
 /// Whether a scenario is among those of a quick look.
