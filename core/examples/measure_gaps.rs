@@ -4,6 +4,8 @@
 //! cargo run --release -p collab-core --example measure_gaps -- SEEDS FLEETS EVALUATIONS REFERENCE NETWORK,… PLANNER,…
 //! ```
 //!
+//! A network is one of those that come with core, or a file of what `collab-tui inspect NETWORK --json` prints.
+//!
 //! Every seed draws FLEETS other fleets and is the planners' own. The best known plan is the best of all planners
 //! named and of two more refinements of REFERENCE evaluations from all of their plans. `forward=FILE`,
 //! `policy=FILE` and `erl=FILE` are planners with a portfolio of one's own. Times are of the processor (Linux only).
@@ -27,7 +29,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let planners: Vec<(&str, Box<dyn Planner>)> =
         names.split(',').map(|name| Ok((name, find(name)?))).collect::<Result<_, String>>()?;
     for name in networks.split(',') {
-        let network = named(name).ok_or("no such network")?;
+        let network = match name.ends_with(".json") {
+            true => serde_json::from_slice(&std::fs::read(name)?)?,
+            false => named(name).ok_or("no such network")?,
+        };
         let mut scores: Vec<Score> = planners.iter().map(|_| Score::default()).collect();
         let mut gains = Vec::new();
         for seed in 0..seeds {
