@@ -7,6 +7,8 @@ use super::{Plan, Problem};
 
 /// How much slower a draft that exceeds the memory counts, for each full share of excess.
 const PENALTY: f64 = 8.0;
+/// Starts that differ by less, as a fraction of their latency, are taken for one.
+const ALIKE: f64 = 1e-9;
 /// By how much a plan may be slower, as a fraction, if it has fewer blocks.
 const INDIFFERENCE: f64 = 1e-4;
 
@@ -90,14 +92,17 @@ impl<'a> Search<'a> {
         cost
     }
 
-    /// What was offered, the best first.
+    /// What was offered, the best first; of plans that take equally long, which are mostly the same cut differently, the
+    /// first.
     pub(crate) fn starts(&mut self) -> Vec<Draft> {
         let mut offered = std::mem::take(&mut self.offered);
         offered.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut starts: Vec<Draft> = Vec::with_capacity(offered.len());
-        for (_, draft) in offered {
-            if !starts.contains(&draft) {
+        let mut last = f64::NEG_INFINITY;
+        for (cost, draft) in offered {
+            if cost > last * (1.0 + ALIKE) {
                 starts.push(draft);
+                last = cost;
             }
         }
         starts

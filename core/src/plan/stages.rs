@@ -1,5 +1,5 @@
-//! Some workers share what comes first in blocks of even length, then the fastest goes on alone: starts for local
-//! search, of many kinds rather than all good. From one worker's plan changes do not get there one by one, since
+//! Some workers share what comes first, in blocks of even length or down to where maps get smaller, then the fastest
+//! goes on alone: starts for local search, of many kinds rather than all good. From one worker's plan changes do not get there one by one, since
 //! sharing pays only once several blocks are shared.
 
 use super::draft::Draft;
@@ -8,8 +8,17 @@ use super::proportional::prefixes;
 use super::search::Search;
 use crate::network::Split;
 
-/// Units in a block.
-const LENGTHS: [usize; 3] = [1, 2, 4];
+/// Where shared blocks end.
+#[derive(Clone, Copy)]
+enum Ends {
+    /// After so many units, or before where that is no place to share.
+    Every(usize),
+    /// Where maps have fewer rows than before: there the fewest bytes are exchanged.
+    Smaller,
+}
+
+/// All that are tried.
+const ENDS: [Ends; 4] = [Ends::Every(1), Ends::Every(2), Ends::Every(4), Ends::Smaller];
 /// Shares of the workers but the fastest, where more would keep it waiting for links.
 const SHARES: [f64; 3] = [1.0, 0.5, 0.25];
 /// At most so many teams, by how many of the fastest are in them.
@@ -24,15 +33,15 @@ impl Search<'_> {
         for &size in sizes.iter().rev().step_by(step) {
             let mut team = order[..size].to_vec();
             team.sort_unstable();
-            for length in LENGTHS {
+            for ends in ENDS {
                 for share in SHARES {
-                    self.try_ends(&team, order[0], length, share);
+                    self.try_ends(&team, order[0], ends, share);
                 }
             }
         }
     }
 
-    fn try_ends(&mut self, team: &[usize], heir: usize, length: usize, share: f64) {
+    fn try_ends(&mut self, team: &[usize], heir: usize, ends: Ends, share: f64) {
         let less = |search: &mut Self, from: usize, to: usize| {
             let rows = search.levelled(from, to, &Party::of(team));
             let weight = |worker: usize| if worker == heir { 1.0 } else { share };
@@ -47,8 +56,7 @@ impl Search<'_> {
         let mut best: Option<(f64, Draft)> = None;
         let mut from = 0;
         while from < first_dense && self.shared(from + 1) {
-            let to = (from + 1..=first_dense.min(from + length)).rev().find(|&to| self.shared(to));
-            let to = to.unwrap_or(from + 1);
+            let to = self.end(from, first_dense, ends);
             let rows = less(self, from, to);
             shared.push(to, &rows);
             from = to;
@@ -77,5 +85,16 @@ impl Search<'_> {
         if let Some((_, draft)) = best {
             self.offer(draft);
         }
+    }
+    /// Where the shared block that begins with unit `from` ends, at `last` at the latest.
+    fn end(&self, from: usize, last: usize, ends: Ends) -> usize {
+        let found = match ends {
+            Ends::Every(length) => (from + 1..=last.min(from + length)).rev().find(|&to| self.shared(to)),
+            Ends::Smaller => {
+                let is_end = |to: usize| to == last || self.rows(to) < self.rows(to - 1);
+                (from + 1..=last).find(|&to| self.shared(to) && is_end(to))
+            }
+        };
+        found.unwrap_or(from + 1)
     }
 }
