@@ -19,10 +19,14 @@ pub(crate) type Place = (usize, usize);
 
 /// Has the worker's parts of a block run once, and tells what its layers took once it has rested; `None` if there is no
 /// time for that or it has none of the block.
-pub(crate) fn block(compute: &Compute, prepared: &Prepared, block: usize) -> Option<BlockTimes> {
+pub(crate) fn block(
+    compute: &Compute,
+    prepared: &Prepared,
+    block: usize,
+    is_last: bool,
+) -> Option<BlockTimes> {
     let parts = prepared.parts.get(block).filter(|parts| !parts.is_empty())?;
     let places: Vec<Place> = (0..parts.len()).map(|part| (block, part)).collect();
-    let is_last = prepared.next_block(block + 1).is_none();
     let ran = run(compute, prepared, &places, is_last);
     let times = places.iter().map(|place| ran.get(place)).collect::<Option<Vec<_>>>()?;
     let layers = parts[0].layers.iter().enumerate().map(|(at, &(layer, _))| {

@@ -130,12 +130,12 @@ async fn a_prepared_partition_is_rehearsed_block_by_block_and_runs_as_before() {
     let network = chain(32, 4);
     let plan = partition(&network, "0-1:20,12/2:=/3:A", 2);
     let schedule = Schedule::new(&network, &plan);
-    let unknown = links[0].rehearse(PartitionId(1), 0).await.unwrap_err().to_string();
+    let unknown = links[0].rehearse(PartitionId(1), 0, true).await.unwrap_err().to_string();
     assert!(unknown.contains("partition #1 is not prepared"), "{unknown}");
     for (worker, link) in links.iter().enumerate() {
         link.prepare(PartitionId(1), &plan).await.unwrap();
         for (block, stage) in schedule.stages.iter().enumerate() {
-            let times = link.rehearse(PartitionId(1), block as u32).await.unwrap();
+            let times = link.rehearse(PartitionId(1), block as u32, block == 2).await.unwrap();
             let layers = network.layers_of(&(stage.units.0 as usize..stage.units.1 as usize));
             let parts = &stage.strips[worker].parts;
             assert_eq!(times.is_some(), !parts.is_empty(), "{worker} {block}");
@@ -147,7 +147,7 @@ async fn a_prepared_partition_is_rehearsed_block_by_block_and_runs_as_before() {
             assert_eq!(times.layers.last().unwrap().1, stage.strips[worker].rows.len());
             assert!(times.layers.iter().all(|layer| layer.2 > 0.0), "{times:?}");
         }
-        assert_eq!(link.rehearse(PartitionId(1), 9).await.unwrap(), None, "there is no such block");
+        assert_eq!(link.rehearse(PartitionId(1), 9, true).await.unwrap(), None, "there is no such block");
     }
     lab.send_input(&network, &links, &schedule, 1, 1, &picture(32));
     assert_eq!(lab.gather(&network, 1).await, single(&network, &picture(32)));

@@ -49,7 +49,10 @@ fn requests() -> impl Strategy<Value = Request> {
             Request::Introduce { me: WorkerId(worker), peers: vec![peer] }
         }),
         (any::<u32>(), plan).prop_map(|(id, plan)| Request::Prepare { partition: PartitionId(id), plan }),
-        any::<(u32, u32)>().prop_map(|(id, block)| Request::Rehearse { partition: PartitionId(id), block }),
+        any::<(u32, u32, bool)>().prop_map(|(id, block, is_last)| {
+            let partition = PartitionId(id);
+            Request::Rehearse { partition, block, is_last }
+        }),
         (1.0f64..=100.0).prop_map(|percent| Request::Throttle { percent }),
         (proptest::option::of(0.1f64..1e4), 0.0f64..100.0)
             .prop_map(|(rate_mbps, delay_ms)| Request::Link(LinkShape { rate_mbps, delay_ms })),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use collab_core::event::BlockTimes;
 use collab_core::id::{PartitionId, WorkerId};
-use collab_core::partition::Partition;
+use collab_core::partition::{Block, Partition};
 use collab_worker::client::WorkerLink;
 use futures_util::future::join_all;
 
@@ -25,14 +25,18 @@ pub(super) async fn rehearse(
 ) -> Result<Vec<(WorkerId, Vec<BlockTimes>)>, String> {
     let mut taken = vec![vec![Vec::new(); plan.blocks.len()]; workers.len()];
     let begun = Instant::now();
-    for block in (0..rounds).flat_map(|_| 0..plan.blocks.len()) {
+    for (round, block) in
+        (0..rounds).flat_map(|round| (0..plan.blocks.len()).map(move |block| (round, block)))
+    {
         if begun.elapsed() > PATIENCE {
             break;
         }
         let owners = workers.iter().zip(&mut taken);
         let owners = owners.filter(|((worker, _), _)| !plan.blocks[block].rows(worker.index()).is_empty());
         let rehearsing = owners.map(|((worker, link), taken)| async move {
-            let times = link.rehearse(partition, block as u32).await;
+            let owns = |block: &Block| !block.rows(worker.index()).is_empty();
+            let is_last = round + 1 == rounds && !plan.blocks[block + 1..].iter().any(owns);
+            let times = link.rehearse(partition, block as u32, is_last).await;
             taken[block].extend(times.map_err(|error| format!("{worker}: {error}"))?);
             Ok(())
         });

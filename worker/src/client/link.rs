@@ -235,9 +235,15 @@ impl WorkerLink {
     }
 
     /// Has it run its strips of a block of a partition that it prepared, and rest; what the block took, `None` if there
-    /// was no time. Ask all workers that share the block at the same time: what they cost each other is part of it.
-    pub async fn rehearse(&self, partition: PartitionId, block: u32) -> Result<Option<BlockTimes>, AskError> {
-        match self.ask(Request::Rehearse { partition, block }, LONG).await? {
+    /// was no time. Ask all workers that share the block at the same time: what they cost each other is part of it. What
+    /// blocks yield is held until the one that `is_last`.
+    pub async fn rehearse(
+        &self,
+        partition: PartitionId,
+        block: u32,
+        is_last: bool,
+    ) -> Result<Option<BlockTimes>, AskError> {
+        match self.ask(Request::Rehearse { partition, block, is_last }, LONG).await? {
             Reply::Rehearsed { times } => Ok(times),
             _ => Err(wrong("rehearsal")),
         }

@@ -25,7 +25,7 @@ pub(crate) struct Rehearsal {
     pub(crate) layers: usize,
     /// Block and part.
     pub(crate) place: (usize, usize),
-    /// Whether none of the partition follows: what was held goes.
+    /// Whether nothing follows: what was held goes.
     pub(crate) is_last: bool,
     /// Where its time goes; dropped with the last of them.
     pub(crate) timed: Sender<Rehearsed>,

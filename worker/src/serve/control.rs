@@ -104,13 +104,14 @@ fn begin(node: &Arc<Node>, request: Request) -> Answer {
             Some(fleet) => built(node.builder.give(Job::Prepare { partition, plan, fleet })),
             None => now(refused("the workers were not introduced")),
         },
-        Request::Rehearse { partition, block } => {
+        Request::Rehearse { partition, block, is_last } => {
             let known = node.registry.lock().expect("no holder panics").get(&partition).cloned();
             let Some(prepared) = known else {
                 return now(refused(format!("partition {partition} is not prepared")));
             };
             let compute = node.compute.clone();
-            let rehearsing = spawn_blocking(move || rehearsal::block(&compute, &prepared, block as usize));
+            let rehearsing =
+                spawn_blocking(move || rehearsal::block(&compute, &prepared, block as usize, is_last));
             Box::pin(async move {
                 match rehearsing.await {
                     Ok(times) => Reply::Rehearsed { times },

@@ -70,6 +70,8 @@ pub enum Request {
         partition: PartitionId,
         /// Which of its blocks.
         block: u32,
+        /// Whether it is the last of the rehearsal. Until then what blocks yield is held, so that each finds memory as in a run.
+        is_last: bool,
     },
     /// Forget a partition. → [`Reply::Done`]
     Drop {
