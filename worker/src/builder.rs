@@ -11,7 +11,7 @@ use std::time::Instant;
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::network::{Cut, Network};
 use collab_core::partition::Partition;
-use collab_core::plan::{PROGRAM_BYTES, maps_of_partition};
+use collab_core::plan::{loaded_memory, maps_of_partition};
 use collab_core::rows::Rows;
 use collab_core::schedule::Schedule;
 use collab_core::wire::{NetworkOffer, Reply};
@@ -162,7 +162,7 @@ impl Thread {
         if let Some(stranger) = stranger {
             return Err(format!("partition {id} has rows exchanged with {stranger}, who was not introduced"));
         }
-        let bytes = PROGRAM_BYTES + network.kept_bytes() + maps_of_partition(&network, plan)[me];
+        let bytes = loaded_memory(&network) + maps_of_partition(&network, plan)[me];
         let advice = "give it fewer rows or layers, or start it with more --memory";
         memory::check("this share", bytes, self.memory_limit, advice)?;
         let (mut built, mut reused) = (0, 0);

@@ -8,7 +8,7 @@ use super::{Lab, push_bounded};
 use crate::event::{LinkShape, Span, SpanKind, WorkerInfo, WorkerStatus};
 use crate::id::{Node, WorkerId};
 use crate::partition::Partition;
-use crate::plan::{PROGRAM_BYTES, peak_memory};
+use crate::plan::{loaded_memory, peak_memory};
 use crate::predict::Profile;
 use crate::time::Micros;
 
@@ -154,8 +154,8 @@ impl Lab {
 
     /// Bytes that each worker has for maps, beside the program and the network's weights.
     pub fn memory_limits(&self) -> Vec<u64> {
-        let kept = PROGRAM_BYTES + self.network.as_ref().map_or(0, |network| network.kept_bytes());
-        let left = |limit: u64| limit.saturating_sub(kept);
+        let loaded = self.network.as_ref().map_or(0, |network| loaded_memory(network));
+        let left = |limit: u64| limit.saturating_sub(loaded);
         self.workers.iter().map(|worker| worker.info.memory_limit.map_or(u64::MAX, left)).collect()
     }
 

@@ -38,7 +38,7 @@ pub use erl::{Erl, Reach};
 pub use exhaustive::Exhaustive;
 pub use genome::{CrossEntropy, Evolution, RandomSearch, Strategy};
 pub use greedy::Greedy;
-pub use peak::{PROGRAM_BYTES, loading_memory, maps_of_partition, peak_memory};
+pub use peak::{loaded_memory, loading_memory, maps_of_partition, peak_memory};
 pub use proportional::{Bisection, CutProgram, Equal, EqualPerUnit, Proportional};
 pub use reason::{Account, WorkerAccount};
 pub use search::Budget;

@@ -13,7 +13,7 @@ use crate::rows::Rows;
 
 /// Bytes of code, graphs, buffers and the allocator's slack of a worker that has loaded a network without weights:
 /// one with 1 MB of them takes 31 MB.
-pub const PROGRAM_BYTES: u64 = 28 << 20;
+const PROGRAM_BYTES: u64 = 28 << 20;
 
 /// Bytes of maps that `rows` of the block `units` take.
 pub(crate) fn maps_of_strip(network: &Network, units: &Range<usize>, rows: Rows) -> u64 {
@@ -73,6 +73,11 @@ pub fn maps_of_partition(network: &Network, partition: &Partition) -> Vec<u64> {
     (0..partition.workers()).map(most).collect()
 }
 
+/// Bytes that a worker has of `network` once it is loaded, and of the program: what maps come on top of.
+pub fn loaded_memory(network: &Network) -> u64 {
+    PROGRAM_BYTES + network.kept_bytes()
+}
+
 /// The most bytes that a worker has at once while it loads `network`. Folding batch norms makes the weights of all
 /// convolutions anew before the old ones go; of dense layers, the largest is there twice.
 pub fn loading_memory(network: &Network) -> u64 {
@@ -85,7 +90,7 @@ pub fn loading_memory(network: &Network) -> u64 {
     };
     let convolutions = network.layers.iter().filter(convolves).map(weights).sum();
     let largest = network.layers.iter().map(weights).max().unwrap_or(0);
-    PROGRAM_BYTES + network.kept_bytes().max(network.weight_bytes() + largest.max(convolutions))
+    loaded_memory(network).max(PROGRAM_BYTES + network.weight_bytes() + largest.max(convolutions))
 }
 
 /// The most bytes that each worker has at once from when it starts, loads `network` and runs `partition`. What loading
