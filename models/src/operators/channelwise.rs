@@ -13,7 +13,7 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -152,6 +152,6 @@ impl ByRows for Strip {
         let feeds = parts.iter().map(|part| wiring.part(part)).collect::<TractResult<TVec<_>>>()?;
         let mut operator = self.of.clone();
         operator.shape[self.axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(operator)), &feeds)?, out))
+        Ok((wiring.own(operator, &feeds)?, out))
     }
 }

@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::array::TypedConcat;
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -107,6 +107,6 @@ impl ByRows for Concat {
         }
         let mut operator = self.clone();
         operator.shape[axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(operator)), &feeds)?, out))
+        Ok((wiring.own(operator, &feeds)?, out))
     }
 }

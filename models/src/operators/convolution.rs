@@ -19,7 +19,7 @@ use layer::Layer;
 use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -241,7 +241,7 @@ impl ByRows for Divided {
         }
         let axis = strip.shape.len() - 2;
         strip.shape[axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(strip)), &feeds)?, out))
+        Ok((wiring.own(strip, &feeds)?, out))
     }
 }
 

@@ -14,7 +14,7 @@ use tract_onnx::tract_core::internal::*;
 
 use super::chain::{Found, constant_weights, floats};
 use super::fold::Folded;
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -132,6 +132,6 @@ impl ByRows for Dense {
         let mut operator = self.clone();
         operator.features = out.start as usize..out.end as usize;
         operator.shape[self.axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(operator)), &[input])?, out))
+        Ok((wiring.own(operator, &[input])?, out))
     }
 }

@@ -9,7 +9,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
 use super::chain::{Found, as_map, floats};
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -87,6 +87,6 @@ impl ByRows for Gate {
         let feeds = [wiring.part(&parts[0])?, wiring.part(&parts[1])?];
         let mut operator = self.clone();
         operator.shape[axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(operator)), &feeds)?, out))
+        Ok((wiring.own(operator, &feeds)?, out))
     }
 }

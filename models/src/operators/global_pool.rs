@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -79,6 +79,6 @@ impl Operator for GlobalPool {
 impl ByRows for GlobalPool {
     fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
         let input = wiring.part(&parts[0])?;
-        Ok((wiring.op(Box::new(Own::new(self.clone())), &[input])?, out))
+        Ok((wiring.own(self.clone(), &[input])?, out))
     }
 }

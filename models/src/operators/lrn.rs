@@ -10,7 +10,7 @@ use tract_onnx_opl::lrn::Lrn;
 
 use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -100,6 +100,6 @@ impl ByRows for Normalisation {
         let mut operator = self.clone();
         let axis = self.shape.len() - 2;
         operator.shape[axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(operator)), &[input])?, out))
+        Ok((wiring.own(operator, &[input])?, out))
     }
 }

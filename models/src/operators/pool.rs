@@ -11,7 +11,7 @@ use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 use super::bands::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::convolution::window;
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -181,6 +181,6 @@ impl ByRows for Pool {
         strip.pads = [(held.start as usize + self.map_pads[0]).saturating_sub(first), below];
         let axis = self.shape.len() - 2;
         strip.shape[axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(strip)), &[wire])?, out))
+        Ok((wiring.own(strip, &[wire])?, out))
     }
 }

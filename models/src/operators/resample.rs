@@ -9,7 +9,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::Pad;
 
 use super::chain::{Found, floats};
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::resample::{Resample as Interpolation, fit};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight, pad};
 use crate::strip::Wiring;
@@ -130,6 +130,6 @@ impl ByRows for Strip {
             .part(out.start as usize..out.end as usize, held.start as usize..held.end as usize);
         strip.input_rows = held.len() as usize;
         strip.shape[self.of.axis()] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(strip)), &[wire])?, out))
+        Ok((wiring.own(strip, &[wire])?, out))
     }
 }

@@ -12,7 +12,7 @@ use tract_onnx::tract_core::ops::cnn::{Deconv, KernelFormat};
 use super::chain::{Found, as_map, floats};
 use super::convolution::window;
 use super::fold::Folded;
-use super::{Operator, Own, Workspace};
+use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -193,6 +193,6 @@ impl ByRows for Transposed {
         strip.input_rows = held.len() as usize;
         strip.rows = out.start as usize + self.crop - begins..out.end as usize + self.crop - begins;
         strip.shape[axis] = out.len() as usize;
-        Ok((wiring.op(Box::new(Own::new(strip)), &feeds)?, out))
+        Ok((wiring.own(strip, &feeds)?, out))
     }
 }

@@ -5,7 +5,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::Slice;
 use tract_onnx::tract_core::ops::konst::Const;
 
-use crate::operators;
+use crate::operators::{self, Operator, Own};
 use crate::packs::Packs;
 use crate::rows::Part;
 
@@ -52,6 +52,11 @@ impl<'a> Wiring<'a> {
             self.model.add_edge(feed, InletId::new(id, slot))?;
         }
         Ok(id.into())
+    }
+
+    /// Adds an operator of ours and returns its output.
+    pub(crate) fn own(&mut self, operator: impl Operator, feeds: &[OutletId]) -> TractResult<OutletId> {
+        self.op(Box::new(Own::new(operator)), feeds)
     }
 
     /// Adds a constant.
