@@ -140,8 +140,12 @@ impl<V: Vector, K: Kernel> pulp::NullaryFnOnce for Entry<V, K> {
 
 /// The vector operations the kernels need, with the two facts by which they choose their tiles.
 pub(crate) trait Vector: Simd {
-    /// Output channels of the widest register tile.
+    /// Output channels of the widest register tile: 8, 6 or 4.
     const TILE_CHANNELS: usize;
+
+    /// Vectors of pixels of the widest register tile, at most 3. Its sums, one input each and one weight must fit the
+    /// registers with one to spare, or the compiler keeps a sum in memory and every step waits for it.
+    const TILE_VECTORS: usize;
 
     /// `a · b + c`, with the one rounding (or two) that all kernels of this instruction set share.
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s;
@@ -163,6 +167,7 @@ pub(crate) trait Vector: Simd {
 #[cfg(target_arch = "x86_64")]
 impl Vector for pulp::x86::V4 {
     const TILE_CHANNELS: usize = 8;
+    const TILE_VECTORS: usize = 3;
 
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
@@ -198,7 +203,8 @@ fn pick(v: pulp::x86::V4, a: pulp::f32x16, places: [i32; 16], b: pulp::f32x16) -
 
 #[cfg(target_arch = "x86_64")]
 impl Vector for pulp::x86::V3 {
-    const TILE_CHANNELS: usize = 4;
+    const TILE_CHANNELS: usize = 6;
+    const TILE_VECTORS: usize = 2;
 
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
@@ -237,6 +243,7 @@ impl Vector for pulp::x86::V3 {
 #[cfg(target_arch = "aarch64")]
 impl Vector for pulp::aarch64::Neon {
     const TILE_CHANNELS: usize = 8;
+    const TILE_VECTORS: usize = 3;
 
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
@@ -258,6 +265,7 @@ impl Vector for pulp::aarch64::Neon {
 
 impl Vector for pulp::Scalar128b {
     const TILE_CHANNELS: usize = 4;
+    const TILE_VECTORS: usize = 2;
 
     #[inline(always)]
     fn fma(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {

@@ -4,8 +4,9 @@
 //! output and `k` ascending, by one [`Vector::fma`] a step. So an output's bits do not depend on the form, on its place
 //! in a tile, on the tile's size, or on where the sum over `k` was interrupted and its value kept in memory.
 //!
-//! Bound: multiply-adds. A step of the widest AVX-512 tile is 24 fused multiply-adds on 3 vector loads and 8 broadcasts.
-//! Whole layers of 1×1 kernels reach 121 GMAC/s beside a peak loop of 136 (AVX-512).
+//! Bound: multiply-adds. A step of the widest AVX-512 tile is 24 fused multiply-adds on 3 vector loads and 8 broadcasts, of
+//! the widest AVX2 tile 12 on 2 and 6. Whole layers of 1×1 kernels reach 121 GMAC/s beside a peak loop of 136 (AVX-512), 30 to
+//! 39 beside 51 (AVX2, a Zen 3; 18 to 20 while the tile was 4 × 3 and one of its sums did not fit the registers).
 
 use crate::isa::{MAX_LANES, Vector, load, load_few, store, store_few};
 use crate::weights::Line;
@@ -13,13 +14,14 @@ use crate::weights::Line;
 /// Output channels of one panel of packed weights: a cache line, and a whole number of vectors everywhere.
 pub(crate) const PANEL: usize = 16;
 
-/// Vectors of pixels of the widest register tile.
-const TILE_VECTORS: usize = 3;
-
 /// Pixels of the widest register tile of an instruction set.
 pub(crate) const fn tile_pixels<V: Vector>() -> usize {
-    TILE_VECTORS * V::F32_LANES
+    V::TILE_VECTORS * V::F32_LANES
 }
+
+/// Steps of `k` at once, so that what they share is looked up once: with one, as many instructions went to that as to
+/// multiplying.
+const UNROLLED: usize = 4;
 
 /// Where the sums of a tile start from and go to. Channels and pixels count from the tile block's own start.
 pub(crate) trait Target {
@@ -67,15 +69,15 @@ pub(crate) fn compute<V: Vector, T: Target>(
     target: &mut T,
 ) {
     let vectors = pixels / V::F32_LANES;
-    match vectors {
-        4 => {
-            channel_tiles::<V, T, 3>(v, product, channels, 0, 3 * V::F32_LANES, target);
-            channel_tiles::<V, T, 1>(v, product, channels, 3 * V::F32_LANES, V::F32_LANES, target);
-        }
+    let wide = vectors.min(V::TILE_VECTORS);
+    match wide {
         3 => channel_tiles::<V, T, 3>(v, product, channels, 0, 3 * V::F32_LANES, target),
         2 => channel_tiles::<V, T, 2>(v, product, channels, 0, 2 * V::F32_LANES, target),
         1 => channel_tiles::<V, T, 1>(v, product, channels, 0, V::F32_LANES, target),
         _ => {}
+    }
+    if vectors > wide {
+        channel_tiles::<V, T, 1>(v, product, channels, wide * V::F32_LANES, V::F32_LANES, target);
     }
     let first = vectors * V::F32_LANES;
     let rest = pixels - first;
@@ -102,14 +104,16 @@ fn channel_tiles<V: Vector, T: Target, const NV: usize>(
 ) {
     let mut first = 0;
     while first < channels {
+        let left = channels - first;
         // A tile of one vector needs eight channels to hide the latency of the multiply-adds.
-        if (V::TILE_CHANNELS == 8 || NV == 1) && channels - first > 4 {
-            let count = (channels - first).min(8);
-            by_channels::<V, T, 8, NV>(v, product, first, count, pixel, pixels, target);
+        if (V::TILE_CHANNELS == 8 || NV == 1) && left > 4 {
+            by_channels::<V, T, 8, NV>(v, product, first, left.min(8), pixel, pixels, target);
             first += 8;
+        } else if V::TILE_CHANNELS == 6 && left > 4 && left != 7 && left != 8 {
+            by_channels::<V, T, 6, NV>(v, product, first, left.min(6), pixel, pixels, target);
+            first += 6;
         } else {
-            let count = (channels - first).min(4);
-            by_channels::<V, T, 4, NV>(v, product, first, count, pixel, pixels, target);
+            by_channels::<V, T, 4, NV>(v, product, first, left.min(4), pixel, pixels, target);
             first += 4;
         }
     }
@@ -134,28 +138,51 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
             }
         }
     }
-    let sub = first / MC;
-    for (k, (weights, &tap)) in product.weights.iter().zip(product.taps).enumerate() {
-        // Each of the panel's tiles asks for its part of the lines, so that requests are spread evenly.
-        if k % (PANEL / MC) == sub && k < product.ahead.len() {
-            v.prefetch(&product.ahead[k].0);
-        }
-        let weights = &weights.0.as_chunks::<MC>().0[sub];
-        let input = &product.input[tap + pixel..][..NV * V::F32_LANES];
-        let mut x = [v.splat_f32s(0.0); NV];
-        for (j, x) in x.iter_mut().enumerate() {
-            *x = load::<V>(&input[j * V::F32_LANES..]);
-        }
-        for i in 0..MC {
-            let w = v.splat_f32s(weights[i]);
-            for j in 0..NV {
-                sums[i][j] = v.fma(w, x[j], sums[i][j]);
+    let input = &product.input[pixel..];
+    let (weights, last_weights) = product.weights.as_chunks::<UNROLLED>();
+    let (taps, last_taps) = product.taps[..product.weights.len()].as_chunks::<UNROLLED>();
+    // Each of the panel's tiles asks for its part of the lines.
+    let share = |channel: usize| channel * product.ahead.len() / PANEL;
+    let mut ahead = product.ahead[share(first)..share(first + MC)].chunks(UNROLLED);
+    for (weights, taps) in weights.iter().zip(taps) {
+        if let Some(lines) = ahead.next() {
+            for line in lines {
+                v.prefetch(&line.0);
             }
         }
+        for i in 0..UNROLLED {
+            multiply(v, &weights[i], first, &input[taps[i]..], &mut sums);
+        }
+    }
+    for (weights, &tap) in last_weights.iter().zip(last_taps) {
+        multiply(v, weights, first, &input[tap..], &mut sums);
     }
     for (i, sums) in sums.into_iter().enumerate() {
         if i < count {
             target.store(v, first + i, pixel, pixels, sums);
+        }
+    }
+}
+
+/// Adds one `k`'s products to the sums of channels from `first` on.
+#[inline(always)]
+fn multiply<V: Vector, const MC: usize, const NV: usize>(
+    v: V,
+    weights: &Line,
+    first: usize,
+    input: &[f32],
+    sums: &mut [[V::f32s; NV]; MC],
+) {
+    let weights = &weights.0[first..first + MC];
+    let input = &input[..NV * V::F32_LANES];
+    let mut x = [v.splat_f32s(0.0); NV];
+    for (j, x) in x.iter_mut().enumerate() {
+        *x = load::<V>(&input[j * V::F32_LANES..]);
+    }
+    for i in 0..MC {
+        let w = v.splat_f32s(weights[i]);
+        for j in 0..NV {
+            sums[i][j] = v.fma(w, x[j], sums[i][j]);
         }
     }
 }
