@@ -7,7 +7,7 @@ use crate::copies::Copies;
 use crate::gather::Window;
 use crate::isa::Vector;
 use crate::product::{Dense, Planes};
-use crate::tile::{PANEL, Product, compute, tile_pixels};
+use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
 
 /// Input channels up to which copies are worth it, and output columns from which on; with groups, each of which has few
 /// outputs for every value gathered, they are sooner.
@@ -83,7 +83,7 @@ pub(crate) fn run<V: Vector>(v: V, layer: Dense<'_, '_>) {
                         let channels = planes.len();
                         let product = Product {
                             weights: weights.panel(group, panel + index),
-                            taps: &buffers.taps,
+                            taps: Taps::At(&buffers.taps),
                             input: &copied[row * width + column..],
                             ahead: &[],
                         };

@@ -14,7 +14,7 @@ use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
 use crate::scratch::{Buffers, odd_lines};
-use crate::tile::{PANEL, Product, Target, compute, load_row, store_row, tile_pixels};
+use crate::tile::{PANEL, Product, Taps, Target, compute, load_row, store_row, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{Map, direct};
 use std::ops::Range;
@@ -74,15 +74,12 @@ impl Kernel for Dense<'_, '_> {
         let group_channels = out_channels / groups;
         let step = in_channels.div_ceil(in_channels.div_ceil((DEPTH / taps).max(1)));
         let depth = step * taps;
-        let in_place = window.is_plain(pixels) && group_channels <= IN_PLACE_CHANNELS;
+        let in_place =
+            window.is_plain(pixels) && group_channels <= IN_PLACE_CHANNELS && window.map.stride() >= most;
         let window = window.as_one_row(pixels);
         let block = (TILES * nr).min(pixels.next_multiple_of(V::F32_LANES));
         let stride = odd_lines(block);
 
-        buffers.taps.clear();
-        buffers.taps.extend((0..depth).map(|k| k * stride));
-        buffers.taps.extend((0..depth).map(|k| k * window.map.stride()));
-        let (packed_taps, map_taps) = buffers.taps.split_at(depth);
         let gathered = buffers.first.take(depth * stride);
 
         for group in channels.start / group_channels..channels.end.div_ceil(group_channels) {
@@ -99,11 +96,11 @@ impl Kernel for Dense<'_, '_> {
                     let row = window.first_row * window.map.width();
                     let reach = row + end.next_multiple_of(V::F32_LANES);
                     let in_place = in_place && reach <= window.map.beyond(input_channel + step - 1).len();
-                    let (input, taps_at) = if in_place {
-                        (&window.map.beyond(input_channel)[row + start..], map_taps)
+                    let (input, stride) = if in_place {
+                        (&window.map.beyond(input_channel)[row + start..], window.map.stride())
                     } else {
                         window.gather(v, input_channel, step, start..end, stride, gathered);
-                        (&*gathered, packed_taps)
+                        (&*gathered, stride)
                     };
                     let count_panels = planes.len().div_ceil(PANEL);
                     for (index, planes) in planes.chunks_mut(PANEL).enumerate() {
@@ -126,7 +123,7 @@ impl Kernel for Dense<'_, '_> {
                         };
                         while target.pixel < end {
                             let input = &input[target.pixel - start..];
-                            let product = Product { weights, taps: taps_at, input, ahead };
+                            let product = Product { weights, taps: Taps::Every(stride), input, ahead };
                             ahead = &[];
                             // What is left after whole tiles goes with the last of them.
                             let rest = end - target.pixel;

@@ -1,6 +1,6 @@
 //! Register tiles: the inner loops of every dense kernel.
 //!
-//! Both forms compute `sums[channel][pixel] += Σ_k weights[k][channel] · input[taps[k] + pixel]` with one accumulator an
+//! Both forms compute `sums[channel][pixel] += Σ_k weights[k][channel] · input[taps(k) + pixel]` with one accumulator an
 //! output and `k` ascending, by one [`Vector::fma`] a step. So an output's bits do not depend on the form, on its place
 //! in a tile, on the tile's size, or on where the sum over `k` was interrupted and its value kept in memory.
 //!
@@ -46,14 +46,33 @@ pub(crate) trait Target {
     );
 }
 
+/// Where the input rows of a product lie. Known where a product is written, so that each kernel holds one form only.
+#[derive(Clone, Copy)]
+pub(crate) enum Taps<'a> {
+    /// So many values from one `k` to the next, at least as many as the pixels of a product rounded up to whole vectors.
+    Every(usize),
+    /// At a place of its own for each `k`.
+    At(&'a [usize]),
+}
+
+impl Taps<'_> {
+    #[inline(always)]
+    fn at(self, k: usize) -> usize {
+        match self {
+            Taps::Every(stride) => k * stride,
+            Taps::At(taps) => taps[k],
+        }
+    }
+}
+
 /// One panel of weights over one stretch of `k`, and the input rows it multiplies.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     /// For each `k`, the weights of the panel's channels.
     pub(crate) weights: &'a [Line],
-    /// For each `k`, where in `input` the value for pixel 0 lies.
-    pub(crate) taps: &'a [usize],
-    /// Holds `taps[k] + p` for every `k` and every pixel `p` rounded up to whole vectors.
+    /// Where in `input` the value for pixel 0 lies for each `k`.
+    pub(crate) taps: Taps<'a>,
+    /// Holds the pixels of every `k`, rounded up to whole vectors.
     pub(crate) input: &'a [f32],
     /// Weights needed next, brought near while these are multiplied; those beyond the length of `weights` are not.
     pub(crate) ahead: &'a [Line],
@@ -138,29 +157,59 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
             }
         }
     }
-    let input = &product.input[pixel..];
-    let (weights, last_weights) = product.weights.as_chunks::<UNROLLED>();
-    let (taps, last_taps) = product.taps[..product.weights.len()].as_chunks::<UNROLLED>();
+    let (weights, input) = (product.weights, &product.input[pixel..]);
     // Each of the panel's tiles asks for its part of the lines.
     let share = |channel: usize| channel * product.ahead.len() / PANEL;
     let mut ahead = product.ahead[share(first)..share(first + MC)].chunks(UNROLLED);
-    for (weights, taps) in weights.iter().zip(taps) {
-        if let Some(lines) = ahead.next() {
-            for line in lines {
-                v.prefetch(&line.0);
+    // The last steps are left, as the last row may be shorter than the stride.
+    let (steps, _) = weights[..weights.len().saturating_sub(1)].as_chunks::<UNROLLED>();
+    match product.taps {
+        Taps::Every(stride) => {
+            for (weights, rows) in steps.iter().zip(input.chunks_exact(UNROLLED * stride)) {
+                let mut row = [&[][..]; UNROLLED];
+                for (i, row) in row.iter_mut().enumerate() {
+                    *row = &rows[i * stride..][..NV * V::F32_LANES];
+                }
+                multiply_some(v, weights, first, row, &mut ahead, &mut sums);
             }
         }
-        for i in 0..UNROLLED {
-            multiply(v, &weights[i], first, &input[taps[i]..], &mut sums);
+        Taps::At(taps) => {
+            for (weights, taps) in steps.iter().zip(taps.as_chunks::<UNROLLED>().0) {
+                let mut row = [&[][..]; UNROLLED];
+                for (&tap, row) in taps.iter().zip(&mut row) {
+                    *row = &input[tap..][..NV * V::F32_LANES];
+                }
+                multiply_some(v, weights, first, row, &mut ahead, &mut sums);
+            }
         }
     }
-    for (weights, &tap) in last_weights.iter().zip(last_taps) {
-        multiply(v, weights, first, &input[tap..], &mut sums);
+    for (k, weights) in weights.iter().enumerate().skip(steps.len() * UNROLLED) {
+        multiply(v, weights, first, &input[product.taps.at(k)..], &mut sums);
     }
     for (i, sums) in sums.into_iter().enumerate() {
         if i < count {
             target.store(v, first + i, pixel, pixels, sums);
         }
+    }
+}
+
+/// Adds the products of some `k`s and asks for the next lines.
+#[inline(always)]
+fn multiply_some<V: Vector, const MC: usize, const NV: usize>(
+    v: V,
+    weights: &[Line; UNROLLED],
+    first: usize,
+    rows: [&[f32]; UNROLLED],
+    ahead: &mut std::slice::Chunks<'_, Line>,
+    sums: &mut [[V::f32s; NV]; MC],
+) {
+    if let Some(lines) = ahead.next() {
+        for line in lines {
+            v.prefetch(&line.0);
+        }
+    }
+    for i in 0..UNROLLED {
+        multiply(v, &weights[i], first, rows[i], sums);
     }
 }
 
@@ -231,8 +280,8 @@ fn by_pixels_of<V: Vector, T: Target, const NP: usize, const NW: usize>(
             }
         }
     }
-    for (weights, &tap) in product.weights.iter().zip(product.taps) {
-        let input = &product.input[tap + pixel..][..NP];
+    for (k, weights) in product.weights.iter().enumerate() {
+        let input = &product.input[product.taps.at(k) + pixel..][..NP];
         let mut w = [v.splat_f32s(0.0); NW];
         for (j, w) in w.iter_mut().enumerate() {
             *w = load::<V>(&weights.0[j * V::F32_LANES..]);

@@ -19,7 +19,7 @@ use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel,
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load, store};
 use crate::scratch::odd_lines;
-use crate::tile::{PANEL, Product, Sums, compute, tile_pixels};
+use crate::tile::{PANEL, Product, Sums, Taps, compute, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{ConvShape, KernelError};
 
@@ -124,10 +124,6 @@ impl Kernel for WinogradPairs<'_, '_> {
                 // Tiles are as wide as can be but the last.
                 let last = (pixels - 1) / nr * nr;
                 let last_width = (pixels - last).next_multiple_of(lanes);
-                buffers.taps.clear();
-                buffers.taps.extend((0..in_channels).map(|k| k * nr));
-                buffers.taps.extend((0..in_channels).map(|k| k * last_width));
-                let (taps, last_taps) = buffers.taps.split_at(in_channels);
                 // A row alone needs no product with the input row that is only its neighbour's.
                 let alone_first = if odd && start == 0 { groups } else { 0 };
                 let alone_last = if 2 * (start + pairs) > rows + skipped { groups } else { 0 };
@@ -156,7 +152,7 @@ impl Kernel for WinogradPairs<'_, '_> {
                                     continue;
                                 }
                                 let input = &input[tile * in_channels + first - tile..];
-                                let taps = if tile == last { last_taps } else { taps };
+                                let taps = Taps::Every(if tile == last { last_width } else { nr });
                                 let product = Product { weights, taps, input, ahead };
                                 ahead = &[];
                                 let mut target = Sums { values: &mut values[first..], stride };

@@ -12,7 +12,7 @@ use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel,
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load};
 use crate::scratch::odd_lines;
-use crate::tile::{PANEL, Product, Sums, compute, tile_pixels};
+use crate::tile::{PANEL, Product, Sums, Taps, compute, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{ConvShape, KernelError};
 
@@ -111,7 +111,8 @@ impl Kernel for WinogradRows<'_, '_> {
                             let weights = weights.panel(set, panel);
                             for pixel in (0..pixels).step_by(nr) {
                                 let input = &input[pixel..];
-                                let product = Product { weights, taps: &buffers.taps, input, ahead };
+                                let product =
+                                    Product { weights, taps: Taps::At(&buffers.taps), input, ahead };
                                 ahead = &[];
                                 let mut target = Sums { values: &mut values[pixel..], stride };
                                 compute(v, product, rest.min(PANEL), nr.min(pixels - pixel), &mut target);
