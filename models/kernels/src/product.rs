@@ -30,6 +30,9 @@ const TILES: usize = 6;
 /// Up to this many output channels a plain 1×1 kernel reads the map where it lies: gathering would not pay.
 const IN_PLACE_CHANNELS: usize = 64;
 
+/// Values of a cache line.
+const LINE: usize = 16;
+
 /// One run of a dense layer.
 pub(crate) struct Dense<'a, 'b> {
     pub(crate) weights: &'a PackedWeights,
@@ -176,6 +179,17 @@ impl Target for Planes<'_, '_> {
         pixels: usize,
     ) -> [V::f32s; N] {
         load_row(v, &self.planes[channel][self.pixel + pixel..][..pixels])
+    }
+
+    /// A residual was computed long ago, and each channel's lies in a page of its own.
+    #[inline(always)]
+    fn expect<V: Vector>(&self, v: V, channel: usize, pixel: usize, pixels: usize) {
+        if let Some(residual) = self.residual.filter(|_| self.ends) {
+            let at = self.pixel + pixel;
+            for line in residual.plane(self.channel + channel)[at..at + pixels].chunks(LINE) {
+                v.prefetch(line);
+            }
+        }
     }
 
     #[inline(always)]

@@ -35,6 +35,8 @@ pub(crate) trait Target {
         pixel: usize,
         pixels: usize,
     ) -> [V::f32s; N];
+    /// Called before sums are computed: has what [`Target::store`] will read brought near.
+    fn expect<V: Vector>(&self, v: V, channel: usize, pixel: usize, pixels: usize);
     /// Takes the new sums.
     fn store<V: Vector, const N: usize>(
         &mut self,
@@ -148,6 +150,9 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
     pixels: usize,
     target: &mut T,
 ) {
+    for channel in first..first + count {
+        target.expect(v, channel, pixel, pixels);
+    }
     let mut sums = [[v.splat_f32s(0.0); NV]; MC];
     if !target.starts() {
         // Constants only index the sums (no `take`), or the compiler would keep them in memory.
@@ -329,6 +334,9 @@ impl Target for Sums<'_> {
     ) -> [V::f32s; N] {
         [v.splat_f32s(0.0); N]
     }
+
+    #[inline(always)]
+    fn expect<V: Vector>(&self, _v: V, _channel: usize, _pixel: usize, _pixels: usize) {}
 
     #[inline(always)]
     fn store<V: Vector, const N: usize>(
