@@ -23,9 +23,9 @@ use std::ops::Range;
 /// all channels pass by.
 const DEPTH: usize = 256;
 
-/// Tiles of pixels gathered together: stretches long enough to be fetched ahead, a block that stays in the second-level
-/// cache.
-const TILES: usize = 6;
+/// Tiles of pixels gathered together at most: stretches long enough to be fetched ahead, a block that stays in the
+/// second-level cache. All weights pass by for every block, so that a last one of few pixels would be dear.
+const TILES: usize = 7;
 
 /// Up to this many output channels a plain 1×1 kernel reads the map where it lies: gathering would not pay.
 const IN_PLACE_CHANNELS: usize = 64;
@@ -80,7 +80,9 @@ impl Kernel for Dense<'_, '_> {
         let in_place =
             window.is_plain(pixels) && group_channels <= IN_PLACE_CHANNELS && window.map.stride() >= most;
         let window = window.as_one_row(pixels);
-        let block = (TILES * nr).min(pixels.next_multiple_of(V::F32_LANES));
+        let blocks = pixels.div_ceil(TILES * nr);
+        let even = pixels.div_ceil(blocks).next_multiple_of(nr);
+        let block = even.min(pixels.next_multiple_of(V::F32_LANES));
         let stride = odd_lines(block);
 
         let gathered = buffers.first.take(depth * stride);

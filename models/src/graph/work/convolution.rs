@@ -14,7 +14,7 @@ const TILE_CHANNELS: usize = 4;
 const TILE_PIXELS: usize = 48;
 /// Depth of a block of a product, and pixels that are gathered together.
 const DEPTH: usize = 256;
-const GATHERED: usize = 6 * TILE_PIXELS;
+const GATHERED: usize = 7 * TILE_PIXELS;
 /// Up to this many output channels a plain 1×1 convolution reads the map where it lies.
 const IN_PLACE_CHANNELS: usize = 64;
 /// Columns of a group, and points along them, of Winograd's algorithm.
