@@ -40,7 +40,7 @@ impl Lab {
             known.into_iter().map(|costs| costs.unwrap_or_else(|| slowest.clone())).collect();
         let pieces = self.learnt.iter().map(WorkerMemory::piece).collect();
         let mut costs = FleetCosts::new(layers, pieces, |from, to| self.link_cost(from, to))
-            .with_lateness(self.run_memory.lateness(None));
+            .with_lateness(self.run_memory.lateness(None, self.usual_lateness()));
         for (index, worker) in self.workers.iter().enumerate() {
             costs.slow(index, 100.0 / worker.throttle.percent.max(1.0));
         }
@@ -62,7 +62,7 @@ impl Lab {
         let strips = self.learnt.iter().map(|memory| memory.strips().clone()).collect();
         let costs = self.costs()?.with_strips(strips);
         let schedule = Schedule::new(network, plan);
-        let costs = costs.with_lateness(self.run_memory.lateness(partition));
+        let costs = costs.with_lateness(self.run_memory.lateness(partition, self.usual_lateness()));
         let timeline = simulate(network, &schedule, &costs);
         let factor = self.run_memory.factor(partition);
         let half = self.accuracy.run_interval().half();
@@ -121,7 +121,7 @@ impl Lab {
         let Some(network) = self.network.clone() else { return };
         let Some(plan) = self.partitions.get(&run.partition).map(|known| known.plan.clone()) else { return };
         let schedule = Schedule::new(&network, &plan);
-        let shape = assumed_shape(&network);
+        let (shape, usual) = (assumed_shape(&network), self.usual_lateness());
         let mut steady = true;
         for worker in 0..self.workers.len() {
             let share = self.workers[worker].throttle.percent / 100.0;
@@ -141,9 +141,16 @@ impl Lab {
             let known = self.run_memory.knows(Some(run.partition));
             let late = if known { 0.0 } else { self.late_share(&network, &schedule) };
             let ratio = run_ms * predicted.factor / predicted.ms;
-            self.run_memory.learn(run.partition, ratio, late);
+            self.run_memory.learn(run.partition, ratio, late, usual);
         }
         self.learn_transfers(&run.spans);
+    }
+
+    /// How late rows of shared blocks are by how much workers' times vary.
+    fn usual_lateness(&self) -> Lateness {
+        let known = self.learnt.iter().filter_map(|memory| memory.variation().mean());
+        let (sum, count) = known.fold((0.0, 0), |(sum, count), mean| (sum + mean, count + 1));
+        if count > 0 { Lateness::of(sum / f64::from(count)) } else { Lateness::USUAL }
     }
 
     /// What shared blocks make a partition late by, as a share of what it takes without.

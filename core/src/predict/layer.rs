@@ -50,6 +50,12 @@ impl LayerMemory {
         self.anchors.iter().map(|anchor| (anchor.pieces, anchor.rows, f64::from(anchor.ms)))
     }
 
+    /// What as many rows in as many pieces took of late, ms at full share and scale 1.
+    pub fn known(&self, pieces: u32, rows: u32) -> Option<f64> {
+        let known = self.anchors.iter().find(|anchor| (anchor.pieces, anchor.rows) == (pieces, rows));
+        known.map(|anchor| f64::from(anchor.ms))
+    }
+
     /// Takes in what `rows` rows in `pieces` pieces took, ms at full share and scale 1.
     pub fn learn(&mut self, pieces: u32, rows: u32, ms: f64) {
         let known = self.anchors.iter().position(|anchor| (anchor.pieces, anchor.rows) == (pieces, rows));

@@ -22,6 +22,7 @@ mod scale;
 mod sounding;
 mod strip;
 mod transfer;
+mod variation;
 mod worker;
 
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ pub use scale::Scale;
 pub use sounding::sounding;
 pub use strip::StripMemory;
 pub use transfer::LinkMemory;
+pub use variation::Variation;
 pub use worker::{TimedBlock, TimedLayer, WorkerMemory, assumed_shape};
 
 use serde::{Deserialize, Serialize};

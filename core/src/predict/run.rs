@@ -35,9 +35,12 @@ pub struct RunMemory {
     /// What late first runs of partitions took, latest last.
     #[serde(default)]
     firsts: Vec<f64>,
-    /// How late shared blocks of the running partition are simulated to be over what is usual: stays while it runs.
+    /// How late shared blocks of the running partition are simulated to be over what is usual, and what is: stays while it
+    /// runs.
     #[serde(default)]
     scale: f64,
+    #[serde(default)]
+    usual: Lateness,
     /// What they made it late by before its first run, as a share of its simulation without.
     #[serde(default)]
     late: f64,
@@ -57,9 +60,9 @@ impl RunMemory {
         if self.knows(partition) { self.log.exp() } else { median(self.firsts.clone()).exp() }
     }
 
-    /// How late rows of shared blocks are in a simulation of `partition`.
-    pub fn lateness(&self, partition: Option<PartitionId>) -> Lateness {
-        Lateness::USUAL.times(if self.knows(partition) { self.scale } else { self.usual_scale() })
+    /// How late rows of shared blocks are in a simulation of `partition`, where `usual` is so by how workers vary now.
+    pub fn lateness(&self, partition: Option<PartitionId>, usual: Lateness) -> Lateness {
+        if self.knows(partition) { self.usual.times(self.scale) } else { usual.times(self.usual_scale()) }
     }
 
     /// What is usual counts as one partition.
@@ -68,15 +71,15 @@ impl RunMemory {
     }
 
     /// Takes in that a run of `partition` took `ratio` times what was simulated, of which in a first run shared blocks made
-    /// `late` as a share of the rest.
-    pub fn learn(&mut self, partition: PartitionId, ratio: f64, late: f64) {
+    /// `late` as a share of the rest, and `usual` is what [`RunMemory::lateness`] was told for it.
+    pub fn learn(&mut self, partition: PartitionId, ratio: f64, late: f64, usual: Lateness) {
         if !(ratio.is_finite() && ratio > 0.0) {
             return;
         }
         let log = ratio.ln();
         if self.of != Some(partition) {
             (self.of, self.log, self.runs) = (Some(partition), median(self.firsts.clone()), 0);
-            (self.scale, self.late) = (self.usual_scale(), late.max(0.0));
+            (self.scale, self.usual, self.late) = (self.usual_scale(), usual, late.max(0.0));
             push_latest(&mut self.firsts, log.clamp(-MOST_FIRST, MOST_FIRST), FIRSTS);
         }
         let believed = (log - self.log).clamp(-MOST_OFF, MOST_OFF);
@@ -110,12 +113,12 @@ mod tests {
     fn a_first_run_takes_as_much_longer_as_those_before() {
         let mut memory = RunMemory::default();
         for partition in (1..5).map(PartitionId) {
-            memory.learn(partition, 1.12, 0.0);
-            (0..3).for_each(|_| memory.learn(partition, 1.0, 0.0));
+            memory.learn(partition, 1.12, 0.0, Lateness::USUAL);
+            (0..3).for_each(|_| memory.learn(partition, 1.0, 0.0, Lateness::USUAL));
         }
         assert!(!memory.knows(Some(PartitionId(5))));
         assert!((1.08..1.16).contains(&memory.factor(None)), "{memory:?}");
-        (0..8).for_each(|_| memory.learn(PartitionId(5), 1.0, 0.0));
+        (0..8).for_each(|_| memory.learn(PartitionId(5), 1.0, 0.0, Lateness::USUAL));
         assert!((0.99..1.03).contains(&own(&memory, 5)), "{memory:?}");
     }
 
@@ -124,22 +127,22 @@ mod tests {
         let mut memory = RunMemory::default();
         let (one, two) = (PartitionId(1), PartitionId(2));
         assert_eq!(memory.factor(None), 1.0);
-        (0..15).for_each(|_| memory.learn(one, 1.06, 0.0));
+        (0..15).for_each(|_| memory.learn(one, 1.06, 0.0, Lateness::USUAL));
         assert!((own(&memory, 1) - 1.06).abs() < 0.01, "{memory:?}");
         assert!((memory.factor(None) - 1.06).abs() < 1e-9, "as the only first run: {memory:?}");
-        memory.learn(two, 1.06, 0.0);
-        memory.learn(two, f64::NAN, 0.0);
-        memory.learn(two, 40.0, 0.0);
+        memory.learn(two, 1.06, 0.0, Lateness::USUAL);
+        memory.learn(two, f64::NAN, 0.0, Lateness::USUAL);
+        memory.learn(two, 40.0, 0.0, Lateness::USUAL);
         assert!(own(&memory, 2) < 1.1, "one wild run moves it by little: {memory:?}");
     }
 
     #[test]
     fn what_partitions_waited_is_expected_of_the_next() {
         let mut memory = RunMemory::default();
-        assert_eq!(memory.lateness(None), Lateness::USUAL);
+        assert_eq!(memory.lateness(None, Lateness::USUAL), Lateness::USUAL);
         for partition in (1..8).map(PartitionId) {
             let late = 0.1 * memory.usual_scale();
-            (0..20).for_each(|_| memory.learn(partition, 1.05 / (1.0 + late), late));
+            (0..20).for_each(|_| memory.learn(partition, 1.05 / (1.0 + late), late, Lateness::USUAL));
         }
         let scale = memory.usual_scale();
         assert!((0.5..0.6).contains(&scale), "{memory:?}");
@@ -147,7 +150,18 @@ mod tests {
             (memory.factor(None) - 1.0).abs() < 0.03,
             "what was waited for is no first run's: {memory:?}"
         );
-        (0..20).for_each(|_| memory.learn(PartitionId(9), 1.3, 0.001));
+        (0..20).for_each(|_| memory.learn(PartitionId(9), 1.3, 0.001, Lateness::USUAL));
         assert_eq!(memory.usual_scale(), scale, "where little is late nothing is learnt of it: {memory:?}");
+    }
+
+    #[test]
+    fn a_running_partition_keeps_its_lateness_and_the_next_is_as_late_as_workers_vary_then() {
+        let mut memory = RunMemory::default();
+        let running = Some(PartitionId(1));
+        let (calm, restless) = (Lateness::of(0.02), Lateness::of(0.2));
+        assert_eq!(memory.lateness(running, restless), restless);
+        memory.learn(PartitionId(1), 1.0, 0.0, calm);
+        assert_eq!(memory.lateness(running, restless), calm);
+        assert_eq!(memory.lateness(None, restless), restless);
     }
 }

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, ReferenceMemory, Scale, StripMemory};
+use super::{
+    LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, ReferenceMemory, Scale, StripMemory, Variation,
+};
 use crate::network::{Kind, Network, Term};
 use crate::rows::Rows;
 
@@ -57,6 +59,8 @@ pub struct WorkerMemory {
     strips: StripMemory,
     scale: Scale,
     #[serde(default)]
+    variation: Variation,
+    #[serde(default)]
     reference: ReferenceMemory,
 }
 
@@ -103,6 +107,11 @@ impl WorkerMemory {
     /// Its scale.
     pub fn scale(&self) -> &Scale {
         &self.scale
+    }
+
+    /// How much its layers differ from run to run.
+    pub fn variation(&self) -> &Variation {
+        &self.variation
     }
 
     /// What it takes for pieces beside layers, at full share.
@@ -156,6 +165,7 @@ impl WorkerMemory {
                 }
             }
         }
+        self.vary(blocks, share);
         // The whole run's pace by its middle layer, so that one held up does not count.
         let pace = weighted_median(ratios).unwrap_or(1.0);
         let before = self.scale.factor();
@@ -182,6 +192,17 @@ impl WorkerMemory {
         }
         self.piece.fit();
         change
+    }
+
+    /// Compares layers with what they took before for as many rows.
+    fn vary(&mut self, blocks: &[TimedBlock], share: f64) {
+        let normal = share / self.scale.factor();
+        let layers = blocks.iter().flat_map(|block| block.layers.iter().map(|layer| (block.pieces, layer)));
+        let pairs = layers.filter_map(|(pieces, layer)| {
+            let known = self.layers.get(layer.layer)?.known(pieces, layer.rows)?;
+            Some((layer.ms * normal, known))
+        });
+        self.variation.learn(pairs);
     }
 
     /// Takes in what its reference strip took while it was idle at `share` (0…1) of the CPU, ms. A change point gives the
