@@ -219,12 +219,12 @@ impl Vector for pulp::x86::V3 {
     #[inline(always)]
     fn split(self, a: Self::f32s, b: Self::f32s) -> [Self::f32s; 2] {
         let (a, b) = (cast(a), cast(b));
-        // Both work within halves of a vector: a0 a2 b0 b2 | a4 a6 b4 b6.
-        let even = self.avx._mm256_shuffle_ps::<0b10_00_10_00>(a, b);
-        let odd = self.avx._mm256_shuffle_ps::<0b11_01_11_01>(a, b);
+        // Picking values works within halves of a vector: a0–a3 b0–b3 and a4–a7 b4–b7.
+        let low = self.avx._mm256_permute2f128_ps::<0x20>(a, b);
+        let high = self.avx._mm256_permute2f128_ps::<0x31>(a, b);
         [
-            cast(self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(cast(even))),
-            cast(self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(cast(odd))),
+            cast(self.avx._mm256_shuffle_ps::<0b10_00_10_00>(low, high)),
+            cast(self.avx._mm256_shuffle_ps::<0b11_01_11_01>(low, high)),
         ]
     }
 
@@ -308,6 +308,12 @@ pub(crate) fn load_few<V: Vector>(v: V, from: &[f32]) -> V::f32s {
 #[inline(always)]
 pub(crate) fn store_few<V: Vector>(v: V, to: &mut [f32], value: V::f32s) {
     v.partial_store_f32s(to, value);
+}
+
+/// The first `count` lanes.
+#[inline(always)]
+pub(crate) fn first_lanes<V: Vector>(v: V, count: usize) -> V::m32s {
+    v.mask_between_m32s(0, count as u32).mask()
 }
 
 /// Lane `j` of vector `i` becomes lane `i` of vector `j`, of as many vectors as one has lanes.

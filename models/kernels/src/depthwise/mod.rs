@@ -8,7 +8,8 @@
 //!
 //! Measured (AVX-512, a Zen 4 whose peak loop does 59 GMAC/s): 3×3 on maps of 56 to 112 15–17, on 28 and 14 13, on 7×7 11; stride
 //! 2 7, where turning the input costs most; 5×5 on 14×14 23, on 7×7 19. Rows of one channel in vectors, with copies and
-//! masks, reached 15–17, 12, 7, 4–6, 14 and 9.
+//! masks, reached 15–17, 12, 7, 4–6, 14 and 9. Vectors of 8 lanes are filled by the rows of most maps, which are then not
+//! turned at all ([`rows`]).
 
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::gather::Window;
@@ -18,6 +19,8 @@ use crate::tile::{PANEL, load_row, store_row};
 use crate::weights::{Line, PackedWeights};
 use crate::{ConvShape, KernelError, Map};
 use std::ops::Range;
+
+mod rows;
 
 /// Packs weights of out channels × taps: a set for each output channel of an input channel, whose lines have one tap of 16
 /// input channels.
@@ -61,6 +64,9 @@ impl Kernel for Depthwise<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
+        if rows::fits::<V>(self.window.out_width) {
+            return rows::run(v, self);
+        }
         // The usual strides as constants.
         match self.window.stride[1] {
             1 => run::<V, 1>(v, self),
