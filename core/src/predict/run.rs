@@ -39,7 +39,7 @@ pub struct RunMemory {
     /// runs.
     #[serde(default)]
     scale: f64,
-    #[serde(default)]
+    #[serde(default = "usual_lateness")]
     usual: Lateness,
     /// What they made it late by before its first run, as a share of its simulation without.
     #[serde(default)]
@@ -47,6 +47,11 @@ pub struct RunMemory {
     /// What partitions waited over what is usual, latest last.
     #[serde(default)]
     waited: Vec<f64>,
+}
+
+/// What sessions that were recorded before it was remembered went by.
+fn usual_lateness() -> Lateness {
+    Lateness::USUAL
 }
 
 impl RunMemory {

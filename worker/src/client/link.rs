@@ -1,9 +1,7 @@
 //! A worker that is connected: everything a lab can ask of it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,20 +9,19 @@ use collab_core::event::{BlockTimes, LinkShape, SpanKind, WorkerInfo};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
 use collab_core::wire::{
-    self, Answered, Asked, MAX_CALIBRATION_MS, MAX_CHUNK, NetworkOffer, Peer, Reply, Request, RowsHeader,
-    StatusReport, TimedLayer, WorkerHello, WorkerSpan,
+    MAX_CALIBRATION_MS, MAX_CHUNK, NetworkOffer, Peer, Reply, Request, RowsHeader, StatusReport, TimedLayer,
+    WorkerHello, WorkerSpan,
 };
 use quinn::{Connection, RecvStream, SendStream};
-use tokio::sync::mpsc::{Sender, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::sync::mpsc::Sender;
 
+use super::control::Control;
 use super::listen::Listener;
 use super::{AskError, FromWorker};
 use crate::clock::Clock;
 use crate::egress::{Egress, Target};
 use crate::probe::{Exchange, LinkSample, measure};
-use crate::streams::{self, Farewell, describe, priority, rows_head};
+use crate::streams::{Farewell, priority, rows_head};
 
 /// For what is answered at once.
 const SOON: Duration = Duration::from_secs(5);
@@ -49,13 +46,9 @@ pub(super) struct Established {
     pub(super) egress: Egress,
 }
 
-type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Reply>>>>;
-
 struct Shared {
     at: Established,
-    requests: UnboundedSender<Vec<u8>>,
-    next: AtomicU64,
-    waiting: Waiting,
+    control: Control,
     events: Sender<(WorkerId, FromWorker)>,
 }
 
@@ -101,36 +94,11 @@ pub struct Pong {
 impl WorkerLink {
     pub(super) fn start(
         at: Established,
-        mut send: SendStream,
-        mut receive: RecvStream,
+        send: SendStream,
+        receive: RecvStream,
         events: Sender<(WorkerId, FromWorker)>,
     ) -> Self {
-        let (requests, mut queue) = unbounded_channel::<Vec<u8>>();
-        tokio::spawn(async move {
-            while let Some(frame) = queue.recv().await {
-                if send.write_chunk(frame.into()).await.is_err() {
-                    return;
-                }
-            }
-        });
-        let waiting = Waiting::default();
-        let (answers, connection) = (waiting.clone(), at.connection.clone());
-        tokio::spawn(async move {
-            let error = loop {
-                match streams::read::<Answered>(&mut receive).await {
-                    Ok(Answered { sequence, reply }) => {
-                        let asked = answers.lock().expect("no holder panics").remove(&sequence);
-                        if let Some(asked) = asked {
-                            // Whoever asked may have given up meanwhile.
-                            let _ = asked.send(reply);
-                        }
-                    }
-                    Err(error) => break error,
-                }
-            };
-            Farewell::Protocol.say(&connection, &error.to_string());
-            answers.lock().expect("no holder panics").clear();
-        });
+        let control = Control::start(at.connection.clone(), send, receive);
         let listener = Listener {
             worker: at.worker,
             connection: at.connection.clone(),
@@ -139,7 +107,7 @@ impl WorkerLink {
             events: events.clone(),
         };
         tokio::spawn(listener.listen());
-        Self { shared: Arc::new(Shared { at, requests, next: AtomicU64::new(1), waiting, events }) }
+        Self { shared: Arc::new(Shared { at, control, events }) }
     }
 
     /// Its place in the fleet.
@@ -196,7 +164,7 @@ impl WorkerLink {
                 bytes.len()
             )));
         }
-        let Reply::Holding { bytes: mut held } = self.ask(Request::Offer(offer), SOON).await? else {
+        let Reply::Holding { bytes: mut held } = self.control().ask(Request::Offer(offer), SOON).await? else {
             return Err(wrong("offer"));
         };
         progress(held, total);
@@ -206,15 +174,15 @@ impl WorkerLink {
             while next < total && ahead.len() < CHUNKS_AHEAD {
                 let end = (next + MAX_CHUNK as u64).min(total);
                 let data = bytes[next as usize..end as usize].to_vec();
-                ahead.push_back(self.post(Request::Chunk { offset: next, data })?);
+                ahead.push_back(self.control().post(Request::Chunk { offset: next, data })?);
                 next = end;
             }
             let Some(answer) = ahead.pop_front() else { break };
-            let Reply::Holding { bytes } = self.wait(answer, LONG).await? else { return Err(wrong("chunk")) };
+            let Reply::Holding { bytes } = self.control().wait(answer, LONG).await? else { return Err(wrong("chunk")) };
             held = bytes;
             progress(held, total);
         }
-        match self.ask(Request::Load, LONG).await? {
+        match self.control().ask(Request::Load, LONG).await? {
             Reply::Loaded { ms, .. } => Ok(ms),
             _ => Err(wrong("load")),
         }
@@ -228,7 +196,7 @@ impl WorkerLink {
 
     /// Has it prepare its share of a partition while others go on running.
     pub async fn prepare(&self, partition: PartitionId, plan: &Partition) -> Result<PreparedOn, AskError> {
-        match self.ask(Request::Prepare { partition, plan: plan.clone() }, LONG).await? {
+        match self.control().ask(Request::Prepare { partition, plan: plan.clone() }, LONG).await? {
             Reply::Prepared { bytes, ms, built, reused } => Ok(PreparedOn { bytes, ms, built, reused }),
             _ => Err(wrong("preparing")),
         }
@@ -243,7 +211,7 @@ impl WorkerLink {
         block: u32,
         is_last: bool,
     ) -> Result<Option<BlockTimes>, AskError> {
-        match self.ask(Request::Rehearse { partition, block, is_last }, LONG).await? {
+        match self.control().ask(Request::Rehearse { partition, block, is_last }, LONG).await? {
             Reply::Rehearsed { times } => Ok(times),
             _ => Err(wrong("rehearsal")),
         }
@@ -252,7 +220,7 @@ impl WorkerLink {
     /// Has it time the synthetic networks, beginning none after `budget`. Only between runs.
     pub async fn calibrate(&self, budget: Duration) -> Result<Calibrated, AskError> {
         let budget_ms = u32::try_from(budget.as_millis()).unwrap_or(MAX_CALIBRATION_MS);
-        match self.ask(Request::Calibrate { budget_ms }, LONG).await? {
+        match self.control().ask(Request::Calibrate { budget_ms }, LONG).await? {
             Reply::Calibrated { layers, networks, ms } => Ok(Calibrated { layers, networks, ms }),
             _ => Err(wrong("calibration")),
         }
@@ -280,7 +248,7 @@ impl WorkerLink {
 
     /// Its state now.
     pub async fn status(&self) -> Result<StatusReport, AskError> {
-        match self.ask(Request::Status, SOON).await? {
+        match self.control().ask(Request::Status, SOON).await? {
             Reply::Status(status) => Ok(status),
             _ => Err(wrong("status")),
         }
@@ -290,7 +258,7 @@ impl WorkerLink {
     pub async fn ping(&self) -> Result<Pong, AskError> {
         let clock = self.shared.at.clock;
         let asked = clock.now();
-        let reply = self.ask(Request::Ping, SOON).await?;
+        let reply = self.control().ask(Request::Ping, SOON).await?;
         let back = clock.now();
         let Reply::Pong { received_us: received, answered_us: answered, delay_us } = reply else {
             return Err(wrong("ping"));
@@ -308,7 +276,7 @@ impl WorkerLink {
 
     /// Has the worker measure the way from itself to another node, the lab included.
     pub async fn measure_to(&self, to: Node, bytes: u64) -> Result<LinkSample, AskError> {
-        match self.ask(Request::Probe { to, bytes }, LONG).await? {
+        match self.control().ask(Request::Probe { to, bytes }, LONG).await? {
             Reply::Probed { rtt_us, offset_us, rate_mbps } => Ok(LinkSample { rtt_us, offset_us, rate_mbps }),
             _ => Err(wrong("probe")),
         }
@@ -361,44 +329,14 @@ impl WorkerLink {
         Farewell::Done.say(&self.shared.at.connection, "the lab has ended");
     }
 
+    fn control(&self) -> &Control {
+        &self.shared.control
+    }
+
     async fn done(&self, request: Request, patience: Duration) -> Result<(), AskError> {
-        match self.ask(request, patience).await? {
+        match self.control().ask(request, patience).await? {
             Reply::Done => Ok(()),
             _ => Err(wrong("request")),
-        }
-    }
-
-    async fn ask(&self, request: Request, patience: Duration) -> Result<Reply, AskError> {
-        let answer = self.post(request)?;
-        self.wait(answer, patience).await
-    }
-
-    /// Sends a request; the answer comes later.
-    fn post(&self, request: Request) -> Result<oneshot::Receiver<Reply>, AskError> {
-        let sequence = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let frame = wire::encode(&Asked { sequence, request });
-        let frame = frame.map_err(|error| AskError::Protocol(error.to_string()))?;
-        let (sender, answer) = oneshot::channel();
-        self.shared.waiting.lock().expect("no holder panics").insert(sequence, sender);
-        // If the connection has ended, so will the wait for the answer.
-        let _ = self.shared.requests.send(frame);
-        Ok(answer)
-    }
-
-    async fn wait(&self, answer: oneshot::Receiver<Reply>, patience: Duration) -> Result<Reply, AskError> {
-        let ended = self.shared.at.connection.closed();
-        let reply = tokio::select! {
-            reply = timeout(patience, answer) => reply.map_err(|_| AskError::TimedOut(patience))?.ok(),
-            _ = ended => None,
-        };
-        match reply {
-            Some(Reply::Refused { reason }) => Err(AskError::Refused(reason)),
-            Some(reply) => Ok(reply),
-            None => {
-                let reason = self.shared.at.connection.close_reason();
-                let reason = reason.as_ref().map_or("no reason is known".to_owned(), describe);
-                Err(AskError::Closed(reason))
-            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The lab's half of a link: dialling workers, asking them, hearing from them.
 
+mod control;
 mod dial;
 mod error;
 mod link;
