@@ -2,7 +2,7 @@
 //! although the stride is above 1.
 
 use crate::gather::{Window, outputs_inside};
-use crate::isa::{MAX_LANES, Vector, first_lanes, load, load_few, store};
+use crate::isa::{MAX_LANES, Vector, first_lanes, load_at_most, store};
 
 /// How the copied rows lie: phase, row, column.
 #[derive(Clone, Copy)]
@@ -121,7 +121,7 @@ fn copy_with_zeros<V: Vector>(v: V, from: &[f32], to: &mut [f32], len: usize, ta
     let vectors = V::as_mut_simd_f32s(&mut to[..whole]).0.iter_mut().zip(V::as_simd_f32s(&from[..whole]).0);
     vectors.for_each(|(to, from)| *to = *from);
     if whole < len {
-        let last = load_part::<V>(v, &from[whole..]);
+        let last = load_at_most(v, &from[whole..]);
         store::<V>(&mut to[whole..], v.select_f32s(tail, last, v.splat_f32s(0.0)));
     }
 }
@@ -146,15 +146,9 @@ fn split_with_zeros<V: Vector>(
     }
     if whole < evens {
         let from = &from[2 * whole..];
-        let parts = v.split(load_part(v, from), load_part(v, &from[lanes.min(from.len())..]));
+        let parts = v.split(load_at_most(v, from), load_at_most(v, &from[lanes.min(from.len())..]));
         let zero = v.splat_f32s(0.0);
         store::<V>(&mut to_even[whole..], v.select_f32s(tails[0], parts[0], zero));
         store::<V>(&mut to_odd[whole..], v.select_f32s(tails[1], parts[1], zero));
     }
-}
-
-/// A vector of the first values, or of all where they are fewer.
-#[inline(always)]
-fn load_part<V: Vector>(v: V, from: &[f32]) -> V::f32s {
-    if from.len() >= V::F32_LANES { load::<V>(from) } else { load_few(v, from) }
 }

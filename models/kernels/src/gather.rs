@@ -5,7 +5,7 @@
 //! vector of pixels, against one multiply-add a vector for every output channel.
 
 use crate::Map;
-use crate::isa::{Vector, load, load_few, store, store_few};
+use crate::isa::{Vector, load, load_at_most, load_few, store, store_at_most, store_few};
 use std::ops::Range;
 
 /// How output pixels lie over input rows.
@@ -158,7 +158,6 @@ pub(crate) fn pick<V: Vector, const STRIDE: usize>(v: V, from: &[f32], to: &mut 
     let (lanes, len) = (V::F32_LANES, to.len());
     let mut at = 0;
     while at < len {
-        let rest = (len - at).min(lanes);
         // The group of the last value may be cut short.
         let from = &from[at * STRIDE..];
         let from = &from[..from.len().min(lanes * STRIDE)];
@@ -167,11 +166,7 @@ pub(crate) fn pick<V: Vector, const STRIDE: usize>(v: V, from: &[f32], to: &mut 
             let [others, _] = v.split(part::<V>(v, from, 2), part::<V>(v, from, 3));
             [values, _] = v.split(values, others);
         }
-        if rest == lanes {
-            store::<V>(&mut to[at..], values);
-        } else {
-            store_few(v, &mut to[at..], values);
-        }
+        store_at_most(v, &mut to[at..], values);
         at += lanes;
     }
 }
@@ -179,6 +174,5 @@ pub(crate) fn pick<V: Vector, const STRIDE: usize>(v: V, from: &[f32], to: &mut 
 /// Vector number `i` of `from`, zeros behind its end.
 #[inline(always)]
 fn part<V: Vector>(v: V, from: &[f32], i: usize) -> V::f32s {
-    let from = &from[(i * V::F32_LANES).min(from.len())..];
-    if from.len() >= V::F32_LANES { load::<V>(from) } else { load_few(v, from) }
+    load_at_most(v, &from[(i * V::F32_LANES).min(from.len())..])
 }

@@ -304,6 +304,18 @@ pub(crate) fn load_few<V: Vector>(v: V, from: &[f32]) -> V::f32s {
     v.partial_load_f32s(from)
 }
 
+/// A vector of the first values, or of all where they are fewer.
+#[inline(always)]
+pub(crate) fn load_at_most<V: Vector>(v: V, from: &[f32]) -> V::f32s {
+    if from.len() >= V::F32_LANES { load::<V>(from) } else { load_few(v, from) }
+}
+
+/// Writes all lanes, or as many as `to` has places.
+#[inline(always)]
+pub(crate) fn store_at_most<V: Vector>(v: V, to: &mut [f32], value: V::f32s) {
+    if to.len() >= V::F32_LANES { store::<V>(to, value) } else { store_few(v, to, value) }
+}
+
 /// Writes as many lanes as `to` is long.
 #[inline(always)]
 pub(crate) fn store_few<V: Vector>(v: V, to: &mut [f32], value: V::f32s) {

@@ -4,7 +4,7 @@
 //! and added together. Bound: loads.
 
 use crate::epilogue::Epilogue;
-use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store_few, transpose};
+use crate::isa::{Kernel, MAX_LANES, Vector, load, load_at_most, store_few, transpose};
 use crate::{Isa, KernelError, Map};
 
 /// Sums each channel of `input` and passes the sums through `epilogue`: with a scale of one over the channel's values they
@@ -79,7 +79,7 @@ fn sum_lanes<V: Vector>(v: V, values: &[f32]) -> V::f32s {
     sum = v.add_f32s(v.add_f32s(sum, second), v.add_f32s(third, fourth));
     while at < values.len() {
         let values = &values[at..values.len().min(at + lanes)];
-        sum = v.add_f32s(sum, if values.len() == lanes { load::<V>(values) } else { load_few(v, values) });
+        sum = v.add_f32s(sum, load_at_most(v, values));
         at += lanes;
     }
     sum

@@ -4,7 +4,7 @@
 //! the elementwise pass.
 
 use crate::epilogue::{Epilogue, residual_plane};
-use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, store_few};
+use crate::isa::{Kernel, MAX_LANES, Vector, load, load_at_most, store, store_at_most};
 use crate::map::check_planes;
 use crate::{Isa, KernelError, Map};
 
@@ -52,31 +52,21 @@ impl Kernel for Normalise<'_, '_> {
         let (before, after) = ((layer.size - 1) / 2, layer.size / 2);
         // Pixels outside, channels inside: the neighbours of a value are still in the first-level cache.
         for at in (0..pixels).step_by(V::F32_LANES) {
-            let count = V::F32_LANES.min(pixels - at);
             for (channel, plane) in output.iter_mut().enumerate() {
                 let neighbours = channel.saturating_sub(before)..(channel + after + 1).min(input.channels());
                 let mut squares = v.splat_f32s(0.0);
                 for neighbour in neighbours {
-                    let x = load_up_to(v, &input.plane(neighbour)[at..], count);
+                    let x = load_at_most(v, &input.plane(neighbour)[at..]);
                     squares = v.fma(x, x, squares);
                 }
                 let factor = v.splat_f32s(layer.alpha / layer.size as f32);
                 let base = v.fma(squares, factor, v.splat_f32s(layer.bias));
-                let x = load_up_to(v, &input.plane(channel)[at..], count);
+                let x = load_at_most(v, &input.plane(channel)[at..]);
                 let y = v.div_f32s(x, power(v, base, layer.beta));
-                if count == V::F32_LANES {
-                    store::<V>(&mut plane[at..], y);
-                } else {
-                    store_few(v, &mut plane[at..], y);
-                }
+                store_at_most(v, &mut plane[at..], y);
             }
         }
     }
-}
-
-#[inline(always)]
-fn load_up_to<V: Vector>(v: V, from: &[f32], count: usize) -> V::f32s {
-    if count == V::F32_LANES { load::<V>(from) } else { load_few(v, &from[..count]) }
 }
 
 /// `base^exponent`; `√base · √√base` for the usual 0.75.

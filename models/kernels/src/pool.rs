@@ -6,7 +6,7 @@
 //! maps memory. Measured (AVX-512): 2×2 of stride 2 on a map of 16 × 414 × 414 0.20 ms, which reads 55 GB/s; 3×3 of stride
 //! 2 on 96 × 109 × 109 0.14 ms.
 
-use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, store_few};
+use crate::isa::{Kernel, MAX_LANES, Vector, load, load_at_most, store, store_at_most};
 use crate::map::check_planes;
 use crate::scratch::Buffers;
 use crate::{Isa, KernelError, Scratch, Strip};
@@ -160,7 +160,7 @@ impl Pooled<'_, '_> {
                             let count = v.mul_f32s(load::<V>(&counts[at..]), v.splat_f32s(rows));
                             value = v.div_f32s(value, count);
                         }
-                        if to.len() == lanes { store::<V>(to, value) } else { store_few(v, to, value) }
+                        store_at_most(v, to, value);
                     }
                 }
             }
@@ -263,7 +263,7 @@ fn combine_rows<V: Vector, const K: usize, const MAX: bool>(
         let mut value = neutral;
         for tap in before..end {
             let from = &line(tap)[at..];
-            let x = if from.len() >= lanes { load::<V>(from) } else { load_few(v, from) };
+            let x = load_at_most(v, from);
             value = if tap == before { x } else { combine::<V, MAX>(v, value, x) };
         }
         if at == whole {

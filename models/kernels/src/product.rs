@@ -13,7 +13,7 @@
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
-use crate::scratch::{Buffers, odd_lines};
+use crate::scratch::{Buffers, LINE, odd_lines};
 use crate::tile::{PANEL, Product, Taps, Target, compute, load_row, store_row, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{Map, direct};
@@ -29,9 +29,6 @@ const TILES: usize = 7;
 
 /// Up to this many output channels a plain 1×1 kernel reads the map where it lies: gathering would not pay.
 const IN_PLACE_CHANNELS: usize = 64;
-
-/// Values of a cache line.
-const LINE: usize = 16;
 
 /// One run of a dense layer.
 pub(crate) struct Dense<'a, 'b> {

@@ -35,9 +35,11 @@ impl Scratch {
     }
 }
 
+/// Values of a cache line.
+pub(crate) const LINE: usize = 64 / size_of::<f32>();
+
 /// At least `len` values, in an odd number of cache lines, so that what lies so far apart spreads over the whole cache.
 pub(crate) fn odd_lines(len: usize) -> usize {
-    const LINE: usize = 16;
     (len.div_ceil(LINE) | 1) * LINE
 }
 
@@ -48,7 +50,6 @@ pub struct Buffer(Vec<f32>);
 impl Buffer {
     /// `len` values of unspecified content, the first on a cache line.
     pub fn take(&mut self, len: usize) -> &mut [f32] {
-        const LINE: usize = 64 / size_of::<f32>();
         if self.0.len() < len + LINE {
             self.0.resize(len + LINE, 0.0);
         }

@@ -14,7 +14,7 @@ use super::Depthwise;
 use crate::copies::Copies;
 use crate::epilogue::{ChannelEpilogue, residual_plane};
 use crate::gather::Window;
-use crate::isa::{Vector, load, load_few, store, store_few};
+use crate::isa::{Vector, load, load_at_most, store, store_at_most};
 use crate::tile::PANEL;
 use crate::weights::Line;
 
@@ -32,7 +32,8 @@ pub(super) fn fits<V: Vector>(out_width: usize) -> bool {
 
 #[inline(always)]
 pub(super) fn run<V: Vector>(v: V, layer: Depthwise<'_, '_>) {
-    let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers } = layer;
+    let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers, .. } =
+        layer;
     let lanes = V::F32_LANES;
     let Window { kernel, stride, dilation, out_width, .. } = window;
     let vectors = out_width.div_ceil(lanes);
@@ -217,27 +218,24 @@ fn finish<V: Vector, const N: usize>(
     residual: Option<&[f32]>,
     plane: &mut [f32],
 ) {
-    let lanes = V::F32_LANES;
     let added = match residual {
         Some(residual) => {
             let mut added = [v.splat_f32s(0.0); N];
             for (added, &at) in added.iter_mut().zip(places) {
-                let from = &residual[at..];
-                *added = if from.len() >= lanes { load::<V>(from) } else { load_few(v, from) };
+                *added = load_at_most(v, &residual[at..]);
             }
             Some(added)
         }
         None => None,
     };
     let values = epilogue.apply(v, sums, added);
-    if places[N - 1] + lanes <= plane.len() {
+    if places[N - 1] + V::F32_LANES <= plane.len() {
         for (value, &at) in values.into_iter().zip(places) {
             store::<V>(&mut plane[at..], value);
         }
     } else {
         for (value, &at) in values.into_iter().zip(places) {
-            let to = &mut plane[at..];
-            if to.len() >= lanes { store::<V>(to, value) } else { store_few(v, to, value) }
+            store_at_most(v, &mut plane[at..], value);
         }
     }
 }
