@@ -1,5 +1,6 @@
 //! A convolution layer: its shape, its packed weights, its epilogue, and the algorithm that computes it.
 
+use crate::blocked::Pointwise;
 use crate::depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
@@ -8,7 +9,7 @@ use crate::tile::PANEL;
 use crate::winograd;
 use crate::winograd::pairs::{self, WinogradPairs};
 use crate::winograd::rows::{self, WinogradRows};
-use crate::{Activation, ConvShape, Epilogue, Isa, KernelError, Map, PackedWeights, Scratch};
+use crate::{Activation, ConvShape, Epilogue, Isa, KernelError, Layout, Map, PackedWeights, Scratch};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -185,6 +186,28 @@ impl Conv {
         if self.algorithm() == Algorithm::WinogradPairs { 2 } else { 1 }
     }
 
+    /// Whether there are kernels for maps laid out so: for planes always; for blocks in 1×1 layers on one side, and in
+    /// depthwise ones on either.
+    pub fn suits(&self, [input, output]: [Layout; 2]) -> bool {
+        let shape = &*self.shape;
+        let unpadded = shape.left == 0 && shape.right == 0;
+        match (&self.weights, input, output) {
+            (_, Layout::Planes, Layout::Planes) => true,
+            (Weights::Depthwise(_), ..) => shape.out_channels == shape.in_channels,
+            (_, Layout::Blocks, Layout::Blocks) => false,
+            (Weights::Dense(_), ..) => {
+                shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.groups == 1 && unpadded
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it reads and writes maps laid out so: where there are kernels, and with blocks where a vector holds one. With
+    /// fewer lanes depthwise layers are computed by rows, which need not be turned, or turning is cheap.
+    pub fn takes(&self, layouts: [Layout; 2]) -> bool {
+        layouts == [Layout::Planes; 2] || self.isa == Isa::Avx512 && self.suits(layouts)
+    }
+
     /// Computes `strip.rows` into `output`: out channels × rows × out width.
     ///
     /// # Errors
@@ -233,10 +256,40 @@ impl Conv {
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
+        self.run_part(strip, [Layout::Planes; 2], channels, output, scratch)
+    }
+
+    /// As [`Conv::run_planes`] for an input and an output laid out so; one slice a block where the output has blocks.
+    ///
+    /// # Errors
+    /// If a size does not match the layer's, or it does not take these layouts ([`Conv::takes`]) or a residual with them.
+    pub fn run_laid_out(
+        &self,
+        strip: &Strip<'_>,
+        layouts: [Layout; 2],
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        let residual_in_blocks = strip.residual.is_some() && layouts[1] == Layout::Blocks;
+        if residual_in_blocks || !self.takes(layouts) {
+            return Err(KernelError::Layout { layouts });
+        }
+        self.run_part(strip, layouts, 0..self.shape.out_channels, output, scratch)
+    }
+
+    fn run_part(
+        &self,
+        strip: &Strip<'_>,
+        layouts: [Layout; 2],
+        channels: Range<usize>,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
         let shape = &*self.shape;
         let Strip { input, top, bottom, ref rows, residual } = *strip;
         let (count, out_width) = (rows.len(), shape.out_width());
-        input.check("input", shape.in_channels, input.rows(), shape.width)?;
+        let [planes, width] = layouts[0].as_planes(shape.in_channels, shape.width);
+        input.check("input", planes, input.rows(), width)?;
         let available = shape.out_rows(input.rows(), top, bottom);
         if rows.start > rows.end || rows.end > available {
             return Err(KernelError::Rows { first: rows.start, end: rows.end, rows: available });
@@ -251,7 +304,8 @@ impl Conv {
                 channels: all,
             });
         }
-        check_planes(output, channels.len(), count * out_width)?;
+        let [planes, width] = layouts[1].as_planes(channels.len(), out_width);
+        check_planes(output, planes, count * width)?;
         if let Some(residual) = residual {
             residual.check("residual", shape.out_channels, count, out_width)?;
         }
@@ -271,6 +325,21 @@ impl Conv {
         let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
         let pixels = count * out_width;
         match &self.weights {
+            Weights::Dense(weights) if layouts != [Layout::Planes; 2] => {
+                // Rows of zeros are not read; they are there so that rows keep their numbers.
+                let first = rows.start.checked_sub(top).filter(|first| first + count <= input.rows());
+                let first = first.ok_or(KernelError::Layout { layouts })?;
+                self.isa.run(Pointwise {
+                    weights,
+                    epilogue,
+                    input: input.rows_between(first, first + count),
+                    pixels,
+                    residual,
+                    output,
+                    out_channels: shape.out_channels,
+                    layout: layouts[0],
+                });
+            }
             Weights::Dense(weights) => {
                 let (groups, out_channels) = (shape.groups, shape.out_channels);
                 self.isa.run(Dense {
@@ -316,6 +385,7 @@ impl Conv {
                     output,
                     channels,
                     multiple: shape.out_channels / shape.in_channels,
+                    layouts,
                     buffers,
                 });
             }

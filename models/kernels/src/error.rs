@@ -1,6 +1,6 @@
 //! What can be wrong with what a kernel is given.
 
-use crate::Isa;
+use crate::{Isa, Layout};
 
 /// Why a kernel was refused or did not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,12 @@ pub enum KernelError {
         algorithm: &'static str,
         /// What it needs.
         needs: &'static str,
+    },
+    /// The layer cannot read and write maps laid out so.
+    #[error("the layer does not take maps laid out as {layouts:?}")]
+    Layout {
+        /// Of input and output.
+        layouts: [Layout; 2],
     },
     /// The machine lacks the instruction set.
     #[error("this machine lacks {isa:?}; its best is {best:?}")]

@@ -11,6 +11,7 @@
 //!
 //! What it lacks: graphs, tensors, batches larger than one.
 
+mod blocked;
 mod conv;
 mod copies;
 mod depthwise;
@@ -39,7 +40,7 @@ pub use epilogue::{Activation, Epilogue};
 pub use error::KernelError;
 pub use isa::{Isa, run_peak_loop};
 pub use linear::Linear;
-pub use map::{Map, PlaneList};
+pub use map::{Layout, Map, PlaneList};
 pub use mean::sum_channels;
 pub use normalisation::{LocalResponse, apply_epilogue};
 pub use pool::{Pool, PoolKind};

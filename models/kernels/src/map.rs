@@ -1,6 +1,28 @@
 //! Views of feature maps: channels × rows × width values, the rows of a channel contiguous.
 
 use crate::KernelError;
+use crate::tile::PANEL;
+
+/// How the values of a feature map lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// A plane for each channel: channel, row, column.
+    Planes,
+    /// Sixteen channels side by side: block, row, column, channel ("nChw16c"). The last block is filled up with numbers
+    /// that mean nothing.
+    Blocks,
+}
+
+impl Layout {
+    /// Channels and width of a [`Map`] of planes that has the values of one of `channels` and `width` in this layout: a block
+    /// counts as one wide channel.
+    pub fn as_planes(self, channels: usize, width: usize) -> [usize; 2] {
+        match self {
+            Layout::Planes => [channels, width],
+            Layout::Blocks => [channels.div_ceil(PANEL), PANEL * width],
+        }
+    }
+}
 
 /// Some rows of a feature map, read only. Channels may lie further apart than `rows · width`, so a view of fewer rows
 /// costs nothing.

@@ -19,10 +19,6 @@ pub(crate) const fn tile_pixels<V: Vector>() -> usize {
     V::TILE_VECTORS * V::F32_LANES
 }
 
-/// Steps of `k` at once, so that what they share is looked up once: with one, as many instructions went to that as to
-/// multiplying.
-const UNROLLED: usize = 4;
-
 /// Where the sums of a tile start from and go to. Channels and pixels count from the tile block's own start.
 pub(crate) trait Target {
     /// Whether the sums start from zero; if so they are not loaded.
@@ -162,34 +158,11 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
             }
         }
     }
-    let (weights, input) = (product.weights, &product.input[pixel..]);
-    // Each of the panel's tiles asks for its part of the lines.
-    let share = |channel: usize| channel * product.ahead.len() / PANEL;
-    let mut ahead = product.ahead[share(first)..share(first + MC)].chunks(UNROLLED);
-    // The last steps are left, as the last row may be shorter than the stride.
-    let (steps, _) = weights[..weights.len().saturating_sub(1)].as_chunks::<UNROLLED>();
-    match product.taps {
-        Taps::Every(stride) => {
-            for (weights, rows) in steps.iter().zip(input.chunks_exact(UNROLLED * stride)) {
-                let mut row = [&[][..]; UNROLLED];
-                for (i, row) in row.iter_mut().enumerate() {
-                    *row = &rows[i * stride..][..NV * V::F32_LANES];
-                }
-                multiply_some(v, weights, first, row, &mut ahead, &mut sums);
-            }
-        }
-        Taps::At(taps) => {
-            for (weights, taps) in steps.iter().zip(taps.as_chunks::<UNROLLED>().0) {
-                let mut row = [&[][..]; UNROLLED];
-                for (&tap, row) in taps.iter().zip(&mut row) {
-                    *row = &input[tap..][..NV * V::F32_LANES];
-                }
-                multiply_some(v, weights, first, row, &mut ahead, &mut sums);
-            }
-        }
-    }
-    for (k, weights) in weights.iter().enumerate().skip(steps.len() * UNROLLED) {
-        multiply(v, weights, first, &input[product.taps.at(k)..], &mut sums);
+    // Several steps at once, so that what they share is looked up once. With few lanes as many instructions went to that
+    // as to multiplying; with 16, four at once are 3 % slower than one.
+    match V::F32_LANES {
+        16 => multiply_all::<V, MC, NV, 1>(v, product, first, pixel, &mut sums),
+        _ => multiply_all::<V, MC, NV, 4>(v, product, first, pixel, &mut sums),
     }
     for (i, sums) in sums.into_iter().enumerate() {
         if i < count {
@@ -198,13 +171,53 @@ fn by_channels<V: Vector, T: Target, const MC: usize, const NV: usize>(
     }
 }
 
+/// Adds the products of every `k`, `STEPS` at a time.
+#[inline(always)]
+fn multiply_all<V: Vector, const MC: usize, const NV: usize, const STEPS: usize>(
+    v: V,
+    product: Product<'_>,
+    first: usize,
+    pixel: usize,
+    sums: &mut [[V::f32s; NV]; MC],
+) {
+    let (weights, input) = (product.weights, &product.input[pixel..]);
+    // Each of the panel's tiles asks for its part of the lines.
+    let share = |channel: usize| channel * product.ahead.len() / PANEL;
+    let mut ahead = product.ahead[share(first)..share(first + MC)].chunks(STEPS);
+    // The last steps are left, as the last row may be shorter than the stride.
+    let (steps, _) = weights[..weights.len().saturating_sub(1)].as_chunks::<STEPS>();
+    match product.taps {
+        Taps::Every(stride) => {
+            for (weights, rows) in steps.iter().zip(input.chunks_exact(STEPS * stride)) {
+                let mut row = [&[][..]; STEPS];
+                for (i, row) in row.iter_mut().enumerate() {
+                    *row = &rows[i * stride..][..NV * V::F32_LANES];
+                }
+                multiply_some(v, weights, first, row, &mut ahead, sums);
+            }
+        }
+        Taps::At(taps) => {
+            for (weights, taps) in steps.iter().zip(taps.as_chunks::<STEPS>().0) {
+                let mut row = [&[][..]; STEPS];
+                for (&tap, row) in taps.iter().zip(&mut row) {
+                    *row = &input[tap..][..NV * V::F32_LANES];
+                }
+                multiply_some(v, weights, first, row, &mut ahead, sums);
+            }
+        }
+    }
+    for (k, weights) in weights.iter().enumerate().skip(steps.len() * STEPS) {
+        multiply(v, weights, first, &input[product.taps.at(k)..], sums);
+    }
+}
+
 /// Adds the products of some `k`s and asks for the next lines.
 #[inline(always)]
-fn multiply_some<V: Vector, const MC: usize, const NV: usize>(
+fn multiply_some<V: Vector, const MC: usize, const NV: usize, const STEPS: usize>(
     v: V,
-    weights: &[Line; UNROLLED],
+    weights: &[Line; STEPS],
     first: usize,
-    rows: [&[f32]; UNROLLED],
+    rows: [&[f32]; STEPS],
     ahead: &mut std::slice::Chunks<'_, Line>,
     sums: &mut [[V::f32s; NV]; MC],
 ) {
@@ -213,7 +226,7 @@ fn multiply_some<V: Vector, const MC: usize, const NV: usize>(
             v.prefetch(&line.0);
         }
     }
-    for i in 0..UNROLLED {
+    for i in 0..STEPS {
         multiply(v, &weights[i], first, rows[i], sums);
     }
 }

@@ -11,7 +11,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use collab_core::network::{Kind, Term, Work};
-use collab_kernels::{Pool, Resample as Resampling, Taps};
+use collab_kernels::{Layout, Pool, Resample as Resampling, Taps};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::{Pad, Slice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
@@ -43,13 +43,18 @@ pub(super) fn of(steps: &[Step], members: &[usize]) -> Vec<Work> {
     let rows = f64::from(cut(&last.shape, last.split.along).rows.max(1));
     let mut amounts = Amounts::default();
     amounts.once(Term::Call, 1.0);
-    let executed: Vec<&Step> =
-        members.iter().map(|&member| &steps[member]).filter(|step| !is_renaming(step)).collect();
+    let executed: Vec<usize> =
+        members.iter().copied().filter(|&member| !is_renaming(&steps[member])).collect();
     amounts.once(Term::Step, executed.len().saturating_sub(1) as f64);
-    for step in executed {
-        match step.op.downcast_ref::<Own>() {
-            Some(own) => of_ours(steps, step, own, &mut amounts),
-            None => of_the_engine(steps, step, &mut amounts),
+    for at in executed {
+        let step = &steps[at];
+        match (convolution(step), step.op.downcast_ref::<Own>()) {
+            (Some(layer), _) => {
+                let layouts = layouts(steps, at);
+                convolution::of(&layer.conv, layouts, volume(&step.shape), maps(step) > 1, &mut amounts);
+            }
+            (None, Some(own)) => of_ours(steps, step, own, &mut amounts),
+            (None, None) => of_the_engine(steps, step, &mut amounts),
         }
     }
     let entries = amounts.0.into_iter().filter(|(_, (once, all))| *once > 0.0 || *all > 0.0);
@@ -61,14 +66,41 @@ fn is_renaming(step: &Step) -> bool {
     step.op.downcast_ref::<AxisOp>().is_some_and(|op| !matches!(op, AxisOp::Move(..)))
 }
 
-/// An operator that our kernels compute.
-fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
-    let written = volume(&step.shape);
-    let maps = step.sources.iter().filter(|source| !matches!(source, Source::Konst(_))).count();
-    let operator: &dyn Any = &*own.0;
-    if let Some(convolution) = operator.downcast_ref::<Convolution>() {
-        return convolution::of(&convolution.conv, written, maps > 1, amounts);
+fn convolution(step: &Step) -> Option<&Convolution> {
+    (&*step.op.downcast_ref::<Own>()?.0 as &dyn Any).downcast_ref()
+}
+
+/// How the maps lie that step `at` reads and writes, where it is computed together with what is before and behind it.
+fn layouts(steps: &[Step], at: usize) -> [Layout; 2] {
+    let before = match steps[at].sources.first() {
+        Some(&Source::Step(from)) => map_between(steps, from, at),
+        _ => Layout::Planes,
+    };
+    let behind = (at + 1..steps.len()).find(|&reader| reads(&steps[reader], at));
+    [before, behind.map_or(Layout::Planes, |reader| map_between(steps, at, reader))]
+}
+
+fn map_between(steps: &[Step], from: usize, to: usize) -> Layout {
+    let alone = steps[from + 1..].iter().filter(|step| reads(step, from)).count() == 1;
+    match [from, to].map(|step| convolution(&steps[step])) {
+        [Some(from), Some(to)] if alone && from.passes_blocks_to(to) => Layout::Blocks,
+        _ => Layout::Planes,
     }
+}
+
+fn reads(step: &Step, from: usize) -> bool {
+    step.sources.iter().any(|source| matches!(source, Source::Step(step) if *step == from))
+}
+
+/// What a step reads apart from constants.
+fn maps(step: &Step) -> usize {
+    step.sources.iter().filter(|source| !matches!(source, Source::Konst(_))).count()
+}
+
+/// Another operator that our kernels compute.
+fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
+    let (written, maps) = (volume(&step.shape), maps(step));
+    let operator: &dyn Any = &*own.0;
     if let Some(pooling) = operator.downcast_ref::<Pooling>() {
         return of_pool(&pooling.kernel, written, amounts);
     }
@@ -241,14 +273,28 @@ mod tests {
 
     #[test]
     fn a_depthwise_of_stride_2_is_counted_by_vectors_of_channels() {
-        // 240 channels of 28×28 to 14×14, fifteen vectors of them: seven columns at once.
-        let (work, rows, macs) = of_layer(9, "l6");
-        assert_eq!(amount(&work, Term::DepthwiseMacs, rows), macs as f64);
-        assert_eq!(amount(&work, Term::DepthwiseColumns, rows), (15 * 2 * 14) as f64);
+        // 60 channels of 28×28 to 14×14, four vectors of them: seven columns at once.
+        let (work, rows, macs) = of_layer(10, "l3");
+        assert_eq!(60.0 * amount(&work, Term::DepthwiseMacs, rows), 64.0 * macs as f64);
+        assert_eq!(amount(&work, Term::DepthwiseColumns, rows), (4 * 2 * 14) as f64);
         assert_eq!(
             amount(&work, Term::DepthwiseCopied, rows),
-            (240 * 28 * (28 + 1)) as f64,
+            (64 * 28 * (28 + 1)) as f64,
             "a row of another strip"
+        );
+    }
+
+    #[test]
+    fn a_depthwise_between_products_turns_nothing() {
+        let (work, rows, macs) = of_layer(9, "l6");
+        assert_eq!(amount(&work, Term::DepthwiseMacs, rows), macs as f64);
+        assert_eq!(amount(&work, Term::DepthwiseCopied, rows), 0.0);
+        assert_eq!(amount(&work, Term::DepthwiseValues, rows), 0.0);
+        let (work, rows, _) = of_layer(9, "l4");
+        assert_eq!(
+            amount(&work, Term::Packed, rows),
+            0.0,
+            "a product that writes blocks reads its map in place"
         );
     }
 

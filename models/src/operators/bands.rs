@@ -5,12 +5,15 @@
 //! together: a band of the last operator's rows at a time, and of each map before it the rows that these need. The rows
 //! that the next band needs again stay. Every value is computed by the same operations as without bands, as no
 //! algorithm depends on the rows; each thread goes down its own share and computes what lies at the seam twice.
+//!
+//! A map between two of them may lie as both like it best: next to depthwise layers in blocks of channels
+//! ([`Layout::Blocks`]), so that they need not turn it.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
-use collab_kernels::{KernelError, Map, Scratch, Strip};
+use collab_kernels::{KernelError, Layout, Map, Scratch, Strip};
 use tract_onnx::tract_core::internal::*;
 
 use super::workspace::{Hand, Workspace};
@@ -24,13 +27,20 @@ pub(crate) trait Banded: Operator {
     /// Which rows.
     fn reach(&self) -> Reach;
 
-    /// Computes `strip.rows` into one slice a channel. The input is as wide as [`Reach`] says and holds what they need.
+    /// Whether its input and output may be laid out so; all take planes.
+    fn takes(&self, layouts: [Layout; 2]) -> bool {
+        layouts == [Layout::Planes; 2]
+    }
+
+    /// Computes `strip.rows` into one slice a channel or block, from and to maps laid out as it takes them. The input is
+    /// as wide as [`Reach`] says and holds what they need.
     ///
     /// # Errors
     /// If a size is another one, which is a mistake in here.
     fn run_band(
         &self,
         strip: &Strip<'_>,
+        layouts: [Layout; 2],
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError>;
@@ -90,6 +100,11 @@ impl Reach {
     }
 }
 
+/// Whether `from`, which reads a map laid out as `before`, can pass one in blocks on to `to`.
+pub(super) fn pass_blocks(before: Layout, from: &dyn Banded, to: &dyn Banded) -> bool {
+    from.takes([before, Layout::Blocks]) && to.takes([Layout::Blocks, Layout::Planes])
+}
+
 /// Operators of which each reads what the one before yields.
 #[derive(Clone, Debug)]
 pub(super) struct Bands {
@@ -105,6 +120,8 @@ pub(super) struct Stage {
     reach: Reach,
     /// Channels, rows and width of its output.
     output: [usize; 3],
+    /// How that lies.
+    layout: Layout,
     /// Which of all inputs it adds.
     residual: Option<usize>,
     /// Rows that its output has room for.
@@ -115,17 +132,18 @@ impl Stage {
     /// An operator that adds input number `residual` of all.
     pub(super) fn new(operator: Arc<dyn Banded>, residual: Option<usize>) -> Option<Self> {
         let output = chain::as_map(operator.shape())?;
-        Some(Self { reach: operator.reach(), operator, output, residual, room: 0 })
+        Some(Self { reach: operator.reach(), operator, output, layout: Layout::Planes, residual, room: 0 })
     }
 
-    /// Values from one channel to the next in its band.
-    fn plane(&self) -> usize {
-        self.room * self.output[2]
+    /// Planes of its output, and values in a row of one.
+    fn planes(&self) -> [usize; 2] {
+        self.layout.as_planes(self.output[0], self.output[2])
     }
 
     /// Values of its band.
     fn values(&self) -> usize {
-        self.output[0] * self.plane()
+        let [planes, width] = self.planes();
+        planes * self.room * width
     }
 }
 
@@ -143,12 +161,27 @@ impl Bands {
     pub(super) fn of(stages: Vec<Stage>) -> Option<Self> {
         let all = stages.last()?.output[1];
         let mut bands = Self { stages, rows: 0 };
+        bands.lay_out();
         if bands.stages.len() < 2 || bands.make_room(ROWS.min(all)) > MOST {
             return None;
         }
-        let fitting = (ROWS..=all).step_by(ROWS).take_while(|&rows| bands.make_room(rows) <= BANDS).last();
-        bands.make_room(fitting.unwrap_or(ROWS.min(all)));
+        let counts = (ROWS..all).step_by(ROWS).chain([all]);
+        let fitting = counts.take_while(|&rows| bands.make_room(rows) <= BANDS).last();
+        let count = all.div_ceil(fitting.unwrap_or(ROWS.min(all)));
+        bands.make_room(all.div_ceil(count).next_multiple_of(2));
         Some(bands)
+    }
+
+    /// Chooses blocks wherever both operators take them.
+    fn lay_out(&mut self) {
+        let mut before = Layout::Planes;
+        for at in 1..self.stages.len() {
+            let [from, to] = [&self.stages[at - 1], &self.stages[at]];
+            if from.residual.is_none() && pass_blocks(before, &*from.operator, &*to.operator) {
+                self.stages[at - 1].layout = Layout::Blocks;
+            }
+            before = self.stages[at - 1].layout;
+        }
     }
 
     /// Sets how many rows are computed at a time; how many bytes the bands have then.
@@ -198,29 +231,34 @@ impl Bands {
             }
             for (at, stage) in self.stages.iter().enumerate() {
                 let (before, own) = bands.split_at_mut(at);
-                let [channels, height, width] = stage.reach.input;
-                let (input, first) = match before.last() {
+                let (input, first, layout) = match before.last() {
                     Some(band) => {
-                        let map = Map::new(band.values, channels, self.stages[at - 1].room, width)?;
-                        (map.rows_between(0, band.held.len()), band.held.start)
+                        let from = &self.stages[at - 1];
+                        let [planes, width] = from.planes();
+                        let map = Map::new(band.values, planes, from.room, width)?;
+                        (map.rows_between(0, band.held.len()), band.held.start, from.layout)
                     }
-                    None => (Map::new(inputs[0], channels, height, width)?, 0),
+                    None => {
+                        let [channels, height, width] = stage.reach.input;
+                        (Map::new(inputs[0], channels, height, width)?, 0, Layout::Planes)
+                    }
                 };
                 let mut made = needs[at].clone();
+                let [count, width] = stage.planes();
                 let mut planes = match own.first_mut() {
                     Some(band) => {
-                        made.start = band.advance(&made, stage.output[2], stage.plane());
-                        let at = (made.start - band.held.start) * stage.output[2];
-                        let mut planes = list.split(band.values, stage.output[0]);
+                        made.start = band.advance(&made, width, stage.room * width);
+                        let at = (made.start - band.held.start) * width;
+                        let mut planes = list.split(band.values, count);
                         for plane in &mut planes {
-                            *plane = &mut std::mem::take(plane)[at..][..made.len() * stage.output[2]];
+                            *plane = &mut std::mem::take(plane)[at..][..made.len() * width];
                         }
                         planes
                     }
                     None => {
-                        let at = (made.start - rows.start) * stage.output[2];
+                        let at = (made.start - rows.start) * width;
                         let mut planes = list.split(&mut [], 1);
-                        let len = made.len() * stage.output[2];
+                        let len = made.len() * width;
                         planes.extend(output.iter_mut().map(|plane| &mut plane[at..][..len]));
                         planes
                     }
@@ -234,7 +272,7 @@ impl Bands {
                         let map = Map::new(inputs[residual], channels, height, width)?;
                         strip.residual = Some(map.rows_between(made.start, made.end));
                     }
-                    stage.operator.run_band(&strip, &mut planes, scratch)
+                    stage.operator.run_band(&strip, [layout, stage.layout], &mut planes, scratch)
                 };
                 list.keep(planes);
                 result?;

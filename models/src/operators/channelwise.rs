@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, Scratch, apply_epilogue};
+use collab_kernels::{Activation, Epilogue, Isa, KernelError, Layout, Map, Scratch, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
@@ -133,6 +133,7 @@ impl Banded for Channelwise {
     fn run_band(
         &self,
         strip: &collab_kernels::Strip<'_>,
+        _layouts: [Layout; 2],
         output: &mut [&mut [f32]],
         _scratch: &mut Scratch,
     ) -> Result<(), KernelError> {

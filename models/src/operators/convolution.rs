@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Algorithm, Conv, Isa, KernelError, Map, Scratch, Strip};
+use collab_kernels::{Algorithm, Conv, Isa, KernelError, Layout, Map, Scratch, Strip};
 use tract_onnx::tract_core::internal::*;
 
 use layer::Layer;
@@ -48,6 +48,15 @@ struct Whole {
     input_rows: usize,
     rows: usize,
     pads: [usize; 2],
+}
+
+impl Convolution {
+    /// Whether the map between it and `next`, which alone reads it, is best laid out in blocks: next to depthwise layers.
+    pub(crate) fn passes_blocks_to(&self, next: &Convolution) -> bool {
+        let depthwise = [self, next].iter().any(|layer| layer.conv.algorithm() == Algorithm::Depthwise);
+        let [before, behind] = [[Layout::Planes, Layout::Blocks], [Layout::Blocks, Layout::Planes]];
+        depthwise && !self.residual && self.conv.suits(before) && next.conv.suits(behind)
+    }
 }
 
 /// Knows convolutions with constant weights, also in the form of products.
@@ -201,13 +210,18 @@ impl Banded for Convolution {
         }
     }
 
+    fn takes(&self, layouts: [Layout; 2]) -> bool {
+        self.conv.takes(layouts)
+    }
+
     fn run_band(
         &self,
         strip: &Strip<'_>,
+        layouts: [Layout; 2],
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
-        self.conv.run_planes(strip, output, scratch)
+        self.conv.run_laid_out(strip, layouts, output, scratch)
     }
 }
 

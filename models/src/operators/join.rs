@@ -1,15 +1,17 @@
 //! Which operators of a strip are computed together in [`Bands`].
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use collab_core::network::BANDED_BYTES;
+use collab_kernels::Layout;
 use tract_onnx::tract_core::internal::*;
 
-use super::Own;
-use super::bands::{Bands, Stage};
+use super::bands::{Bands, Stage, pass_blocks};
 use super::chain::{Found, replace};
 use super::fold::only_reader;
+use super::{Convolution, Own};
 
 /// What stands between the names of operators that are computed together.
 pub(crate) const BETWEEN: char = ' ';
@@ -50,15 +52,19 @@ fn longest(model: &TypedModel, first: usize) -> Option<(Vec<usize>, Bands)> {
     joined.map(|bands| (members, bands))
 }
 
-/// The node that alone reads what node `id` yields, if that is large and the weights of both are not: these pass by
-/// once a band.
+/// The node that alone reads what node `id` yields, if that is large and the weights of both are not, which pass by once
+/// a band; or if one of both is depthwise and takes it in blocks.
 fn next(model: &TypedModel, id: usize) -> Option<usize> {
     let reader = only_reader(model, id).filter(|reader| reader.slot == 0)?;
     let [from, to] = [id, reader.node].map(|id| model.node(id).op_as::<Own>());
     let (from, to) = (&from?.0, &to?.0);
     let bytes = (size_of::<f32>() * from.shape().iter().product::<usize>()) as u64;
-    let joins = bytes >= BANDED_BYTES && [from, to].iter().all(|operator| operator.kept() <= bytes);
-    (joins && to.clone().banded().is_some()).then_some(reader.node)
+    let large = bytes >= BANDED_BYTES && [from, to].iter().all(|operator| operator.kept() <= bytes);
+    let convolutions = [from, to].map(|operator| (&**operator as &dyn Any).downcast_ref::<Convolution>());
+    let [from, to] = [from.clone().banded()?, to.clone().banded()?];
+    let blocks = matches!(convolutions, [Some(from), Some(to)] if from.passes_blocks_to(to))
+        && pass_blocks(Layout::Planes, &*from, &*to);
+    (large || blocks).then_some(reader.node)
 }
 
 /// The first input of the first of `members`, then what they add, in order.
@@ -83,6 +89,8 @@ fn stages(model: &TypedModel, members: &[usize]) -> Option<Vec<Stage>> {
 
 #[cfg(test)]
 mod tests {
+    use collab_kernels::Isa;
+
     use super::*;
     use crate::{LoadOptions, Model, Strip, catalogue};
 
@@ -97,7 +105,7 @@ mod tests {
     #[test]
     fn layers_that_pass_large_maps_on_are_joined_and_others_are_not() {
         let entry = catalogue::find("tiny_face_detector").unwrap();
-        let model = Model::load(&entry.bytes(7), &LoadOptions::default()).unwrap();
+        let model = Model::load_for(&entry.bytes(7), &LoadOptions::default(), Isa::Plain).unwrap();
         let whole = model.whole().unwrap();
         // The first joins would have bands of more than a second-level cache if they went on after the second pool.
         assert_eq!(
@@ -106,5 +114,23 @@ mod tests {
         );
         let rows = collab_core::rows::Rows::new(0, 1);
         assert!(joined(&model.strip(0..3, rows).unwrap()).is_empty(), "maps of a few rows are small");
+    }
+
+    #[test]
+    fn depthwise_layers_are_joined_with_products_where_vectors_hold_a_block() {
+        let entry = catalogue::find("mobilenet_v2").unwrap();
+        for isa in Isa::available() {
+            let model = Model::load_for(&entry.bytes(7), &LoadOptions::default(), isa).unwrap();
+            let whole = model.whole().unwrap();
+            let joined = joined(&whole);
+            let last = joined.last().unwrap().iter().filter_map(|layer| layer.parse::<usize>().ok());
+            let layers: Vec<&str> = last.map(|layer| &*model.network().layers[layer].name).collect();
+            if isa == Isa::Avx512 {
+                assert_eq!(joined.len(), 17, "one for each inverted bottleneck: {joined:?}");
+                assert_eq!(layers, ["stage7.0.expand", "stage7.0.depthwise", "stage7.0.project"]);
+            } else {
+                assert!(joined.len() < 6, "large maps only: {joined:?}");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Isa, KernelError, LocalResponse, Map, Scratch, Strip};
+use collab_kernels::{Isa, KernelError, Layout, LocalResponse, Map, Scratch, Strip};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx_opl::lrn::Lrn;
 
@@ -87,6 +87,7 @@ impl Banded for Normalisation {
     fn run_band(
         &self,
         strip: &Strip<'_>,
+        _layouts: [Layout; 2],
         output: &mut [&mut [f32]],
         _scratch: &mut Scratch,
     ) -> Result<(), KernelError> {

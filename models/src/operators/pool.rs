@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Isa, KernelError, Map, Pool as Kernel, PoolKind, Scratch, Strip};
+use collab_kernels::{Isa, KernelError, Layout, Map, Pool as Kernel, PoolKind, Scratch, Strip};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 
@@ -122,7 +122,7 @@ impl Operator for Pool {
         let [top, bottom] = self.pads;
         workspace.by_rows(output, [self.channels, rows], 0, |rows, planes, hand| {
             let strip = Strip { input, top, bottom, rows, residual: None };
-            self.run_band(&strip, planes, &mut hand.scratch)
+            self.kernel.run_planes(self.isa, &strip, planes, &mut hand.scratch)
         })
     }
 
@@ -160,6 +160,7 @@ impl Banded for Pool {
     fn run_band(
         &self,
         strip: &Strip<'_>,
+        _layouts: [Layout; 2],
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {

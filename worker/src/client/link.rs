@@ -164,7 +164,8 @@ impl WorkerLink {
                 bytes.len()
             )));
         }
-        let Reply::Holding { bytes: mut held } = self.control().ask(Request::Offer(offer), SOON).await? else {
+        let Reply::Holding { bytes: mut held } = self.control().ask(Request::Offer(offer), SOON).await?
+        else {
             return Err(wrong("offer"));
         };
         progress(held, total);
@@ -178,7 +179,9 @@ impl WorkerLink {
                 next = end;
             }
             let Some(answer) = ahead.pop_front() else { break };
-            let Reply::Holding { bytes } = self.control().wait(answer, LONG).await? else { return Err(wrong("chunk")) };
+            let Reply::Holding { bytes } = self.control().wait(answer, LONG).await? else {
+                return Err(wrong("chunk"));
+            };
             held = bytes;
             progress(held, total);
         }

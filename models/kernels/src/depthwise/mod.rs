@@ -17,7 +17,7 @@ use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, transpose};
 use crate::scratch::Buffers;
 use crate::tile::{PANEL, load_row, store_row};
 use crate::weights::{Line, PackedWeights};
-use crate::{ConvShape, KernelError, Map};
+use crate::{ConvShape, KernelError, Layout, Map};
 use std::ops::Range;
 
 mod rows;
@@ -56,6 +56,8 @@ pub(crate) struct Depthwise<'a, 'b> {
     pub(crate) channels: Range<usize>,
     /// Output channels of an input channel.
     pub(crate) multiple: usize,
+    /// Of input and output; blocks only where vectors hold one, without a residual or a multiple.
+    pub(crate) layouts: [Layout; 2],
     pub(crate) buffers: &'a mut Buffers,
 }
 
@@ -79,8 +81,20 @@ impl Kernel for Depthwise<'_, '_> {
 /// `S` is the stride along the width if it is known, else 0.
 #[inline(always)]
 fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
-    let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers } = layer;
+    let Depthwise {
+        weights,
+        epilogue,
+        window,
+        rows,
+        residual,
+        output,
+        channels,
+        multiple,
+        layouts: [from, to],
+        buffers,
+    } = layer;
     let (lanes, map, width) = (V::F32_LANES, window.map, window.out_width);
+    let map_width = if from == Layout::Blocks { map.width() / PANEL } else { map.width() };
     let stride = [window.stride[0], if S > 0 { S } else { window.stride[1] }];
     let reach = [0, 1].map(|axis| (window.kernel[axis] - 1) * window.dilation[axis]);
     let pitch = (width - 1) * stride[1] + reach[1] + 1;
@@ -96,7 +110,7 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
         let first = (window.first_row + start) * stride[0];
         let above = window.top.saturating_sub(first).min(needed(count));
         let end = (map.rows() + window.top).saturating_sub(first).clamp(above, needed(count));
-        let pixels = (end - above) * map.width();
+        let pixels = (end - above) * map_width;
         let source = if pixels == 0 { 0 } else { (first + above - window.top) * map.width() };
         buffers.taps.clear();
         for row in 0..window.kernel[0] {
@@ -105,7 +119,7 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
         }
         // Where each pixel goes: those that no output reads, and what fills the last block, behind the tile.
         for row in above..end {
-            buffers.taps.extend((0..map.width()).map(|column| {
+            buffers.taps.extend((0..map_width).map(|column| {
                 let column = column + window.left as usize;
                 if column < pitch { (row * pitch + column) * lanes } else { inner }
             }));
@@ -115,14 +129,20 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
         // The zeros around the rows stay; only what lies between them changes from group to group.
         tile.fill(0.0);
         let groups = (channels.start / multiple..channels.end / multiple).step_by(lanes);
-        for (channel, planes) in groups.zip(output.chunks_mut(lanes * multiple)) {
-            let group = planes.len() / multiple;
-            let mut sources = [&[][..]; MAX_LANES];
-            for (i, from) in sources.iter_mut().enumerate().take(lanes) {
-                // Lanes beyond the last channel repeat it.
-                *from = &map.beyond(channel + i.min(group - 1))[source..][..pixels];
+        let planes_of_a_group = if to == Layout::Blocks { 1 } else { lanes * multiple };
+        for (channel, planes) in groups.zip(output.chunks_mut(planes_of_a_group)) {
+            let group = lanes.min(channels.end / multiple - channel);
+            if from == Layout::Blocks {
+                let block = &map.beyond(channel / PANEL)[source..][..pixels * lanes];
+                place::<V>(block, &places[..pixels], tile);
+            } else {
+                let mut sources = [&[][..]; MAX_LANES];
+                for (i, from) in sources.iter_mut().enumerate().take(lanes) {
+                    // Lanes beyond the last channel repeat it.
+                    *from = &map.beyond(channel + i.min(group - 1))[source..][..pixels];
+                }
+                fill(v, &sources, places, tile);
             }
-            fill(v, &sources, places, tile);
             for copy in 0..multiple {
                 let lines = weights.panel(copy, channel / PANEL);
                 // A residual is added after the sums are turned back, so the epilogue waits until then.
@@ -132,13 +152,18 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
                 };
                 let products =
                     Products { taps, lines, sub: channel % PANEL / lanes, stride: stride[1], finish };
-                for row in 0..count {
-                    let tile = &tile[row * stride[0] * pitch * lanes..];
-                    let sums = &mut sums[row * width * lanes..][..width * lanes];
-                    columns::<V, S>(v, &products, tile, sums);
-                }
                 let span = start * width..(start + count) * width;
-                turn_back(v, sums, [copy, multiple], planes, span.clone());
+                let made = match to {
+                    Layout::Planes => &mut *sums,
+                    Layout::Blocks => &mut planes[0][span.start * lanes..span.end * lanes],
+                };
+                for (row, made) in made.chunks_exact_mut(width * lanes).enumerate().take(count) {
+                    let tile = &tile[row * stride[0] * pitch * lanes..];
+                    columns::<V, S>(v, &products, tile, made);
+                }
+                if to == Layout::Planes {
+                    turn_back(v, sums, [copy, multiple], planes, span.clone());
+                }
                 if let Some(residual) = residual {
                     for (i, plane) in planes.iter_mut().skip(copy).step_by(multiple).enumerate() {
                         let out = (channel + i) * multiple + copy;
@@ -152,6 +177,14 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
                 }
             }
         }
+    }
+}
+
+/// Copies the pixels of a block into the places of `tile`.
+#[inline(always)]
+fn place<V: Vector>(block: &[f32], places: &[usize], tile: &mut [f32]) {
+    for (pixel, &place) in block.chunks_exact(V::F32_LANES).zip(places) {
+        store::<V>(&mut tile[place..], load::<V>(pixel));
     }
 }
 

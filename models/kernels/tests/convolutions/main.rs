@@ -5,6 +5,7 @@
 mod case;
 #[path = "../common/mod.rs"]
 mod common;
+mod layouts;
 
 use case::{Case, cases};
 use collab_kernels::{

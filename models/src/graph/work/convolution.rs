@@ -3,7 +3,7 @@
 //! The constants are those of the kernels in `collab_kernels`, at the widest instruction set.
 
 use collab_core::network::Term;
-use collab_kernels::{Activation, Algorithm, Conv, ConvShape};
+use collab_kernels::{Activation, Algorithm, Conv, ConvShape, Layout};
 
 use super::Amounts;
 
@@ -35,15 +35,17 @@ const COLUMNS_ABREAST: usize = 8;
 /// Values of a vector.
 const LANES: usize = 16;
 
-/// The work of all rows of one convolution, which writes `written` values and adds a `residual` to them or not.
-pub(super) fn of(conv: &Conv, written: f64, residual: bool, amounts: &mut Amounts) {
+/// The work of all rows of one convolution whose input and output are laid out so, which writes `written` values and adds a
+/// `residual` to them or not.
+pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool, amounts: &mut Amounts) {
     let shape = conv.shape();
     let rows = written / (shape.out_channels * shape.out_width()) as f64;
     match conv.algorithm() {
-        Algorithm::Depthwise => return of_depthwise(shape, rows, residual, amounts),
+        Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual, amounts),
         Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
         Algorithm::WinogradPairs => of_winograd_pairs(shape, rows, amounts),
-        Algorithm::Dense => of_product(shape, rows, amounts),
+        Algorithm::Dense if layouts == [Layout::Planes; 2] => of_product(shape, rows, amounts),
+        Algorithm::Dense => of_blocks(shape, rows, amounts),
     }
     amounts.all_rows(Term::OutputValues, written);
     if residual {
@@ -91,6 +93,15 @@ fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     weights_read(4.0 * shape.weights() as f64, pixels / GATHERED as f64, amounts);
 }
 
+/// A product that reads or writes blocks of channels: nothing is gathered, and weights pass by once.
+fn of_blocks(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
+    let products = (shape.in_channels * shape.out_width()) as f64 * rows;
+    let panels = shape.out_channels.div_ceil(PANEL);
+    amounts.all_rows(Term::PointwiseMacs, (panels * PANEL) as f64 * products);
+    amounts.all_rows(Term::PanelReads, panels as f64 * products);
+    amounts.once(Term::WeightBytes, 4.0 * shape.weights() as f64);
+}
+
 /// Weights pass by once for every so many pixels; half a time more on average than these fill.
 fn weights_read(bytes: f64, times: f64, amounts: &mut Amounts) {
     amounts.once(Term::WeightBytes, 0.5 * bytes);
@@ -134,21 +145,27 @@ fn of_winograd_pairs(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     weights_read(4.0 * (24 * shape.weights() / 9) as f64, rows / band as f64, amounts);
 }
 
-/// Vectors of channels side by side: pixels are turned, a few columns at once computed, and turned back.
-fn of_depthwise(shape: &ConvShape, rows: f64, residual: bool, amounts: &mut Amounts) {
+/// Vectors of channels side by side: pixels are turned, a few columns at once computed, and turned back, unless maps lie in
+/// blocks.
+fn of_depthwise(shape: &ConvShape, layouts: [Layout; 2], rows: f64, residual: bool, amounts: &mut Amounts) {
     let (width, multiple) = (shape.out_width(), shape.out_channels / shape.in_channels);
     let panels = shape.in_channels.div_ceil(PANEL);
     let pixel = (panels * PANEL) as f64;
     let written = (multiple * width) as f64 * pixel * rows;
     amounts.all_rows(Term::DepthwiseMacs, shape.taps() as f64 * written);
-    let reach = (shape.kernel[0] - 1) * shape.dilation[0] + 1;
-    amounts.once(Term::DepthwiseCopied, pixel * (shape.width * reach.saturating_sub(shape.stride[0])) as f64);
-    amounts.all_rows(Term::DepthwiseCopied, pixel * (shape.width * shape.stride[0]) as f64 * rows);
+    if layouts[0] == Layout::Planes {
+        let reach = (shape.kernel[0] - 1) * shape.dilation[0] + 1;
+        let again = reach.saturating_sub(shape.stride[0]);
+        amounts.once(Term::DepthwiseCopied, pixel * (shape.width * again) as f64);
+        amounts.all_rows(Term::DepthwiseCopied, pixel * (shape.width * shape.stride[0]) as f64 * rows);
+    }
     amounts.all_rows(
         Term::DepthwiseColumns,
         (panels * multiple * width.div_ceil(COLUMNS_ABREAST)) as f64 * rows,
     );
-    amounts.all_rows(Term::DepthwiseValues, written);
+    if layouts[1] == Layout::Planes {
+        amounts.all_rows(Term::DepthwiseValues, written);
+    }
     if residual {
         amounts.all_rows(Term::ResidualValues, (shape.out_channels * width) as f64 * rows);
     }
