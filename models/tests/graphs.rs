@@ -130,10 +130,14 @@ impl Chain {
             What::AveragePool => self.pool("AveragePool", &x, step),
             What::Activation => {
                 let name = match step.groups {
-                    1 => b.node("LeakyRelu", &[&x.name], vec![float("alpha", 0.1)]),
+                    1 if step.flag => b.node("LeakyRelu", &[&x.name], vec![float("alpha", 0.1)]),
+                    1 => b.relu(&x.name),
                     2 => b.node("HardSwish", &[&x.name], vec![]),
                     3 => b.node("Sigmoid", &[&x.name], vec![]),
-                    _ => b.relu(&x.name),
+                    _ => {
+                        let gate = b.node("Sigmoid", &[&x.name], vec![]);
+                        b.node("Mul", &[&x.name, &gate], vec![])
+                    }
                 };
                 self.push(name, x.channels, x.size);
             }

@@ -10,7 +10,7 @@ use support::*;
 /// Adds `count` operators of arithmetic that may follow a product, drawn at random; `residual` is a map like `x`.
 fn arithmetic(b: &mut Builder, mut x: String, residual: &str, channels: i64, count: usize) -> String {
     for _ in 0..count {
-        let kind = b.random().random_range(0..10);
+        let kind = b.random().random_range(0..11);
         let by_channel = b.weights(&[channels, 1, 1], 1);
         let value = b.random().random_range(0.25f32..1.0);
         x = match kind {
@@ -32,7 +32,11 @@ fn arithmetic(b: &mut Builder, mut x: String, residual: &str, channels: i64, cou
                 b.node("Clip", &[&x, &low, &high], vec![])
             }
             8 => b.node("LeakyRelu", &[&x], vec![float("alpha", value)]),
-            _ => b.node("HardSwish", &[&x], vec![]),
+            9 => b.node("HardSwish", &[&x], vec![]),
+            _ => {
+                let gate = b.node("Sigmoid", &[&x], vec![]);
+                b.node("Mul", &[&x, &gate], vec![])
+            }
         };
     }
     x

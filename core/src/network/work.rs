@@ -81,6 +81,8 @@ pub enum Term {
     ExpValues,
     /// Values that pass through a hard sigmoid or hard swish.
     HardValues,
+    /// Values that pass through a SiLU on an operator's way to memory, or by itself.
+    SiluValues,
     /// Bytes of activations read.
     BytesRead,
     /// Bytes of activations written.
@@ -97,7 +99,7 @@ pub enum Term {
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 40] = [
+    pub const ALL: [Term; 41] = [
         Term::Call,
         Term::Step,
         Term::DirectMacs,
@@ -132,6 +134,7 @@ impl Term {
         Term::CheapValues,
         Term::ExpValues,
         Term::HardValues,
+        Term::SiluValues,
         Term::BytesRead,
         Term::BytesWritten,
         Term::BytesMoved,
@@ -177,6 +180,7 @@ impl Term {
             Term::CheapValues => "elements",
             Term::ExpValues => "exponentials",
             Term::HardValues => "hard swish",
+            Term::SiluValues => "SiLU",
             Term::BytesRead => "bytes read",
             Term::BytesWritten => "bytes written",
             Term::BytesMoved => "bytes moved",

@@ -3,8 +3,8 @@
 //! `cargo bench -p collab-kernels -- dense`
 
 use collab_kernels::{
-    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Layout, Linear, LocalResponse, Map, PlaneList,
-    Pool, PoolKind, Scratch, Strip, Transposed, TransposedShape, TransposedStrip, run_peak_loop,
+    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Linear, LocalResponse, Map, PlaneList, Pool,
+    PoolKind, Scratch, Strip, Transposed, TransposedShape, TransposedStrip, run_peak_loop,
 };
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -244,84 +244,4 @@ fn vgg16_fc7(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(4096 * 4096usize))
         .bench_local(|| layer.run(black_box(&weights), black_box(&input), 0..4096, &mut output));
-}
-
-/// Channels outside and between, kernel, stride, width and rows of a 1×1, a depthwise and a 1×1 layer that follow one another.
-type Bottleneck = (&'static str, [usize; 3], usize, usize, usize);
-
-const BOTTLENECKS: &[Bottleneck] = &[
-    ("16-96-24 s2 112", [16, 96, 24], 3, 2, 112),
-    ("24-144-24 56", [24, 144, 24], 3, 1, 56),
-    ("24-144-32 s2 56", [24, 144, 32], 3, 2, 56),
-    ("32-192-32 28", [32, 192, 32], 3, 1, 28),
-    ("40-240-40 dw5 28", [40, 240, 40], 5, 1, 28),
-    ("32-192-64 s2 28", [32, 192, 64], 3, 2, 28),
-    ("64-384-64 14", [64, 384, 64], 3, 1, 14),
-    ("96-576-96 14", [96, 576, 96], 3, 1, 14),
-    ("96-576-160 s2 14", [96, 576, 160], 3, 2, 14),
-    ("160-960-160 7", [160, 960, 160], 3, 1, 7),
-];
-
-/// The maps between the layers in planes or in blocks.
-#[divan::bench(args = BOTTLENECKS.iter().map(|layers| format!("{} planes", layers.0)).chain(BOTTLENECKS.iter().map(|layers| format!("{} blocks", layers.0))).collect::<Vec<_>>(), max_time = 0.3)]
-fn bottleneck(bencher: Bencher, name: &str) {
-    let (name, layout) = match name.strip_suffix(" planes") {
-        Some(name) => (name, Layout::Planes),
-        None => (name.trim_end_matches(" blocks"), Layout::Blocks),
-    };
-    let &(_, [inside, between, outside], kernel, stride, size) =
-        BOTTLENECKS.iter().find(|layers| layers.0 == name).expect("named so above");
-    let sizes = [size, size, size.div_ceil(stride)];
-    let layers: Vec<Conv> =
-        [(inside, between, 1, 1), (between, between, kernel, stride), (between, outside, 1, 1)]
-            .into_iter()
-            .zip(sizes)
-            .map(|((inside, outside, kernel, stride), size)| {
-                let pad = kernel / 2;
-                let groups = if kernel > 1 { inside } else { 1 };
-                let shape = ConvShape {
-                    in_channels: inside,
-                    out_channels: outside,
-                    groups,
-                    width: size,
-                    kernel: [kernel, kernel],
-                    stride: [stride, stride],
-                    dilation: [1, 1],
-                    left: pad,
-                    right: pad,
-                };
-                let algorithm = if kernel > 1 { Algorithm::Depthwise } else { Algorithm::Dense };
-                let epilogue = Epilogue::new(vec![0.1; outside], Activation::RELU6);
-                Conv::new(shape.clone(), &vec![0.5; shape.weights()], epilogue, algorithm, Isa::best())
-                    .expect("sound")
-            })
-            .collect();
-    let layouts = [Layout::Planes, layout, layout, Layout::Planes];
-    let mut maps: Vec<Vec<f32>> = [inside, between, between, outside]
-        .into_iter()
-        .zip([size, size, size.div_ceil(stride), size.div_ceil(stride)])
-        .zip(layouts)
-        .map(|((channels, size), layout)| {
-            let [planes, width] = layout.as_planes(channels, size);
-            vec![0.25; planes * width * size]
-        })
-        .collect();
-    let (mut scratch, mut list) = (Scratch::new(), PlaneList::default());
-    bencher.bench_local(|| {
-        for (i, layer) in layers.iter().enumerate() {
-            let (before, after) = maps.split_at_mut(i + 1);
-            let shape = layer.shape();
-            let [planes, width] = layouts[i].as_planes(shape.in_channels, shape.width);
-            let input = Map::new(&before[i], planes, sizes[i], width).expect("sized so");
-            let pad = shape.kernel[0] / 2;
-            let rows = shape.out_rows(sizes[i], pad, pad);
-            let strip = Strip { input, top: pad, bottom: pad, rows: 0..rows, residual: None };
-            let [count, _] = layouts[i + 1].as_planes(shape.out_channels, 1);
-            let mut planes = list.split(&mut after[0], count);
-            layer
-                .run_laid_out(black_box(&strip), [layouts[i], layouts[i + 1]], &mut planes, &mut scratch)
-                .expect("sized so");
-            list.keep(planes);
-        }
-    });
 }

@@ -1,5 +1,6 @@
 //! What happens to a sum before it is stored: bias, batch norm, residual, activation, in this order.
 
+use crate::exponential::sigmoid;
 use crate::isa::{MAX_LANES, Vector, load, load_few};
 use crate::{KernelError, Map};
 
@@ -22,6 +23,8 @@ pub enum Activation {
     },
     /// `x · min(max(x / 6 + 1/2, 0), 1)`.
     HardSwish,
+    /// `x / (1 + exp(−x))`, also called swish.
+    Silu,
 }
 
 impl Activation {
@@ -45,6 +48,11 @@ impl Activation {
                 for x in &mut row {
                     let below = v.mul_f32s(v.min_f32s(*x, zero), slope);
                     *x = v.add_f32s(v.max_f32s(*x, zero), below);
+                }
+            }
+            Activation::Silu => {
+                for x in &mut row {
+                    *x = v.mul_f32s(*x, sigmoid(v, *x));
                 }
             }
             Activation::HardSwish => {

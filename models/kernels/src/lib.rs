@@ -18,6 +18,7 @@ mod depthwise;
 mod direct;
 mod epilogue;
 mod error;
+mod exponential;
 mod gather;
 mod isa;
 mod linear;

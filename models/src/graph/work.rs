@@ -123,6 +123,7 @@ fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
         (_, Kind::Dense) => amounts.all_rows(Term::DenseBytes, 4.0 * step.macs as f64),
         (_, Kind::Lrn) => amounts.all_rows(Term::LrnValues, written),
         (text, _) if text.starts_with("HardSwish") => amounts.all_rows(Term::HardValues, written),
+        (text, _) if text.starts_with("SiLU") => amounts.all_rows(Term::SiluValues, written),
         (_, Kind::Elementwise) => amounts.all_rows(Term::CheapValues, written),
         (_, Kind::Move) => amounts.all_rows(Term::BytesMoved, 4.0 * written),
         _ => amounts.all_rows(Term::OtherBytes, 4.0 * (written + read(steps, step))),

@@ -72,6 +72,7 @@ impl Operator for Channelwise {
             (false, Activation::Clamp { .. }) if self.is_plain() => "ReLU",
             (false, Activation::Leaky { .. }) if self.is_plain() => "LeakyReLU",
             (false, Activation::HardSwish) if self.is_plain() => "HardSwish",
+            (false, Activation::Silu) if self.is_plain() => "SiLU",
             _ => "Norm",
         };
         (text.to_owned(), Kind::Elementwise)

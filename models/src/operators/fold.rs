@@ -5,7 +5,7 @@ use collab_kernels::{Activation, Epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
-use tract_onnx::tract_core::ops::nn::{HardSwish, LeakyRelu};
+use tract_onnx::tract_core::ops::nn::{HardSwish, LeakyRelu, Silu};
 
 /// `activation(scale · x + shift + residual)`, one scale and shift a channel.
 #[derive(Clone, Debug)]
@@ -145,11 +145,14 @@ impl Folded {
             self.activation = Activation::Leaky { slope: leaky.alpha };
             return true;
         }
-        if op.0.is::<HardSwish>() {
-            self.activation = Activation::HardSwish;
-            return true;
-        }
-        false
+        self.activation = if op.0.is::<HardSwish>() {
+            Activation::HardSwish
+        } else if op.0.is::<Silu>() {
+            Activation::Silu
+        } else {
+            return false;
+        };
+        true
     }
 
     /// `x op values`, or `values op x`.

@@ -101,6 +101,7 @@ pub(crate) fn activate(activation: Activation, x: f64) -> f64 {
         Activation::Clamp { low, high } => x.max(low.into()).min(high.into()),
         Activation::Leaky { slope } if x < 0.0 => x * f64::from(slope),
         Activation::Leaky { .. } => x,
+        Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
     }
 }

@@ -114,6 +114,7 @@ fn activations() -> impl Strategy<Value = Activation> {
         Just(Activation::RELU6),
         Just(Activation::Leaky { slope: 0.1 }),
         Just(Activation::HardSwish),
+        Just(Activation::Silu),
     ]
 }
 

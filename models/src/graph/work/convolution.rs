@@ -40,6 +40,11 @@ const LANES: usize = 16;
 pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool, amounts: &mut Amounts) {
     let shape = conv.shape();
     let rows = written / (shape.out_channels * shape.out_width()) as f64;
+    match conv.activation() {
+        Activation::HardSwish => amounts.all_rows(Term::HardValues, written),
+        Activation::Silu => amounts.all_rows(Term::SiluValues, written),
+        _ => {}
+    }
     match conv.algorithm() {
         Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual, amounts),
         Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
@@ -50,9 +55,6 @@ pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool
     amounts.all_rows(Term::OutputValues, written);
     if residual {
         amounts.all_rows(Term::ResidualValues, written);
-    }
-    if conv.activation() == Activation::HardSwish {
-        amounts.all_rows(Term::HardValues, written);
     }
 }
 
