@@ -186,17 +186,18 @@ impl Conv {
         if self.algorithm() == Algorithm::WinogradPairs { 2 } else { 1 }
     }
 
-    /// Whether there are kernels for maps laid out so: for planes always; for blocks in 1×1 layers on one side, and in
-    /// depthwise ones on either.
+    /// Whether there are kernels for maps laid out so, worth it: for planes always; for blocks in depthwise layers on either
+    /// side, in 1×1 layers on one. These turn what they write where they read blocks, so more than they read would be
+    /// dearer than to turn that.
     pub fn suits(&self, [input, output]: [Layout; 2]) -> bool {
         let shape = &*self.shape;
-        let unpadded = shape.left == 0 && shape.right == 0;
+        let plain = shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.left == 0 && shape.right == 0;
         match (&self.weights, input, output) {
             (_, Layout::Planes, Layout::Planes) => true,
             (Weights::Depthwise(_), ..) => shape.out_channels == shape.in_channels,
-            (_, Layout::Blocks, Layout::Blocks) => false,
-            (Weights::Dense(_), ..) => {
-                shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.groups == 1 && unpadded
+            (Weights::Dense(_), Layout::Planes, Layout::Blocks) => plain && shape.groups == 1,
+            (Weights::Dense(_), Layout::Blocks, Layout::Planes) => {
+                plain && shape.groups == 1 && shape.out_channels <= shape.in_channels
             }
             _ => false,
         }

@@ -9,8 +9,8 @@ use crate::isa::Vector;
 /// Beyond these, results would be no ordinary numbers.
 const LIMITS: (f32, f32) = (-87.0, 88.0);
 
-/// ln 2 in two parts, of which the first has few bits, so that its multiples are exact.
-const LN_2: (f32, f32) = (0.693_359_375, -2.121_944_4e-4);
+/// ln 2 in two parts, of which the first, 355/512, has few bits, so that its multiples are exact.
+const LN_2: (f32, f32) = (355.0 / 512.0, -2.121_944_4e-4);
 
 /// Adding it rounds to a whole number, which is then in the lowest bits: 3 · 2²².
 const ROUNDING: f32 = 12_582_912.0;
