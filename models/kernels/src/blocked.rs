@@ -15,8 +15,24 @@ use crate::tile::{PANEL, Target};
 use crate::weights::{Line, PackedWeights};
 use crate::{Layout, Map};
 
-/// Pixels computed at once: with a vector of weights they fit the registers, and as sums they can be transposed.
-const PIXELS: usize = 16;
+/// Computes some of the pixels that are left: 16, whose sums fit the registers and can be transposed; where fewer than four
+/// would remain, which wait for each other's multiply-adds, the last two times share them.
+macro_rules! by_pixels {
+    ($left:expr, $some:ident) => {
+        match $left {
+            16 | 20.. => $some!(16),
+            12 => $some!(12),
+            19 | 15 | 11 => $some!(11),
+            18 | 14 | 10 => $some!(10),
+            17 | 13 | 9 => $some!(9),
+            8 => $some!(8),
+            4..8 => $some!(4),
+            3 => $some!(3),
+            2 => $some!(2),
+            _ => $some!(1),
+        }
+    };
+}
 
 /// One run of a 1×1 layer, each pixel of which reads the input's in the same place.
 pub(crate) struct Pointwise<'a, 'b> {
@@ -37,7 +53,7 @@ impl Kernel for Pointwise<'_, '_> {
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        // Fewer lanes never come here, see `Conv::blocks`.
+        // Fewer lanes never come here, see `Conv::takes`.
         if V::F32_LANES == PANEL {
             match self.layout {
                 Layout::Planes => to_blocks(v, self),
@@ -68,15 +84,7 @@ fn to_blocks<V: Vector>(v: V, layer: Pointwise<'_, '_>) {
                     at += $n;
                 }};
             }
-            match pixels - at {
-                PIXELS.. => some!(PIXELS),
-                12.. => some!(12),
-                8.. => some!(8),
-                4.. => some!(4),
-                3 => some!(3),
-                2 => some!(2),
-                _ => some!(1),
-            }
+            by_pixels!(pixels - at, some);
         }
     }
 }
@@ -126,15 +134,7 @@ fn from_blocks<V: Vector>(v: V, layer: Pointwise<'_, '_>) {
                     at += $n;
                 }};
             }
-            match pixels - at {
-                PIXELS.. => some!(PIXELS),
-                12.. => some!(12),
-                8.. => some!(8),
-                4.. => some!(4),
-                3 => some!(3),
-                2 => some!(2),
-                _ => some!(1),
-            }
+            by_pixels!(pixels - at, some);
         }
     }
 }
