@@ -11,7 +11,8 @@
 use crate::epilogue::Epilogue;
 use crate::isa::{Kernel, MAX_LANES, Vector, load, store, transpose};
 use crate::product::Planes;
-use crate::tile::{PANEL, Target};
+use crate::target::Target;
+use crate::tile::PANEL;
 use crate::weights::{Line, PackedWeights};
 use crate::{Layout, Map};
 

@@ -11,6 +11,7 @@
 //!
 //! What it lacks: graphs, tensors, batches larger than one.
 
+mod algorithm;
 mod blocked;
 mod conv;
 mod copies;
@@ -31,12 +32,14 @@ mod resample;
 mod scratch;
 mod shape;
 mod share;
+mod target;
 mod tile;
 mod transposed;
 mod weights;
 mod winograd;
 
-pub use conv::{Algorithm, Conv, Strip};
+pub use algorithm::Algorithm;
+pub use conv::{Conv, Strip};
 pub use epilogue::{Activation, Epilogue};
 pub use error::KernelError;
 pub use isa::{Isa, run_peak_loop};

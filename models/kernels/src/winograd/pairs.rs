@@ -19,7 +19,8 @@ use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel,
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load, store};
 use crate::scratch::odd_lines;
-use crate::tile::{PANEL, Product, Sums, Taps, compute, tile_pixels};
+use crate::target::Sums;
+use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{ConvShape, KernelError};
 
