@@ -237,11 +237,23 @@ fn squeezenet_max_pool(bencher: Bencher) {
     });
 }
 
-#[divan::bench(max_time = 0.5)]
-fn vgg16_fc7(bencher: Bencher) {
-    let layer = Linear { inputs: 4096, outputs: 4096, epilogue: Epilogue::none(), isa: Isa::best() };
-    let (weights, input, mut output) = (vec![0.5; 4096 * 4096], vec![0.25; 4096], vec![0.0; 4096]);
-    bencher
-        .counter(ItemsCount::new(4096 * 4096usize))
-        .bench_local(|| layer.run(black_box(&weights), black_box(&input), 0..4096, &mut output));
+/// Inputs and outputs: a layer that is read from memory, and gates of squeeze-and-excite.
+const LINEAR: &[[usize; 2]] = &[[4096, 4096], [960, 1280], [960, 240], [240, 960], [168, 672], [24, 96]];
+
+/// In a network other layers' weights have passed by since the last run, so here are as many layers as fill a megabyte a few
+/// times.
+const WEIGHTS: usize = 4 << 20;
+
+#[divan::bench(args = LINEAR.iter().map(|[inputs, outputs]| format!("{inputs}-{outputs}")).collect::<Vec<_>>(), max_time = 0.5)]
+fn linear(bencher: Bencher, name: &str) {
+    let [inputs, outputs] =
+        *LINEAR.iter().find(|[inputs, outputs]| format!("{inputs}-{outputs}") == name).expect("named so");
+    let layer = Linear { inputs, outputs, epilogue: Epilogue::none(), isa: Isa::best() };
+    let weights = vec![0.5; WEIGHTS.next_multiple_of(inputs * outputs)];
+    let (input, mut output) = (vec![0.25; inputs], vec![0.0; outputs]);
+    let mut turn = weights.chunks_exact(inputs * outputs).cycle();
+    bencher.counter(ItemsCount::new(inputs * outputs)).bench_local(|| {
+        let weights = turn.next().unwrap_or(&weights);
+        layer.run(black_box(weights), black_box(&input), 0..outputs, &mut output)
+    });
 }
