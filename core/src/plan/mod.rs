@@ -8,6 +8,7 @@ mod costing;
 mod critical;
 mod cuts;
 mod draft;
+mod ease;
 pub mod erl;
 mod exhaustive;
 mod fill;

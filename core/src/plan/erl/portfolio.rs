@@ -29,8 +29,6 @@ const STRIPS: usize = 72_000;
 const CHANGES: (usize, usize) = (300, 3000);
 /// How many plans are changed, and for which share of the changes, in a policy's answer.
 const MENDING: [(usize, f64); 2] = [(2, 0.5), (1, 0.5)];
-/// The same when the whole budget is spent.
-pub(crate) const REFINING: [(usize, f64); 4] = [(8, 0.15), (4, 0.15), (2, 0.2), (1, 0.5)];
 
 /// Policies that plan together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -189,11 +187,12 @@ impl Planner for Erl {
             Reach::Forward => {}
             Reach::Mended => {
                 let changes = STRIPS / (search.units() * problem.workers()).max(1);
-                search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
+                let starts = search.starts();
+                search.race(starts, &MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
             }
             Reach::Refined => {
                 let left = budget.evaluations.saturating_sub(search.evaluations);
-                search.refine(&REFINING, left, &mut rng);
+                search.refine(left, &mut rng);
             }
         }
         search.answer()
