@@ -14,14 +14,22 @@ use crate::plan::draft::Draft;
 use crate::plan::search::{Budget, Search};
 use crate::plan::{Plan, Planner, Problem};
 
-/// Teams that every member plans for.
-const TEAMS: usize = 2;
-/// Of the portfolio, those that plan where their plans are changed afterwards, and teams: what the others find
-/// is worth less than the changes that can be tried in the time they take.
-const MENDERS: usize = 3;
-const MENDED_TEAMS: usize = 1;
-/// Plans sampled from the best two walks.
-const SAMPLES: usize = 8;
+/// Which walks of a portfolio are tried.
+#[derive(Clone, Copy)]
+struct Walks {
+    /// So many members plan, the first of them for every team of its ranking.
+    members: usize,
+    /// The others plan for so many teams, those that served the first best.
+    teams: usize,
+    /// So many plans are sampled from the best two walks.
+    samples: usize,
+}
+
+/// All that may be worth something.
+const ALL: Walks = Walks { members: usize::MAX, teams: 2, samples: 8 };
+/// Where plans are changed afterwards: what the others find is worth less than the changes that can be tried in the time
+/// they take.
+const FEW: Walks = Walks { members: 3, teams: 1, samples: 2 };
 /// Changes tried by a policy, times units and workers: a change costs about as many strips, so this bounds
 /// the time, together with [`CHANGES`].
 const STRIPS: usize = 72_000;
@@ -87,19 +95,18 @@ impl Portfolio {
 
     /// Every member's plans and some sampled ones, the best first.
     pub(crate) fn all_drafts(&self, room: &mut Room<'_>) -> Vec<Draft> {
-        self.drafts(room, self.members.len(), TEAMS)
+        self.drafts(room, ALL)
     }
 
-    /// The plans of the first `members` members and some sampled from the best two, the best first.
-    ///
-    /// The first member tries every team of its ranking, the others only the `teams` that served it best.
-    fn drafts(&self, room: &mut Room<'_>, members: usize, teams: usize) -> Vec<Draft> {
+    /// The plans that come of `walks`, the best first.
+    fn drafts(&self, room: &mut Room<'_>, walks: Walks) -> Vec<Draft> {
+        let Walks { members, teams, samples } = walks;
         let Some((first, others)) = self.members.split_first() else { return Vec::new() };
         let first = first.mind();
         let mut tried = room.all(&first);
         tried.truncate(teams);
         let teams: Vec<Vec<usize>> = tried.iter().map(|(_, team)| team.clone()).collect();
-        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::with_capacity(members * teams.len());
+        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::new();
         walks.extend(tried.into_iter().map(|(walk, team)| (walk, first.clone(), team)));
         for mind in others.iter().take(members.saturating_sub(1)).map(Policy::mind) {
             for team in &teams {
@@ -108,8 +115,8 @@ impl Portfolio {
         }
         walks.sort_by(|a, b| a.0.latency.total_cmp(&b.0.latency));
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut plans = Vec::with_capacity(walks.len() + SAMPLES);
-        for sample in 0..SAMPLES {
+        let mut plans = Vec::with_capacity(walks.len() + samples);
+        for sample in 0..samples {
             if let Some((_, mind, team)) = walks.get(sample % 2) {
                 let walk = room.walk(mind, team, Some(&mut rng));
                 plans.push((walk.latency, walk.draft));
@@ -173,11 +180,8 @@ impl Planner for Erl {
             }
         }
         let mut room = Room::new(search);
-        let (members, teams) = match self.reach {
-            Reach::Mended => (MENDERS, MENDED_TEAMS),
-            Reach::Forward | Reach::Refined => (self.portfolio.members.len(), TEAMS),
-        };
-        let drafts = self.portfolio.drafts(&mut room, members, teams);
+        let walks = if self.reach == Reach::Mended { FEW } else { ALL };
+        let drafts = self.portfolio.drafts(&mut room, walks);
         let mut search = room.search;
         let mut rng = ChaCha8Rng::seed_from_u64(budget.seed);
         drafts.into_iter().for_each(|draft| {
