@@ -20,6 +20,7 @@ mod moves;
 mod peak;
 mod proportional;
 mod reason;
+mod refine;
 pub mod scenario;
 mod search;
 mod shifts;

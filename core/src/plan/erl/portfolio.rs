@@ -11,6 +11,7 @@ use super::policy::{Mind, Policy, WEIGHTS};
 use super::rollout::{Outcome, Room};
 use crate::partition::Partition;
 use crate::plan::draft::Draft;
+use crate::plan::refine::{MENDING, REFINING};
 use crate::plan::search::{Budget, Search};
 use crate::plan::{Plan, Planner, Problem};
 
@@ -35,8 +36,6 @@ const FEW: Walks = Walks { members: 3, teams: 1, samples: 2 };
 const STRIPS: usize = 72_000;
 /// Fewest and most changes.
 const CHANGES: (usize, usize) = (300, 3000);
-/// How many plans are changed, and for which share of the changes, in a policy's answer.
-const MENDING: [(usize, f64); 2] = [(2, 0.5), (1, 0.5)];
 
 /// Policies that plan together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -191,12 +190,11 @@ impl Planner for Erl {
             Reach::Forward => {}
             Reach::Mended => {
                 let changes = STRIPS / (search.units() * problem.workers()).max(1);
-                let starts = search.starts();
-                search.race(starts, &MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
+                search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
             }
             Reach::Refined => {
                 let left = budget.evaluations.saturating_sub(search.evaluations);
-                search.refine(left, &mut rng);
+                search.refine(&REFINING, left, &mut rng);
             }
         }
         search.answer()
