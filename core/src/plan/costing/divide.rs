@@ -68,6 +68,8 @@ struct Cut {
     middle: Rows,
     /// The first parcel of the lower piece.
     turn: usize,
+    /// Rows sent of the upper piece.
+    sent: u32,
 }
 
 /// Where a piece begins or ends.
@@ -79,7 +81,7 @@ struct Mark {
 }
 
 impl Cutter<'_> {
-    /// Leaves in `job` how `strip` is computed by a worker of `pace`, when `parcels` of it are sent.
+    /// Leaves in `job` how `strip` is computed by a worker of `pace`, when `parcels` of it, of `sent` rows, are sent.
     #[inline(always)]
     pub(super) fn divide(
         &self,
@@ -87,6 +89,7 @@ impl Cutter<'_> {
         pace: Pace<'_>,
         piece: &PieceCost,
         parcels: &[Parcel],
+        sent: u32,
         job: &mut Job,
     ) {
         let rate = Rate {
@@ -95,8 +98,7 @@ impl Cutter<'_> {
             in_ms: piece.in_ms * self.row_bytes.0,
             out_ms: piece.out_ms * self.row_bytes.1,
         };
-        let Some(Cut { middle, turn }) = self.middle(strip, parcels) else {
-            let sent = count(parcels);
+        let Some(Cut { middle, turn, sent: above }) = self.middle(strip, parcels) else {
             job.ms = [
                 self.ms(&rate, self.mark(&rate, strip.rows.start), self.mark(&rate, strip.rows.end), sent),
                 0.0,
@@ -110,10 +112,10 @@ impl Cutter<'_> {
         let (first, last) = (self.mark(&rate, middle.start), self.mark(&rate, middle.end));
         let mut ms = [0.0, 0.0, self.ms(&rate, first, last, 0)];
         if start < middle.start {
-            ms[0] = self.ms(&rate, self.mark(&rate, start), first, count(&parcels[..turn]));
+            ms[0] = self.ms(&rate, self.mark(&rate, start), first, above);
         }
         if middle.end < end {
-            ms[1] = self.ms(&rate, last, self.mark(&rate, end), count(&parcels[turn..]));
+            ms[1] = self.ms(&rate, last, self.mark(&rate, end), sent - above);
         }
         job.ms = ms;
         job.waits_for_all = self.first;
@@ -146,7 +148,7 @@ impl Cutter<'_> {
         if rows.len() / 2 < self.least {
             return None;
         }
-        let (mut middle, mut turn) = (free, 0);
+        let (mut middle, mut turn, mut sent) = (free, 0, 0);
         for parcel in parcels {
             if parcel.start > middle.start {
                 middle.end = middle.end.min(parcel.start);
@@ -154,11 +156,12 @@ impl Cutter<'_> {
             }
             middle.start = middle.start.max(parcel.start + parcel.count);
             turn += 1;
-        }
-        if middle == rows || middle.is_empty() || middle.len() < self.least {
-            return None;
+            sent += parcel.count;
         }
         let (upper, lower) = (middle.start - rows.start, rows.end - middle.end);
+        if upper + lower == 0 || middle.is_empty() || middle.len() < self.least {
+            return None;
+        }
         let is_thin = |part: u32| part > 0 && part < self.least;
         if is_thin(upper) || is_thin(lower) {
             return None;
@@ -166,14 +169,8 @@ impl Cutter<'_> {
         let twice = |part: u32, row: u32| if part == 0 { 0.0 } else { self.span.twice_at(row) };
         let work = self.span.macs(rows);
         let extra = twice(upper, middle.start) + twice(lower, middle.end);
-        divides_freely(work + extra, work).then_some(Cut { middle, turn })
+        divides_freely(work + extra, work).then_some(Cut { middle, turn, sent })
     }
-}
-
-/// How many rows `parcels` have.
-#[inline(always)]
-fn count(parcels: &[Parcel]) -> u32 {
-    parcels.iter().map(|parcel| parcel.count).sum()
 }
 
 impl Costing<'_> {
@@ -192,7 +189,7 @@ impl Costing<'_> {
                 *job = Job { turn: end, end, ..Job::default() };
                 continue;
             }
-            let begin = end;
+            let (begin, mut all) = (end, 0);
             while strips.get(first).is_some_and(|next| next.need.end <= rows.start) {
                 first += 1;
             }
@@ -214,13 +211,14 @@ impl Costing<'_> {
                     parcel.way = next.way(sent, worker, to);
                     parcel.start = sent.start;
                     parcel.count = sent.end - sent.start;
+                    all += parcel.count;
                     parcel.sending_ms = row_bytes * f64::from(sent.end - sent.start) * links[to].ms_per_byte;
                     parcel.delay_ms = links[to].delay_ms;
                     end += 1;
                 }
             }
             let pace = self.spans.pace(cutter.span, worker);
-            cutter.divide(strip, pace, &self.pieces[worker], &parcels[begin..end], job);
+            cutter.divide(strip, pace, &self.pieces[worker], &parcels[begin..end], all, job);
             job.late_ms = lateness.ms(job.ms.iter().sum());
             job.turn += begin;
             job.end = end;

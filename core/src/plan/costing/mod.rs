@@ -197,7 +197,7 @@ impl<'a> Costing<'a> {
     /// How `worker` computes `strip` if nobody waits for any of it.
     fn alone(&self, cutter: &Cutter<'_>, strip: &Strip, worker: usize) -> Job {
         let mut job = Job::default();
-        cutter.divide(strip, self.spans.pace(cutter.span, worker), &self.pieces[worker], &[], &mut job);
+        cutter.divide(strip, self.spans.pace(cutter.span, worker), &self.pieces[worker], &[], 0, &mut job);
         job
     }
 
