@@ -18,19 +18,21 @@ use crate::plan::{Plan, Planner, Problem};
 /// Which walks of a portfolio are tried.
 #[derive(Clone, Copy)]
 struct Walks {
-    /// So many members plan, the first of them for every team of its ranking.
+    /// So many members plan.
     members: usize,
-    /// The others plan for so many teams, those that served the first best.
+    /// The first of them for so many teams of its ranking.
+    tried: usize,
+    /// The others for so many, those that served the first best.
     teams: usize,
     /// So many plans are sampled from the best two walks.
     samples: usize,
 }
 
 /// All that may be worth something.
-const ALL: Walks = Walks { members: usize::MAX, teams: 2, samples: 8 };
+const ALL: Walks = Walks { members: usize::MAX, tried: usize::MAX, teams: 2, samples: 8 };
 /// Where plans are changed afterwards: what the others find is worth less than the changes that can be tried in the time
 /// they take.
-const FEW: Walks = Walks { members: 3, teams: 1, samples: 2 };
+const FEW: Walks = Walks { members: 3, tried: 4, teams: 1, samples: 2 };
 /// Changes tried by a policy, times units and workers: a change costs about as many strips, so this bounds
 /// the time, together with [`CHANGES`].
 const STRIPS: usize = 72_000;
@@ -99,10 +101,10 @@ impl Portfolio {
 
     /// The plans that come of `walks`, the best first.
     fn drafts(&self, room: &mut Room<'_>, walks: Walks) -> Vec<Draft> {
-        let Walks { members, teams, samples } = walks;
+        let Walks { members, tried, teams, samples } = walks;
         let Some((first, others)) = self.members.split_first() else { return Vec::new() };
         let first = first.mind();
-        let mut tried = room.all(&first);
+        let mut tried = room.all(&first, tried);
         tried.truncate(teams);
         let teams: Vec<Vec<usize>> = tried.iter().map(|(_, team)| team.clone()).collect();
         let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::new();
