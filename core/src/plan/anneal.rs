@@ -12,6 +12,8 @@ use super::{Plan, Planner, Problem};
 
 /// First and last temperature, as shares of the latency at the start.
 const TEMPERATURE: (f64, f64) = (0.0027, 0.000_06);
+/// At most so many changes are drawn for each that is costed.
+const DRAWN: u64 = 4;
 
 /// Annealing from the proportional plan.
 pub struct Anneal;
@@ -53,8 +55,10 @@ enum Trial {
 }
 
 impl Search<'_> {
-    /// Anneals from `start` for `steps` steps; the best plan it came by, with its latency.
-    pub(crate) fn anneal(&mut self, start: &Draft, steps: u64, rng: &mut ChaCha8Rng) -> (f64, Draft) {
+    /// Anneals from `start` until `evaluations` changes are costed; the best plan it came by, with its latency.
+    ///
+    /// Changes that do not apply, or that change nothing, are drawn anew and not counted.
+    pub(crate) fn anneal(&mut self, start: &Draft, evaluations: u64, rng: &mut ChaCha8Rng) -> (f64, Draft) {
         let mut now = Current { draft: start.clone(), cost: 0.0, states: Vec::new() };
         let mut spare = Vec::new();
         let mut candidate = start.clone();
@@ -67,11 +71,19 @@ impl Search<'_> {
         let mut path = Vec::new();
         self.costing.critical(&now.states[..now.draft.len()], &mut path);
         let (hot, cold) = TEMPERATURE;
-        let cooling = (cold / hot).ln() / steps.max(1) as f64;
-        for step in 0..steps {
-            let temperature = unit * hot * (cooling * step as f64).exp();
+        let cooling = (cold / hot).ln() / evaluations.max(1) as f64;
+        let begun = self.evaluations;
+        for _ in 0..evaluations * DRAWN {
+            let spent = self.evaluations - begun;
+            if spent >= evaluations {
+                break;
+            }
+            let temperature = unit * hot * (cooling * spent as f64).exp();
             candidate.copy(&now.draft);
             let Some(first) = self.change(&mut candidate, &now.states, &path, rng) else { continue };
+            if candidate == now.draft {
+                continue;
+            }
             // Drawn before the change is costed, so that costing may stop as soon as it exceeds the limit.
             let limit = now.cost - temperature * rng.random::<f64>().max(f64::MIN_POSITIVE).ln();
             let Trial::Costed(cost, known) = self.try_change(&candidate, first, limit, &now, &mut spare)

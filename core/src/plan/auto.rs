@@ -4,7 +4,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::draft::Draft;
-use super::erl::{Portfolio, REFINING, Room};
+use super::erl::{Portfolio, Room};
+use super::refine::REFINING;
 use super::search::{Budget, Search};
 use super::{Plan, Planner, Problem};
 use crate::partition::Partition;
@@ -46,21 +47,5 @@ impl Planner for Auto {
         let left = budget.evaluations.saturating_sub(search.evaluations);
         search.refine(&REFINING, left, &mut rng);
         search.answer()
-    }
-}
-
-impl Search<'_> {
-    /// Anneals the best of what was offered within `evaluations`: in every round so many, for this share of
-    /// the evaluations, of which the best enter the next.
-    pub(crate) fn refine(&mut self, rounds: &[(usize, f64)], evaluations: u64, rng: &mut ChaCha8Rng) {
-        let mut left = self.starts();
-        for &(count, share) in rounds {
-            left.truncate(count);
-            let each = (evaluations as f64 * share) as u64 / left.len().max(1) as u64;
-            let mut ended: Vec<(f64, Draft)> =
-                left.iter().map(|start| self.anneal(start, each, rng)).collect();
-            ended.sort_by(|a, b| a.0.total_cmp(&b.0));
-            left = ended.into_iter().map(|(_, draft)| draft).collect();
-        }
     }
 }

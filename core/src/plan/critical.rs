@@ -13,10 +13,12 @@ use super::shifts::{owners, step};
 const NEAR: f64 = 0.5;
 /// How often the blocks around that hang on the same worker are changed as well.
 const ALONG: f64 = 0.5;
+/// So many blocks are looked at for one that is shared.
+const DRAWN: usize = 4;
 
 impl Search<'_> {
-    /// Takes rows of a block from the worker it hangs on, by `path`, and gives them to another owner; who is between
-    /// the two keeps as many as before.
+    /// Takes rows of block `index`, or of another if that has one owner, from the worker it hangs on, by `path`, and gives
+    /// them to another owner; who is between the two keeps as many as before.
     pub(crate) fn relieve(
         &self,
         draft: &mut Draft,
@@ -24,6 +26,9 @@ impl Search<'_> {
         index: usize,
         rng: &mut impl Rng,
     ) -> Option<usize> {
+        let is_shared = |at: &usize| owners(draft.block(*at)).nth(1).is_some();
+        let drawn = std::iter::once(index).chain((1..DRAWN).map(|_| rng.random_range(0..draft.len())));
+        let index = drawn.into_iter().find(is_shared)?;
         let worker = *path.get(index)?;
         let others: Vec<usize> = owners(draft.block(index)).filter(|&other| other != worker).collect();
         let taker = if rng.random_bool(NEAR) {

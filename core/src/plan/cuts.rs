@@ -77,7 +77,8 @@ impl Search<'_> {
                 ending.alone.push(self.slowest(from, to, &ending.owner));
             }
             endings.push(ending);
-            for from in to.saturating_sub(LONGEST_BLOCK)..to {
+            // The shortest blocks first: they rule out most others before what they exchange is counted.
+            for from in (to.saturating_sub(LONGEST_BLOCK)..to).rev() {
                 // A block that ends where nothing can be split would take what can be split from the others.
                 if !may_leave && !self.shared(to) && (from + 1..to).any(|cut| self.shared(cut)) {
                     continue;

@@ -37,6 +37,8 @@ pub(crate) struct Search<'a> {
     pub(crate) evaluations: u64,
     /// Networks per ms, by worker; 0 for those that are not allowed.
     pub(crate) speeds: Vec<f64>,
+    /// Links are not what they are: what is costed is not remembered as the best.
+    pub(crate) eased: bool,
     pair: Pair,
     best: Option<(f64, Draft)>,
     /// Drafts from which a search may start, with their cost.
@@ -54,7 +56,17 @@ impl<'a> Search<'a> {
             *speed = if *allowed { *speed } else { 0.0 };
         });
         let limits = Limits::new(problem.network, problem.memory, problem.workers());
-        Some(Self { problem, costing, limits, evaluations: 0, speeds, pair, best: None, offered: Vec::new() })
+        Some(Self {
+            problem,
+            costing,
+            limits,
+            evaluations: 0,
+            speeds,
+            eased: false,
+            pair,
+            best: None,
+            offered: Vec::new(),
+        })
     }
 
     /// How many units the network has.
@@ -116,6 +128,7 @@ impl<'a> Search<'a> {
             return latency * (1.0 + PENALTY * (1.0 + excess));
         }
         match &mut self.best {
+            _ if self.eased => {}
             Some((best, held)) if latency < *best => {
                 *best = latency;
                 held.copy(draft);

@@ -1,6 +1,6 @@
 //! When the pieces of a strip are computed and its rows sent.
 
-use super::state::{Arrivals, Clocks, Job, Layout, complete};
+use super::state::{Arrivals, Clocks, Job, Layout, complete, later};
 
 /// When a worker has computed the upper piece, the lower one, and everything, ms.
 #[derive(Clone, Copy, Debug)]
@@ -18,20 +18,20 @@ impl Job {
     pub(super) fn run(&self, now: f64, arrivals: &Arrivals) -> Done {
         let [upper, lower, middle] = self.ms;
         if self.waits_for_all {
-            let upper = now.max(complete(arrivals)) + upper;
+            let upper = later(now, complete(arrivals)) + upper;
             let lower = upper + lower;
             return Done { upper, lower, all: lower + middle };
         }
         let [above, below, above_gap, below_gap] = *arrivals;
-        let above = if self.skips_above { above } else { above.max(above_gap) };
-        let below = if self.skips_below { below } else { below.max(below_gap) };
+        let above = if self.skips_above { above } else { later(above, above_gap) };
+        let below = if self.skips_below { below } else { later(below, below_gap) };
         if above <= now {
             let upper = now + upper;
             if below <= upper {
                 let lower = upper + lower;
                 return Done { upper, lower, all: lower + middle };
             }
-            let lower = below.max(upper + middle) + lower;
+            let lower = later(below, upper + middle) + lower;
             return Done { upper, lower, all: lower };
         }
         if below <= now {
@@ -40,17 +40,17 @@ impl Job {
                 let upper = lower + upper;
                 return Done { upper, lower, all: upper + middle };
             }
-            let upper = above.max(lower + middle) + upper;
+            let upper = later(above, lower + middle) + upper;
             return Done { upper, lower, all: upper };
         }
         let middle = now + middle;
         if above <= middle || (below > middle && above <= below) {
-            let upper = above.max(middle) + upper;
-            let lower = below.max(upper) + lower;
+            let upper = later(above, middle) + upper;
+            let lower = later(below, upper) + lower;
             return Done { upper, lower, all: lower };
         }
-        let lower = below.max(middle) + lower;
-        let upper = above.max(lower) + upper;
+        let lower = later(below, middle) + lower;
+        let upper = later(above, lower) + upper;
         Done { upper, lower, all: upper }
     }
 }
@@ -77,9 +77,9 @@ impl Layout {
             let mut free = free;
             for (ready, parcels) in parts {
                 for parcel in parcels {
-                    free = free.max(ready) + parcel.sending_ms;
+                    free = later(free, ready) + parcel.sending_ms;
                     let there = &mut after.arrivals[parcel.to as usize][parcel.way as usize];
-                    *there = there.max(free + parcel.delay_ms + job.late_ms);
+                    *there = later(*there, free + parcel.delay_ms + job.late_ms);
                 }
             }
             *sending = free;

@@ -4,7 +4,7 @@
 
 use super::Costing;
 use super::state::{Job, Layout, Parcel, Strip, Way};
-use crate::plan::spans::{Pace, Span};
+use crate::plan::spans::{Ends, Pace, Span};
 use crate::predict::PieceCost;
 use crate::rows::Rows;
 use crate::schedule::divides_freely;
@@ -39,12 +39,6 @@ impl Strip {
     }
 }
 
-/// What of `rows` is above and below `middle`.
-#[inline(always)]
-fn around(rows: Rows, middle: Rows) -> (Rows, Rows) {
-    (Rows { start: rows.start, end: middle.start }, Rows { start: middle.end, end: rows.end })
-}
-
 /// A block whose strips are cut into pieces.
 #[derive(Clone, Copy)]
 pub(super) struct Cutter<'a> {
@@ -68,8 +62,26 @@ struct Rate<'a> {
     out_ms: f64,
 }
 
+/// Where a strip is cut.
+struct Cut {
+    /// The rows between the upper and the lower piece.
+    middle: Rows,
+    /// The first parcel of the lower piece.
+    turn: usize,
+    /// Rows sent of the upper piece.
+    sent: u32,
+}
+
+/// Where a piece begins or ends.
+#[derive(Clone, Copy)]
+struct Mark {
+    row: u32,
+    need: Ends<u32>,
+    ms: Ends<f64>,
+}
+
 impl Cutter<'_> {
-    /// Leaves in `job` how `strip` is computed by a worker of `pace`, when `parcels` of it are sent.
+    /// Leaves in `job` how `strip` is computed by a worker of `pace`, when `parcels` of it, of `sent` rows, are sent.
     #[inline(always)]
     pub(super) fn divide(
         &self,
@@ -77,6 +89,7 @@ impl Cutter<'_> {
         pace: Pace<'_>,
         piece: &PieceCost,
         parcels: &[Parcel],
+        sent: u32,
         job: &mut Job,
     ) {
         let rate = Rate {
@@ -85,70 +98,78 @@ impl Cutter<'_> {
             in_ms: piece.in_ms * self.row_bytes.0,
             out_ms: piece.out_ms * self.row_bytes.1,
         };
-        let Some(middle) = self.middle(strip, parcels) else {
-            let sent = parcels.iter().map(|parcel| parcel.count).sum();
-            job.ms = [self.ms(&rate, strip.rows, sent), 0.0, 0.0];
+        let Some(Cut { middle, turn, sent: above }) = self.middle(strip, parcels) else {
+            job.ms = [
+                self.ms(&rate, self.mark(&rate, strip.rows.start), self.mark(&rate, strip.rows.end), sent),
+                0.0,
+                0.0,
+            ];
             job.waits_for_all = true;
             job.turn = parcels.len();
             return;
         };
-        let (upper, lower) = around(strip.rows, middle);
-        let (mut turn, mut sent) = (parcels.len(), [0, 0]);
-        for (at, parcel) in parcels.iter().enumerate() {
-            if parcel.start >= middle.end {
-                turn = turn.min(at);
-            }
-            sent[usize::from(turn <= at)] += parcel.count;
+        let Rows { start, end } = strip.rows;
+        let (first, last) = (self.mark(&rate, middle.start), self.mark(&rate, middle.end));
+        let mut ms = [0.0, 0.0, self.ms(&rate, first, last, 0)];
+        if start < middle.start {
+            ms[0] = self.ms(&rate, self.mark(&rate, start), first, above);
         }
-        let part = |rows: Rows, sent: u32| if rows.is_empty() { 0.0 } else { self.ms(&rate, rows, sent) };
-        job.ms = [part(upper, sent[0]), part(lower, sent[1]), self.ms(&rate, middle, 0)];
+        if middle.end < end {
+            ms[1] = self.ms(&rate, last, self.mark(&rate, end), sent - above);
+        }
+        job.ms = ms;
         job.waits_for_all = self.first;
         job.skips_above = middle.start == strip.free.start;
         job.skips_below = middle.end == strip.free.end;
         job.turn = turn;
     }
 
+    /// What the tables say of strips that begin or end at `row`.
+    #[inline(always)]
+    fn mark(&self, rate: &Rate<'_>, row: u32) -> Mark {
+        Mark { row, need: self.span.need_at(row), ms: rate.pace.at(row) }
+    }
+
     /// Milliseconds of a piece of which so many rows are sent to other workers.
     #[inline(always)]
-    fn ms(&self, rate: &Rate<'_>, rows: Rows, sent: u32) -> f64 {
-        let need = self.span.need(rows);
-        let sent = if self.last { rows.end - rows.start } else { sent };
-        let carried = rate.in_ms * f64::from(need.end - need.start) + rate.out_ms * f64::from(sent);
-        rate.pace.ms(rows) + rate.call_ms + carried
+    fn ms(&self, rate: &Rate<'_>, start: Mark, end: Mark, sent: u32) -> f64 {
+        let sent = if self.last { end.row - start.row } else { sent };
+        let carried = rate.in_ms * f64::from(end.need.hi - start.need.lo) + rate.out_ms * f64::from(sent);
+        rate.pace.between(start.ms, end.ms) + rate.call_ms + carried
     }
 
     /// The rows that wait for nobody and for which nobody waits, if computing them apart is nearly free.
+    ///
+    /// Parcels are in the order of their first rows.
     #[inline(always)]
-    fn middle(&self, strip: &Strip, parcels: &[Parcel]) -> Option<Rows> {
+    fn middle(&self, strip: &Strip, parcels: &[Parcel]) -> Option<Cut> {
         let (rows, free) = (strip.rows, strip.free);
         // Two pieces at least, each of half of the rows at most.
         if rows.len() / 2 < self.least {
             return None;
         }
-        let mut middle = free;
-        for parcel in parcels {
-            let end = parcel.start + parcel.count;
-            if parcel.start <= middle.start && middle.start < end {
-                middle.start = end;
-            }
-        }
+        let (mut middle, mut turn, mut sent) = (free, 0, 0);
         for parcel in parcels {
             if parcel.start > middle.start {
                 middle.end = middle.end.min(parcel.start);
+                break;
             }
+            middle.start = middle.start.max(parcel.start + parcel.count);
+            turn += 1;
+            sent += parcel.count;
         }
-        if middle == rows || middle.is_empty() || middle.len() < self.least {
+        let (upper, lower) = (middle.start - rows.start, rows.end - middle.end);
+        if upper + lower == 0 || middle.is_empty() || middle.len() < self.least {
             return None;
         }
-        let (upper, lower) = around(rows, middle);
-        let is_thin = |part: Rows| !part.is_empty() && part.len() < self.least;
+        let is_thin = |part: u32| part > 0 && part < self.least;
         if is_thin(upper) || is_thin(lower) {
             return None;
         }
-        let twice = |part: Rows, row: u32| if part.is_empty() { 0.0 } else { self.span.twice_at(row) };
+        let twice = |part: u32, row: u32| if part == 0 { 0.0 } else { self.span.twice_at(row) };
         let work = self.span.macs(rows);
         let extra = twice(upper, middle.start) + twice(lower, middle.end);
-        divides_freely(work + extra, work).then_some(middle)
+        divides_freely(work + extra, work).then_some(Cut { middle, turn, sent })
     }
 }
 
@@ -168,7 +189,7 @@ impl Costing<'_> {
                 *job = Job { turn: end, end, ..Job::default() };
                 continue;
             }
-            let begin = end;
+            let (begin, mut all) = (end, 0);
             while strips.get(first).is_some_and(|next| next.need.end <= rows.start) {
                 first += 1;
             }
@@ -190,13 +211,14 @@ impl Costing<'_> {
                     parcel.way = next.way(sent, worker, to);
                     parcel.start = sent.start;
                     parcel.count = sent.end - sent.start;
+                    all += parcel.count;
                     parcel.sending_ms = row_bytes * f64::from(sent.end - sent.start) * links[to].ms_per_byte;
                     parcel.delay_ms = links[to].delay_ms;
                     end += 1;
                 }
             }
             let pace = self.spans.pace(cutter.span, worker);
-            cutter.divide(strip, pace, &self.pieces[worker], &parcels[begin..end], job);
+            cutter.divide(strip, pace, &self.pieces[worker], &parcels[begin..end], all, job);
             job.late_ms = lateness.ms(job.ms.iter().sum());
             job.turn += begin;
             job.end = end;

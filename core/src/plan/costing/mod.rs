@@ -62,21 +62,22 @@ impl<'a> Costing<'a> {
     /// For one problem; tables fill as they are used.
     pub fn new(problem: &'a Problem<'a>) -> Self {
         let workers = problem.workers();
-        let node = |at: usize| if at == workers { Node::Lab } else { Node::Worker(WorkerId::at(at)) };
-        let links = (0..=workers)
-            .flat_map(|from| (0..=workers).map(move |to| Wire::of(problem.costs.link(node(from), node(to)))))
-            .collect();
         let input = &problem.network.input;
         let value_bytes = if input.pixels.is_some() { 1 } else { 4 };
         Self {
             problem,
             spans: Spans::new(problem.network, problem.costs, workers),
-            links,
+            links: wires(problem, 1.0),
             pieces: (0..workers).map(|worker| problem.costs.piece(worker)).collect(),
             lateness: problem.costs.lateness(),
             input_row_bytes: input.cut.row_values() * value_bytes,
             workers,
         }
+    }
+
+    /// Costs from now on as if every transfer took this share of its time.
+    pub(crate) fn ease(&mut self, share: f64) {
+        self.links = wires(self.problem, share);
     }
 
     /// An unused state of the right size.
@@ -196,7 +197,7 @@ impl<'a> Costing<'a> {
     /// How `worker` computes `strip` if nobody waits for any of it.
     fn alone(&self, cutter: &Cutter<'_>, strip: &Strip, worker: usize) -> Job {
         let mut job = Job::default();
-        cutter.divide(strip, self.spans.pace(cutter.span, worker), &self.pieces[worker], &[], &mut job);
+        cutter.divide(strip, self.spans.pace(cutter.span, worker), &self.pieces[worker], &[], 0, &mut job);
         job
     }
 
@@ -230,6 +231,17 @@ impl<'a> Costing<'a> {
             row_bytes: (input.bytes(1) as f64, output.bytes(1) as f64),
         }
     }
+}
+
+/// The links of `problem`, by sender, then by receiver, if each took this share of its time.
+fn wires(problem: &Problem<'_>, share: f64) -> Vec<Wire> {
+    let lab = problem.workers();
+    let node = |at: usize| if at == lab { Node::Lab } else { Node::Worker(WorkerId::at(at)) };
+    let wire = |from: usize, to: usize| {
+        let Wire { delay_ms, ms_per_byte } = Wire::of(problem.costs.link(node(from), node(to)));
+        Wire { delay_ms: delay_ms * share, ms_per_byte: ms_per_byte * share }
+    };
+    (0..=lab).flat_map(|from| (0..=lab).map(move |to| wire(from, to))).collect()
 }
 
 /// Every worker with its rows between `bounds`.

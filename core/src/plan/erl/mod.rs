@@ -26,7 +26,6 @@ mod trainer;
 pub use alone::AgentAlone;
 pub use contexts::{Conditions, Contexts};
 pub use policy::{Policy, WEIGHTS};
-pub(crate) use portfolio::REFINING;
 pub use portfolio::{Erl, Portfolio, PortfolioError, Reach};
 pub(crate) use rollout::Room;
 pub use standing::{Standing, Standings};

@@ -11,26 +11,33 @@ use super::policy::{Mind, Policy, WEIGHTS};
 use super::rollout::{Outcome, Room};
 use crate::partition::Partition;
 use crate::plan::draft::Draft;
+use crate::plan::refine::{MENDING, REFINING};
 use crate::plan::search::{Budget, Search};
 use crate::plan::{Plan, Planner, Problem};
 
-/// Teams that every member plans for.
-const TEAMS: usize = 2;
-/// Of the portfolio, those that plan where their plans are changed afterwards, and teams: what the others find
-/// is worth less than the changes that can be tried in the time they take.
-const MENDERS: usize = 3;
-const MENDED_TEAMS: usize = 1;
-/// Plans sampled from the best two walks.
-const SAMPLES: usize = 8;
+/// Which walks of a portfolio are tried.
+#[derive(Clone, Copy)]
+struct Walks {
+    /// So many members plan.
+    members: usize,
+    /// The first of them for so many teams of its ranking.
+    tried: usize,
+    /// The others for so many, those that served the first best.
+    teams: usize,
+    /// So many plans are sampled from the best two walks.
+    samples: usize,
+}
+
+/// All that may be worth something.
+const ALL: Walks = Walks { members: usize::MAX, tried: usize::MAX, teams: 2, samples: 8 };
+/// Where plans are changed afterwards: what the others find is worth less than the changes that can be tried in the time
+/// they take.
+const FEW: Walks = Walks { members: 3, tried: 4, teams: 1, samples: 2 };
 /// Changes tried by a policy, times units and workers: a change costs about as many strips, so this bounds
 /// the time, together with [`CHANGES`].
 const STRIPS: usize = 72_000;
 /// Fewest and most changes.
 const CHANGES: (usize, usize) = (300, 3000);
-/// How many plans are changed, and for which share of the changes, in a policy's answer.
-const MENDING: [(usize, f64); 2] = [(2, 0.5), (1, 0.5)];
-/// The same when the whole budget is spent.
-pub(crate) const REFINING: [(usize, f64); 4] = [(8, 0.15), (4, 0.15), (2, 0.2), (1, 0.5)];
 
 /// Policies that plan together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -89,19 +96,18 @@ impl Portfolio {
 
     /// Every member's plans and some sampled ones, the best first.
     pub(crate) fn all_drafts(&self, room: &mut Room<'_>) -> Vec<Draft> {
-        self.drafts(room, self.members.len(), TEAMS)
+        self.drafts(room, ALL)
     }
 
-    /// The plans of the first `members` members and some sampled from the best two, the best first.
-    ///
-    /// The first member tries every team of its ranking, the others only the `teams` that served it best.
-    fn drafts(&self, room: &mut Room<'_>, members: usize, teams: usize) -> Vec<Draft> {
+    /// The plans that come of `walks`, the best first.
+    fn drafts(&self, room: &mut Room<'_>, walks: Walks) -> Vec<Draft> {
+        let Walks { members, tried, teams, samples } = walks;
         let Some((first, others)) = self.members.split_first() else { return Vec::new() };
         let first = first.mind();
-        let mut tried = room.all(&first);
+        let mut tried = room.all(&first, tried);
         tried.truncate(teams);
         let teams: Vec<Vec<usize>> = tried.iter().map(|(_, team)| team.clone()).collect();
-        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::with_capacity(members * teams.len());
+        let mut walks: Vec<(Outcome, Mind, Vec<usize>)> = Vec::new();
         walks.extend(tried.into_iter().map(|(walk, team)| (walk, first.clone(), team)));
         for mind in others.iter().take(members.saturating_sub(1)).map(Policy::mind) {
             for team in &teams {
@@ -110,8 +116,8 @@ impl Portfolio {
         }
         walks.sort_by(|a, b| a.0.latency.total_cmp(&b.0.latency));
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut plans = Vec::with_capacity(walks.len() + SAMPLES);
-        for sample in 0..SAMPLES {
+        let mut plans = Vec::with_capacity(walks.len() + samples);
+        for sample in 0..samples {
             if let Some((_, mind, team)) = walks.get(sample % 2) {
                 let walk = room.walk(mind, team, Some(&mut rng));
                 plans.push((walk.latency, walk.draft));
@@ -175,11 +181,8 @@ impl Planner for Erl {
             }
         }
         let mut room = Room::new(search);
-        let (members, teams) = match self.reach {
-            Reach::Mended => (MENDERS, MENDED_TEAMS),
-            Reach::Forward | Reach::Refined => (self.portfolio.members.len(), TEAMS),
-        };
-        let drafts = self.portfolio.drafts(&mut room, members, teams);
+        let walks = if self.reach == Reach::Mended { FEW } else { ALL };
+        let drafts = self.portfolio.drafts(&mut room, walks);
         let mut search = room.search;
         let mut rng = ChaCha8Rng::seed_from_u64(budget.seed);
         drafts.into_iter().for_each(|draft| {

@@ -89,18 +89,25 @@ impl<'a> Room<'a> {
         sizes.map(team).collect()
     }
 
-    /// The policy's plan for each of its teams, the best first.
-    pub(crate) fn all(&mut self, mind: &Mind) -> Vec<(Outcome, Vec<usize>)> {
+    /// The policy's plan for each of its teams, or for at most so many of different sizes, the best first.
+    pub(crate) fn all(&mut self, mind: &Mind, most: usize) -> Vec<(Outcome, Vec<usize>)> {
         let teams = self.teams(mind);
-        let mut walks: Vec<(Outcome, Vec<usize>)> =
-            teams.into_iter().map(|team| (self.walk(mind, &team, None), team)).collect();
+        let step = teams.len().div_ceil(most).max(1);
+        // The largest is among them.
+        let skipped = teams.len().saturating_sub(1) % step;
+        let mut walks: Vec<(Outcome, Vec<usize>)> = teams
+            .into_iter()
+            .skip(skipped)
+            .step_by(step)
+            .map(|team| (self.walk(mind, &team, None), team))
+            .collect();
         walks.sort_by(|a, b| a.0.latency.total_cmp(&b.0.latency));
         walks
     }
 
     /// The policy's best plan over all teams.
     pub(crate) fn best(&mut self, mind: &Mind) -> Option<(Outcome, Vec<usize>)> {
-        self.all(mind).into_iter().next()
+        self.all(mind, usize::MAX).into_iter().next()
     }
 
     /// Plans for `team`: the likeliest decisions, or sampled ones.

@@ -18,11 +18,11 @@ use crate::rows::Rows;
 
 /// A quantity of a strip that begins or ends before a row: at the strip's end less at its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Ends<T> {
+pub(crate) struct Ends<T> {
     /// Counts if the strip begins here.
-    lo: T,
+    pub(crate) lo: T,
     /// Counts if the strip ends here.
-    hi: T,
+    pub(crate) hi: T,
 }
 
 /// One span of units: everything about strips of its output.
@@ -81,7 +81,19 @@ impl Pace<'_> {
     /// Milliseconds of the non-empty `rows`.
     #[inline]
     pub(crate) fn ms(&self, rows: Rows) -> f64 {
-        self.scale * (self.ms[rows.end as usize].hi - self.ms[rows.start as usize].lo + self.fixed_ms)
+        self.between(self.at(rows.start), self.at(rows.end))
+    }
+
+    /// What strips have to add that end at `row`, and to take off that begin there.
+    #[inline]
+    pub(crate) fn at(&self, row: u32) -> Ends<f64> {
+        self.ms[row as usize]
+    }
+
+    /// Milliseconds of the rows between two places of [`Pace::at`].
+    #[inline]
+    pub(crate) fn between(&self, start: Ends<f64>, end: Ends<f64>) -> f64 {
+        self.scale * (end.hi - start.lo + self.fixed_ms)
     }
 
     /// Milliseconds for one more row at the end of `rows`, and of the strip that begins with them beyond
@@ -96,6 +108,12 @@ impl Pace<'_> {
 }
 
 impl Span {
+    /// The first input row that a strip needs which begins with `row`, and the end of those that one needs which ends before it.
+    #[inline]
+    pub(crate) fn need_at(&self, row: u32) -> Ends<u32> {
+        self.needs[row as usize]
+    }
+
     /// The first input row that a strip needs which begins with row `start`.
     #[inline]
     pub(crate) fn lo(&self, start: u32) -> u32 {
@@ -109,7 +127,7 @@ impl Span {
     }
 
     /// Of the non-empty `rows`, those for which the input rows `kept`, which are among theirs, are enough.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn within(&self, rows: Rows, kept: Rows) -> Rows {
         if kept.is_empty() {
             return Rows { start: rows.end, end: rows.end };
