@@ -11,7 +11,6 @@
 
 use crate::KernelError;
 use pulp::{Simd, cast};
-use std::hint::black_box;
 
 /// An instruction set a kernel can run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,36 +91,6 @@ impl Isa {
 pub(crate) trait Kernel {
     type Output;
     fn call<V: Vector>(self, v: V) -> Self::Output;
-}
-
-/// Multiply-adds on registers only, as many as the processor can do at once, for other kernels to be measured against.
-/// Returns how many were done.
-pub fn run_peak_loop(isa: Isa, rounds: usize) -> usize {
-    struct Peak {
-        rounds: usize,
-    }
-    impl Kernel for Peak {
-        type Output = usize;
-
-        #[inline(always)]
-        fn call<V: Vector>(self, v: V) -> usize {
-            const CHAINS: usize = 12;
-            let (factor, term) = (v.splat_f32s(black_box(0.5)), v.splat_f32s(black_box(0.25)));
-            let mut sums = [v.splat_f32s(1.0); CHAINS];
-            for _ in 0..self.rounds {
-                for sum in &mut sums {
-                    *sum = v.fma(*sum, factor, term);
-                }
-            }
-            let mut lanes = [0.0; MAX_LANES];
-            for sum in sums {
-                store::<V>(&mut lanes, sum);
-                black_box(&lanes);
-            }
-            self.rounds * CHAINS * V::F32_LANES
-        }
-    }
-    isa.run(Peak { rounds })
 }
 
 struct Entry<V, K> {
@@ -341,6 +310,19 @@ pub(crate) fn transpose<V: Vector>(v: V, mut block: [V::f32s; MAX_LANES]) -> [V:
         block = interleave_halves(v, block);
     }
     block
+}
+
+/// The lanes of vector `i` added together, in order, in lane `i`.
+#[inline(always)]
+pub(crate) fn add_lanes<V: Vector>(v: V, block: [V::f32s; MAX_LANES]) -> V::f32s {
+    let block = transpose(v, block);
+    let mut sum = block[0];
+    for (i, &lane) in block.iter().enumerate() {
+        if i > 0 && i < V::F32_LANES {
+            sum = v.add_f32s(sum, lane);
+        }
+    }
+    sum
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@
 //! turned and added together. Bound: memory, 4 bytes a multiply-add.
 
 use crate::epilogue::Epilogue;
-use crate::isa::{Kernel, MAX_LANES, Vector, load, load_at_most, store_at_most, transpose};
+use crate::isa::{Kernel, MAX_LANES, Vector, add_lanes, load, load_at_most, store_at_most};
 use crate::{Isa, KernelError};
 use std::ops::Range;
 
@@ -94,14 +94,8 @@ impl Kernel for Multiply<'_> {
                     }
                 }
             }
-            let block = transpose(v, block);
-            let mut sum = block[0];
-            for (i, &lane) in block.iter().enumerate() {
-                if i > 0 && i < lanes {
-                    sum = v.add_f32s(sum, lane);
-                }
-            }
-            let [value] = layer.epilogue.lanes(v, first, 1, output.len()).apply(v, [sum], None);
+            let [value] =
+                layer.epilogue.lanes(v, first, 1, output.len()).apply(v, [add_lanes(v, block)], None);
             store_at_most(v, output, value);
         }
     }

@@ -4,7 +4,7 @@
 //! and added together. Bound: loads.
 
 use crate::epilogue::Epilogue;
-use crate::isa::{Kernel, MAX_LANES, Vector, load, load_at_most, store_few, transpose};
+use crate::isa::{Kernel, MAX_LANES, Vector, add_lanes, load, load_at_most, store_few};
 use crate::{Isa, KernelError, Map};
 
 /// Sums each channel of `input` and passes the sums through `epilogue`: with a scale of one over the channel's values they
@@ -46,14 +46,7 @@ impl Kernel for Sums<'_> {
                     *sum = sum_lanes(v, input.plane(first + i));
                 }
             }
-            let block = transpose(v, block);
-            let mut sum = block[0];
-            for (i, &lane) in block.iter().enumerate() {
-                if i > 0 && i < lanes {
-                    sum = v.add_f32s(sum, lane);
-                }
-            }
-            let [value] = epilogue.lanes(v, first, 1, output.len()).apply(v, [sum], None);
+            let [value] = epilogue.lanes(v, first, 1, output.len()).apply(v, [add_lanes(v, block)], None);
             store_few(v, output, value);
         }
     }
