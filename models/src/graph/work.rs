@@ -72,24 +72,29 @@ fn convolution(step: &Step) -> Option<&Convolution> {
 
 /// How the maps lie that step `at` reads and writes, where it is computed together with what is before and behind it.
 fn layouts(steps: &[Step], at: usize) -> [Layout; 2] {
-    let before = match steps[at].sources.first() {
-        Some(&Source::Step(from)) => map_between(steps, from, at),
-        _ => Layout::Planes,
-    };
-    let behind = (at + 1..steps.len()).find(|&reader| reads(&steps[reader], at));
-    [before, behind.map_or(Layout::Planes, |reader| map_between(steps, at, reader))]
+    let reader = (at + 1..steps.len()).find(|&reader| first_source(&steps[reader]) == Some(at));
+    [layout_before(steps, at), reader.map_or(Layout::Planes, |reader| layout_before(steps, reader))]
 }
 
-fn map_between(steps: &[Step], from: usize, to: usize) -> Layout {
-    let alone = steps[from + 1..].iter().filter(|step| reads(step, from)).count() == 1;
-    match [from, to].map(|step| convolution(&steps[step])) {
-        [Some(from), Some(to)] if alone && from.passes_blocks_to(to) => Layout::Blocks,
+/// How the map lies that step `at` reads first.
+fn layout_before(steps: &[Step], at: usize) -> Layout {
+    let Some(from) = first_source(&steps[at]) else { return Layout::Planes };
+    let reads =
+        |step: &&Step| step.sources.iter().any(|source| matches!(source, Source::Step(s) if *s == from));
+    let alone = steps[from + 1..].iter().filter(reads).count() == 1;
+    match [from, at].map(|step| convolution(&steps[step])) {
+        [Some(layer), Some(next)] if alone && layer.suits_blocks_to(layout_before(steps, from), next) => {
+            Layout::Blocks
+        }
         _ => Layout::Planes,
     }
 }
 
-fn reads(step: &Step, from: usize) -> bool {
-    step.sources.iter().any(|source| matches!(source, Source::Step(step) if *step == from))
+fn first_source(step: &Step) -> Option<usize> {
+    match step.sources.first() {
+        Some(&Source::Step(from)) => Some(from),
+        _ => None,
+    }
 }
 
 /// What a step reads apart from constants.

@@ -27,9 +27,10 @@ pub(crate) trait Banded: Operator {
     /// Which rows.
     fn reach(&self) -> Reach;
 
-    /// Whether its input and output may be laid out so; all take planes.
-    fn takes(&self, layouts: [Layout; 2]) -> bool {
-        layouts == [Layout::Planes; 2]
+    /// Whether it, reading a map laid out as `before`, and `next`, which alone reads what it yields, take that in blocks.
+    fn passes_blocks_to(&self, before: Layout, next: &dyn Banded) -> bool {
+        let (_, _) = (before, next);
+        false
     }
 
     /// Computes `strip.rows` into one slice a channel or block, from and to maps laid out as it takes them. The input is
@@ -100,11 +101,6 @@ impl Reach {
     }
 }
 
-/// Whether `from`, which reads a map laid out as `before`, can pass one in blocks on to `to`.
-pub(super) fn pass_blocks(before: Layout, from: &dyn Banded, to: &dyn Banded) -> bool {
-    from.takes([before, Layout::Blocks]) && to.takes([Layout::Blocks, Layout::Planes])
-}
-
 /// Operators of which each reads what the one before yields.
 #[derive(Clone, Debug)]
 pub(super) struct Bands {
@@ -172,12 +168,18 @@ impl Bands {
         Some(bands)
     }
 
+    /// Whether the last map that one passes to another lies in blocks.
+    pub(super) fn end_in_blocks(&self) -> bool {
+        let [.., from, _] = &*self.stages else { return false };
+        from.layout == Layout::Blocks
+    }
+
     /// Chooses blocks wherever both operators take them.
     fn lay_out(&mut self) {
         let mut before = Layout::Planes;
         for at in 1..self.stages.len() {
             let [from, to] = [&self.stages[at - 1], &self.stages[at]];
-            if from.residual.is_none() && pass_blocks(before, &*from.operator, &*to.operator) {
+            if from.operator.passes_blocks_to(before, &*to.operator) {
                 self.stages[at - 1].layout = Layout::Blocks;
             }
             before = self.stages[at - 1].layout;

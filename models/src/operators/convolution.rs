@@ -6,6 +6,7 @@
 
 mod layer;
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -51,11 +52,12 @@ struct Whole {
 }
 
 impl Convolution {
-    /// Whether the map between it and `next`, which alone reads it, is best laid out in blocks: next to depthwise layers.
-    pub(crate) fn passes_blocks_to(&self, next: &Convolution) -> bool {
+    /// Whether the map between it, which reads one laid out as `before`, and `next`, which alone reads it, is best laid out
+    /// in blocks, on a processor that takes them: next to depthwise layers.
+    pub(crate) fn suits_blocks_to(&self, before: Layout, next: &Convolution) -> bool {
         let depthwise = [self, next].iter().any(|layer| layer.conv.algorithm() == Algorithm::Depthwise);
-        let [before, behind] = [[Layout::Planes, Layout::Blocks], [Layout::Blocks, Layout::Planes]];
-        depthwise && !self.residual && self.conv.suits(before) && next.conv.suits(behind)
+        let [own, others] = [[before, Layout::Blocks], [Layout::Blocks, Layout::Planes]];
+        depthwise && !self.residual && self.conv.suits(own) && next.conv.suits(others)
     }
 }
 
@@ -210,8 +212,11 @@ impl Banded for Convolution {
         }
     }
 
-    fn takes(&self, layouts: [Layout; 2]) -> bool {
-        self.conv.takes(layouts)
+    fn passes_blocks_to(&self, before: Layout, next: &dyn Banded) -> bool {
+        (next as &dyn Any).downcast_ref::<Convolution>().is_some_and(|next| {
+            let taken = [[before, Layout::Blocks], [Layout::Blocks, Layout::Planes]];
+            self.suits_blocks_to(before, next) && self.conv.takes(taken[0]) && next.conv.takes(taken[1])
+        })
     }
 
     fn run_band(

@@ -1,6 +1,5 @@
 //! Which operators of a strip are computed together in [`Bands`].
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,10 +7,10 @@ use collab_core::network::BANDED_BYTES;
 use collab_kernels::Layout;
 use tract_onnx::tract_core::internal::*;
 
-use super::bands::{Bands, Stage, pass_blocks};
+use super::Own;
+use super::bands::{Bands, Stage};
 use super::chain::{Found, replace};
 use super::fold::only_reader;
-use super::{Convolution, Own};
 
 /// What stands between the names of operators that are computed together.
 pub(crate) const BETWEEN: char = ' ';
@@ -39,11 +38,11 @@ pub(crate) fn join(model: &mut TypedModel) -> TractResult<()> {
 /// As many operators as can be joined from node `first` on.
 fn longest(model: &TypedModel, first: usize) -> Option<(Vec<usize>, Bands)> {
     let (mut members, mut joined) = (vec![first], None);
-    while let Some(next) = next(model, members[members.len() - 1]) {
-        members.push(next);
+    while let Some(Next { node, large }) = next(model, members[members.len() - 1]) {
+        members.push(node);
         match Bands::of(stages(model, &members)?) {
-            Some(bands) => joined = Some(bands),
-            None => {
+            Some(bands) if large || bands.end_in_blocks() => joined = Some(bands),
+            _ => {
                 members.pop();
                 break;
             }
@@ -52,19 +51,23 @@ fn longest(model: &TypedModel, first: usize) -> Option<(Vec<usize>, Bands)> {
     joined.map(|bands| (members, bands))
 }
 
+/// An operator that may be joined to the one before it.
+struct Next {
+    node: usize,
+    /// Whether the map between is large, so that it may be joined in any case.
+    large: bool,
+}
+
 /// The node that alone reads what node `id` yields, if that is large and the weights of both are not, which pass by once
-/// a band; or if one of both is depthwise and takes it in blocks.
-fn next(model: &TypedModel, id: usize) -> Option<usize> {
+/// a band; or if both may take it in blocks, which hangs on how `id` reads its own.
+fn next(model: &TypedModel, id: usize) -> Option<Next> {
     let reader = only_reader(model, id).filter(|reader| reader.slot == 0)?;
     let [from, to] = [id, reader.node].map(|id| model.node(id).op_as::<Own>());
     let (from, to) = (&from?.0, &to?.0);
     let bytes = (size_of::<f32>() * from.shape().iter().product::<usize>()) as u64;
     let large = bytes >= BANDED_BYTES && [from, to].iter().all(|operator| operator.kept() <= bytes);
-    let convolutions = [from, to].map(|operator| (&**operator as &dyn Any).downcast_ref::<Convolution>());
     let [from, to] = [from.clone().banded()?, to.clone().banded()?];
-    let blocks = matches!(convolutions, [Some(from), Some(to)] if from.passes_blocks_to(to))
-        && pass_blocks(Layout::Planes, &*from, &*to);
-    (large || blocks).then_some(reader.node)
+    (large || from.passes_blocks_to(Layout::Planes, &*to)).then_some(Next { node: reader.node, large })
 }
 
 /// The first input of the first of `members`, then what they add, in order.
@@ -89,9 +92,13 @@ fn stages(model: &TypedModel, members: &[usize]) -> Option<Vec<Stage>> {
 
 #[cfg(test)]
 mod tests {
+    use collab_core::id::Digest;
+    use collab_core::network::Term;
     use collab_kernels::Isa;
 
     use super::*;
+    use crate::recipe::graph::{Conv, Graph};
+    use crate::recipe::weights::Weights;
     use crate::{LoadOptions, Model, Strip, catalogue};
 
     /// The layers of every node that several were joined in.
@@ -131,6 +138,24 @@ mod tests {
             } else {
                 assert!(joined.len() < 6, "large maps only: {joined:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_product_that_reads_blocks_passes_planes_on_and_is_stated_so() {
+        let id = Digest([5; 32]);
+        let (mut graph, mut map) = Graph::reading("turns", Weights::new(id), vec![32, 20, 20]);
+        for (name, kernel, groups) in [("a", 3, 32), ("b", 1, 1), ("c", 3, 32), ("d", 1, 1)] {
+            map = graph.conv(name, &map, Conv::same(32, kernel).groups(groups));
+        }
+        let model = Model::from_onnx(graph.finish(&map), id, &LoadOptions::default()).unwrap();
+        for depthwise in [0, 2] {
+            let work = model.network().work(depthwise);
+            let turned = |term| work.iter().any(|work| work.term == term);
+            assert!(turned(Term::DepthwiseCopied) && !turned(Term::DepthwiseValues), "{depthwise}: {work:?}");
+        }
+        if Isa::best() == Isa::Avx512 {
+            assert_eq!(joined(&model.whole().unwrap()), [vec!["0", "1"], vec!["2", "3"]]);
         }
     }
 }
