@@ -23,6 +23,8 @@ pub enum Term {
     WinogradMacs,
     /// Multiply-accumulates of 1×1 convolutions, channels padded to tiles.
     PointwiseMacs,
+    /// Multiply-accumulates of 1×1 convolutions that read or write blocks of channels, channels padded to blocks.
+    BlockMacs,
     /// Multiply-accumulates of depthwise convolutions, channels padded to vectors.
     DepthwiseMacs,
     /// Multiply-accumulates of convolutions with several groups, padded to tiles.
@@ -95,16 +97,21 @@ pub enum Term {
     WeightBytes,
     /// Bytes of weights that a matrix product with one vector reads.
     DenseBytes,
+    /// Bytes of weights that come from memory, in networks whose weights no cache holds.
+    MemoryBytes,
+    /// Rows of weights of a matrix product with one vector that come from memory.
+    MemoryRows,
 }
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 41] = [
+    pub const ALL: [Term; 44] = [
         Term::Call,
         Term::Step,
         Term::DirectMacs,
         Term::WinogradMacs,
         Term::PointwiseMacs,
+        Term::BlockMacs,
         Term::DepthwiseMacs,
         Term::GroupedMacs,
         Term::TransposedMacs,
@@ -141,6 +148,8 @@ impl Term {
         Term::OtherBytes,
         Term::WeightBytes,
         Term::DenseBytes,
+        Term::MemoryBytes,
+        Term::MemoryRows,
     ];
 
     /// As a screen says it.
@@ -151,6 +160,7 @@ impl Term {
             Term::DirectMacs => "MACs k×k",
             Term::WinogradMacs => "MACs Winograd",
             Term::PointwiseMacs => "MACs 1×1",
+            Term::BlockMacs => "MACs in blocks",
             Term::DepthwiseMacs => "MACs depthwise",
             Term::GroupedMacs => "MACs grouped",
             Term::TransposedMacs => "MACs transposed",
@@ -187,6 +197,8 @@ impl Term {
             Term::OtherBytes => "bytes other",
             Term::WeightBytes => "weight bytes",
             Term::DenseBytes => "dense weights",
+            Term::MemoryBytes => "weights from memory",
+            Term::MemoryRows => "rows from memory",
         }
     }
 }

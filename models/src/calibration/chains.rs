@@ -42,7 +42,7 @@ pub(super) const CHAINS: &[Chain] = &[
       average 3 2 | shuffle 4 | half | depthwise 3 1 | conv 116 1 1 | Relu"),
     (512, 7, "conv 512 3 1 | Relu | conv 128 1 1 | Relu | conv 512 1 1 | depthwise 3 1 | relu6 | \
       depthwise 5 1 | conv 256 1 1 | average 3 1 | max 3 1 | flatten | dense 1024 | Relu | \
-      dense 1024 | dense 10"),
+      dense 4096 | dense 1000"),
     (64, 20, "nearest | conv 32 3 1 | leaky | linear | conv 16 3 1 | leaky | transposed 24 2 2 | Sigmoid | \
       max 4 4 | pad | conv 12 1 1 | norm | linear | Tanh"),
     (128, 40, "conv 64 1 1 | leaky | conv 128 3 1 | leaky | max 2 2 | conv 256 3 1 | leaky | conv 128 1 1 | \

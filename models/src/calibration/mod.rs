@@ -3,7 +3,8 @@
 //!
 //! The lab and a worker build the same networks from here, so layer times alone travel between them. Each
 //! network is a chain, so that a layer finds the caches as another layer left them. The first few cover every
-//! kind; those after them add shapes. So a calibration that ends early lacks precision, not kinds.
+//! kind; those after them add shapes, and two have weights that no cache holds. So a calibration that ends early lacks
+//! precision and what such weights cost, not kinds.
 
 mod chains;
 
@@ -18,7 +19,7 @@ use crate::load::{LoadError, LoadOptions, Model};
 use crate::recipe::weights::Weights;
 
 /// The version of the networks and of what is timed of them. It must change whenever either does.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// How many networks there are.
 pub fn count() -> usize {
@@ -110,8 +111,8 @@ mod tests {
         let rare: Vec<_> = all.iter().filter(|(_, count)| **count < 4).collect();
         assert!(rare.is_empty(), "{rare:?}");
         let first = exercised(0..4);
-        let late: Vec<_> = all.keys().filter(|term| !first.contains_key(term)).collect();
-        assert!(late.is_empty(), "{late:?}");
+        let late: Vec<_> = all.into_keys().filter(|term| !first.contains_key(term)).collect();
+        assert_eq!(late, [Term::MemoryBytes, Term::MemoryRows], "these take a large network");
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             owner[member] = layer;
         }
     }
+    let network_bytes = steps.iter().map(|step| step.weight_bytes).sum();
     let mut taken = std::collections::HashSet::new();
     let layer = |(index, members): (usize, &Vec<usize>)| {
         let last = members[members.len() - 1];
@@ -153,7 +154,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             row_macs: macs.div_ceil(u64::from(output.rows.max(1))),
             weight_bytes: members.iter().map(|&member| steps[member].weight_bytes).sum(),
             kept_bytes: members.iter().map(|&member| steps[member].kept_bytes()).sum(),
-            work: work::of(steps, members),
+            work: work::of(steps, members, network_bytes),
         }
     };
     members.iter().enumerate().map(layer).collect()

@@ -23,6 +23,9 @@ use super::cut;
 use super::steps::{Source, Step};
 use crate::operators::{Convolution, Gate, GlobalPool, Own, Pooling, Resample};
 
+/// Bytes of a network's weights beyond which they are gone from every cache when they are needed again.
+const NO_CACHE_HOLDS: u64 = 32 << 20;
+
 /// Amounts by term: once a piece, and for all rows.
 #[derive(Default)]
 struct Amounts(BTreeMap<Term, (f64, f64)>);
@@ -37,8 +40,8 @@ impl Amounts {
     }
 }
 
-/// The work of the layer whose steps are `members`.
-pub(super) fn of(steps: &[Step], members: &[usize]) -> Vec<Work> {
+/// The work of the layer whose steps are `members`, in a network with so many bytes of weights.
+pub(super) fn of(steps: &[Step], members: &[usize], network_bytes: u64) -> Vec<Work> {
     let last = &steps[members[members.len() - 1]];
     let rows = f64::from(cut(&last.shape, last.split.along).rows.max(1));
     let mut amounts = Amounts::default();
@@ -48,6 +51,9 @@ pub(super) fn of(steps: &[Step], members: &[usize]) -> Vec<Work> {
     amounts.once(Term::Step, executed.len().saturating_sub(1) as f64);
     for at in executed {
         let step = &steps[at];
+        if network_bytes > NO_CACHE_HOLDS {
+            from_memory(step, &mut amounts);
+        }
         match (convolution(step), step.op.downcast_ref::<Own>()) {
             (Some(layer), _) => {
                 let layouts = layouts(steps, at);
@@ -100,6 +106,18 @@ fn first_source(step: &Step) -> Option<usize> {
 /// What a step reads apart from constants.
 fn maps(step: &Step) -> usize {
     step.sources.iter().filter(|source| !matches!(source, Source::Konst(_))).count()
+}
+
+/// The weights of a step that no cache holds. A matrix product begins to wait for each of its rows.
+fn from_memory(step: &Step, amounts: &mut Amounts) {
+    let bytes = step.weight_bytes as f64;
+    match step.op.downcast_ref::<Own>().map(|own| own.0.label().1) {
+        Some(Kind::Dense) => {
+            amounts.all_rows(Term::MemoryBytes, bytes);
+            amounts.all_rows(Term::MemoryRows, volume(&step.shape));
+        }
+        _ => amounts.once(Term::MemoryBytes, bytes),
+    }
 }
 
 /// Another operator that our kernels compute.
@@ -260,9 +278,11 @@ mod tests {
         let (work, rows, macs) = of_layer(0, "l0");
         let products = amount(&work, Term::WinogradMacs, rows);
         let down = (6 * 32 * 10 * 48) as f64;
-        assert_eq!(products, down * (4.0 * 20.0 + 1.0), "one more for a row whose pair is cut through");
-        assert_eq!(3.0 * (products - down), macs as f64, "a third of those by definition");
-        assert_eq!(amount(&work, Term::OutputValues, rows), (48 * 40 * 40) as f64);
+        let ragged = 2.5 * (4 * 6 * 32 * 48) as f64;
+        let beyond = "one more for a row whose pair is cut through, and what the last tile is not filled";
+        assert_eq!(products, down * (4.0 * 20.0 + 1.0) + ragged, "{beyond}");
+        assert_eq!(3.0 * (products - down - ragged), macs as f64, "a third of those by definition");
+        assert_eq!(amount(&work, Term::OutputValues, rows), (48 * 40 * 48) as f64, "in whole vectors");
         assert_eq!(amount(&work, Term::DirectMacs, rows), 0.0);
     }
 
@@ -270,11 +290,31 @@ mod tests {
     fn a_1x1_is_counted_in_tiles_and_its_weights_pass_by_for_every_block_of_pixels() {
         // 48 channels to 64 over 40×40, read in place.
         let (work, rows, macs) = of_layer(0, "l2");
-        assert_eq!(amount(&work, Term::PointwiseMacs, rows), macs as f64);
+        let ragged = 2.5 * (48 * 64) as f64;
+        assert_eq!(amount(&work, Term::PointwiseMacs, rows), macs as f64 + ragged);
         assert_eq!(amount(&work, Term::PanelReads, rows), (4 * 48 * 40 * 40) as f64);
         assert_eq!(amount(&work, Term::Packed, rows), 0.0);
         let few = amount(&work, Term::WeightBytes, 1);
         assert!(few >= 0.5 * (4 * 48 * 64) as f64, "{few}");
+    }
+
+    #[test]
+    fn weights_of_a_small_map_pass_by_once_whatever_its_rows() {
+        // 256 channels of 14×14 to as many.
+        let (work, rows, _) = of_layer(3, "l9");
+        let bytes = (4 * 2 * 256 * 128 * 9) as f64;
+        for rows in [1, rows / 2, rows] {
+            assert_eq!(amount(&work, Term::WeightBytes, rows), bytes);
+        }
+    }
+
+    #[test]
+    fn groups_multiply_their_own_channels_only_and_weights_come_from_memory_in_large_networks_only() {
+        let (work, rows, macs) = of_layer(6, "l8");
+        let products = amount(&work, Term::WinogradMacs, rows);
+        assert!((0.5..0.9).contains(&(products / macs as f64)), "half and what is padded: {products} {macs}");
+        assert_eq!(amount(&work, Term::MemoryBytes, rows), (4 * 96 * (32 * 9 + 1)) as f64);
+        assert_eq!(amount(&of_layer(3, "l9").0, Term::MemoryBytes, rows), 0.0);
     }
 
     #[test]

@@ -34,6 +34,8 @@ const COPIED_OF_A_GROUP: (usize, usize) = (16, 12);
 const COLUMNS_ABREAST: usize = 8;
 /// Values of a vector.
 const LANES: usize = 16;
+/// Pixels that the last tile of a product computes in vain, or takes as long as, on average.
+const RAGGED: f64 = 2.5;
 
 /// The work of all rows of one convolution whose input and output are laid out so, which writes `written` values and adds a
 /// `residual` to them or not.
@@ -52,9 +54,16 @@ pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool
         Algorithm::Dense if layouts == [Layout::Planes; 2] => of_product(shape, rows, amounts),
         Algorithm::Dense => of_blocks(shape, rows, amounts),
     }
-    amounts.all_rows(Term::OutputValues, written);
+    // Winograd's rows are finished one by one, in whole vectors; tiles of products end where they like.
+    let whole = match conv.algorithm() {
+        Algorithm::WinogradRows | Algorithm::WinogradPairs => {
+            shape.out_width().next_multiple_of(LANES) as f64 / shape.out_width() as f64
+        }
+        _ => 1.0,
+    };
+    amounts.all_rows(Term::OutputValues, whole * written);
     if residual {
-        amounts.all_rows(Term::ResidualValues, written);
+        amounts.all_rows(Term::ResidualValues, whole * written);
     }
 }
 
@@ -69,7 +78,9 @@ fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
         (1, _) => Term::DirectMacs,
         _ => Term::GroupedMacs,
     };
-    amounts.all_rows(macs, outputs.next_multiple_of(TILE_CHANNELS) as f64 * depth * pixels);
+    let products = outputs.next_multiple_of(TILE_CHANNELS) as f64 * depth;
+    amounts.once(macs, products * RAGGED);
+    amounts.all_rows(macs, products * pixels);
     amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * depth * pixels);
     let plain = taps == 1 && shape.stride == [1, 1] && shape.out_width() == shape.width;
     let gathered = if shape.stride[1] == 1 { Term::Gathered } else { Term::GatheredStrided };
@@ -99,29 +110,39 @@ fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
 fn of_blocks(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     let products = (shape.in_channels * shape.out_width()) as f64 * rows;
     let panels = shape.out_channels.div_ceil(PANEL);
-    amounts.all_rows(Term::PointwiseMacs, (panels * PANEL) as f64 * products);
-    amounts.all_rows(Term::PanelReads, panels as f64 * products);
+    amounts.all_rows(Term::BlockMacs, (panels * PANEL) as f64 * products);
     amounts.once(Term::WeightBytes, 4.0 * shape.weights() as f64);
 }
 
-/// Weights pass by once for every so many pixels; half a time more on average than these fill.
-fn weights_read(bytes: f64, times: f64, amounts: &mut Amounts) {
-    amounts.once(Term::WeightBytes, 0.5 * bytes);
-    amounts.all_rows(Term::WeightBytes, times * bytes);
+/// Weights pass by once for each block of pixels, of which the whole map has `blocks`: once for any rows of a map that is one
+/// block, half a time more on average than blocks are filled where there are many.
+fn weights_read(bytes: f64, blocks: f64, amounts: &mut Amounts) {
+    let blocks = blocks.max(1.0);
+    amounts.once(Term::WeightBytes, bytes * (0.5 + 0.5 / blocks));
+    amounts.all_rows(Term::WeightBytes, bytes * (blocks - 1.0 / blocks));
+}
+
+/// Values that a row of each channel yields when it is transformed along: vectors of groups, a row at a time.
+fn along(shape: &ConvShape, groups: usize) -> f64 {
+    (ALONG * shape.in_channels * groups.next_multiple_of(LANES)) as f64
 }
 
 fn of_winograd_rows(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let groups = shape.out_width().div_ceil(COLUMNS);
     let row = ALONG * inputs * groups;
-    let fits = |values: usize| (values / row).saturating_sub(2).max(1);
+    let fits = |values: usize| (values * shape.groups / row).saturating_sub(2).max(1);
     let band = fits(TRANSFORMED).max(fits(MOST_TRANSFORMED).min(FEW_GROUPS.div_ceil(groups)));
-    let products = (row * 3) as f64 * rows;
-    amounts.all_rows(Term::WinogradMacs, outputs.next_multiple_of(TILE_CHANNELS) as f64 * products);
-    amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * products);
+    let products = (inputs * ALONG * 3) as f64;
+    // Each input is multiplied for its own group's outputs only.
+    let of_a_group = outputs / shape.groups;
+    let channels = of_a_group.next_multiple_of(TILE_CHANNELS) as f64;
+    amounts.once(Term::WinogradMacs, channels * products * RAGGED);
+    amounts.all_rows(Term::WinogradMacs, channels * products * groups as f64 * rows);
+    amounts.all_rows(Term::PanelReads, of_a_group.div_ceil(PANEL) as f64 * products * groups as f64 * rows);
     // Each band of rows reads two more.
-    amounts.once(Term::WinogradValues, 2.0 * row as f64);
-    amounts.all_rows(Term::WinogradValues, row as f64 * rows * (1.0 + 2.0 / band as f64));
+    amounts.once(Term::WinogradValues, 2.0 * along(shape, groups));
+    amounts.all_rows(Term::WinogradValues, along(shape, groups) * rows * (1.0 + 2.0 / band as f64));
     amounts.all_rows(Term::WinogradSums, (ALONG * outputs * groups) as f64 * rows);
     weights_read(4.0 * (2 * shape.weights()) as f64, rows / band as f64, amounts);
 }
@@ -131,18 +152,20 @@ fn of_winograd_rows(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
 fn of_winograd_pairs(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let groups = shape.out_width().div_ceil(COLUMNS);
+    let of_a_group = [inputs, outputs].map(|channels| channels / shape.groups);
+    let most = PAIRS_TRANSFORMED / (4 * ALONG * of_a_group[0] * groups);
+    let band = 2 * most.max(FEW_GROUPS.div_ceil(groups));
     let row = (ALONG * inputs * groups) as f64;
-    let band = 2 * (PAIRS_TRANSFORMED / (4 * ALONG * inputs * groups)).max(FEW_GROUPS.div_ceil(groups));
     let (alone, paired) = (row, 2.0 * row * rows);
-    let channels = outputs.next_multiple_of(TILE_CHANNELS) as f64;
-    amounts.once(Term::WinogradMacs, channels * alone);
+    let channels = of_a_group[1].next_multiple_of(TILE_CHANNELS) as f64;
+    amounts.once(Term::WinogradMacs, channels * (alone + (4 * ALONG * inputs) as f64 * RAGGED));
     amounts.all_rows(Term::WinogradMacs, channels * paired);
-    let panels = outputs.div_ceil(PANEL) as f64;
+    let panels = of_a_group[1].div_ceil(PANEL) as f64;
     amounts.once(Term::PanelReads, panels * alone);
     amounts.all_rows(Term::PanelReads, panels * paired);
     // Along, each row of input and two more of each band; then down, for each pair.
-    amounts.once(Term::WinogradValues, 2.0 * row + 2.0 * alone);
-    amounts.all_rows(Term::WinogradValues, row * rows * (1.0 + 2.0 / band as f64) + paired);
+    amounts.once(Term::WinogradValues, 2.0 * along(shape, groups) + 2.0 * alone);
+    amounts.all_rows(Term::WinogradValues, along(shape, groups) * rows * (1.0 + 2.0 / band as f64) + paired);
     amounts.all_rows(Term::WinogradSums, (2 * ALONG * outputs * groups) as f64 * rows);
     weights_read(4.0 * (24 * shape.weights() / 9) as f64, rows / band as f64, amounts);
 }
@@ -155,11 +178,15 @@ fn of_depthwise(shape: &ConvShape, layouts: [Layout; 2], rows: f64, residual: bo
     let pixel = (panels * PANEL) as f64;
     let written = (multiple * width) as f64 * pixel * rows;
     amounts.all_rows(Term::DepthwiseMacs, shape.taps() as f64 * written);
-    if layouts[0] == Layout::Planes {
-        let reach = (shape.kernel[0] - 1) * shape.dilation[0] + 1;
-        let again = reach.saturating_sub(shape.stride[0]);
-        amounts.once(Term::DepthwiseCopied, pixel * (shape.width * again) as f64);
-        amounts.all_rows(Term::DepthwiseCopied, pixel * (shape.width * shape.stride[0]) as f64 * rows);
+    let read = pixel * (shape.width * shape.stride[0]) as f64 * rows;
+    match layouts[0] {
+        Layout::Planes => {
+            let reach = (shape.kernel[0] - 1) * shape.dilation[0] + 1;
+            let again = reach.saturating_sub(shape.stride[0]);
+            amounts.once(Term::DepthwiseCopied, pixel * (shape.width * again) as f64);
+            amounts.all_rows(Term::DepthwiseCopied, read);
+        }
+        Layout::Blocks => amounts.all_rows(Term::BytesRead, 4.0 * read),
     }
     amounts.all_rows(
         Term::DepthwiseColumns,

@@ -79,7 +79,8 @@ fn convolution(model: &TypedModel, id: usize) -> TractResult<Option<Layer>> {
     }))
 }
 
-/// A product of a map's channels with constant weights, and the strides before it.
+/// A product of a map's channels with constant weights, and the strides before it. The channels may be several axes: the
+/// engine sums over groups and their channels where they were shuffled before.
 fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Option<Layer>> {
     let node = model.node(id);
     let Some((op, slot, weights)) = constant_weights(model, id)? else { return Ok(None) };
@@ -87,14 +88,15 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
     let (Some(from), Some(to)) = (floats(model, input)?, floats(model, OutletId::new(id, 0))?) else {
         return Ok(None);
     };
-    let (Some([channels, _, _]), Some([out_channels, _, _])) = (as_map(&from), as_map(&to)) else {
+    let (Some(channels), Some([out_channels, _, _])) = (planes(&from), as_map(&to)) else {
         return Ok(None);
     };
     if weights.len() != channels * out_channels {
         return Ok(None);
     }
     // Counted from the end, axes of a map are width, rows, channels, whether there is a batch of one or not.
-    let mut weight_axes = [None; 2];
+    let mut out_axis = None;
+    let mut in_axes = Vec::new();
     for axis in op.axes.iter_all_axes() {
         let place = |places: &[usize], rank: usize| places.first().map(|&place| rank - place);
         let data = place(&axis.inputs[1 - slot], from.len());
@@ -103,16 +105,20 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
         let size = weight.map_or(1, |place| weights.shape()[place]);
         match (data, weight, output) {
             (Some(1), None, Some(1)) | (Some(2), None, Some(2)) => {}
-            (Some(3), Some(place), None) => weight_axes[1] = Some(place),
-            (None, Some(place), Some(3)) => weight_axes[0] = Some(place),
+            (Some(channel @ 3..), Some(place), None) => in_axes.push((channel, place)),
+            (None, Some(place), Some(3)) => out_axis = Some(place),
             // Batches of one, on any side.
-            (None | Some(4), _, None | Some(4)) if size == 1 => {}
+            (None | Some(4..), _, None | Some(4)) if size == 1 => {}
             _ => return Ok(None),
         }
     }
-    let [Some(out_axis), Some(in_axis)] = weight_axes else { return Ok(None) };
-    let others = (0..weights.rank()).filter(|place| ![out_axis, in_axis].contains(place));
-    let order: Vec<usize> = [out_axis, in_axis].into_iter().chain(others).collect();
+    // The outermost first, as they lie in memory.
+    in_axes.sort_unstable_by(|a, b| b.cmp(a));
+    let sizes = in_axes.iter().map(|&(_, place)| weights.shape()[place]);
+    let (Some(out_axis), true) = (out_axis, sizes.product::<usize>() == channels) else { return Ok(None) };
+    let mut order = vec![out_axis];
+    order.extend(in_axes.iter().map(|&(_, place)| place));
+    order.extend((0..weights.rank()).filter(|place| !order.contains(place)).collect::<Vec<_>>());
     let weights = weights.as_ref().clone().permute_axes(&order)?;
     let mut members = vec![id];
     let mut stride = [1, 1];
@@ -124,9 +130,7 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
         members.insert(0, input.node);
         input = model.node(input.node).inputs[0];
     }
-    let Some([_, input_rows, width]) = floats(model, input)?.as_deref().and_then(as_map) else {
-        return Ok(None);
-    };
+    let Some(&[.., input_rows, width]) = floats(model, input)?.as_deref() else { return Ok(None) };
     let shape = ConvShape {
         in_channels: channels,
         out_channels,
@@ -140,6 +144,11 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
     };
     let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
     Ok(Some(Layer { input, members, shape, pads: [0, 0], input_rows, weights, bias: Vec::new() }))
+}
+
+/// The rows × columns that lie one behind the other in a map of this shape, if it is one.
+fn planes(shape: &[usize]) -> Option<usize> {
+    shape.len().checked_sub(2).filter(|&axes| axes > 0).map(|axes| shape[..axes].iter().product())
 }
 
 /// A shuffle of the channels that node `last` yields, as its only readers do it: split in groups, the two axes
