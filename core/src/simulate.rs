@@ -19,6 +19,29 @@ pub struct Timeline {
     pub finish_ms: f64,
 }
 
+impl Timeline {
+    /// How nearly workers who share blocks need as long for them, 0…1: all blocks together, what the second-slowest of each
+    /// computes over what the slowest does. 1 if none is shared.
+    pub fn evenness(&self) -> f64 {
+        // In the order of blocks, then of workers.
+        let computed: Vec<&PredictedSpan> =
+            self.spans.iter().filter(|span| span.kind == SpanKind::Compute).collect();
+        let mut slowest = (0.0, 0.0);
+        for block in computed.chunk_by(|a, b| a.block == b.block) {
+            let (mut first, mut second) = (0.0, 0.0);
+            for worker in block.chunk_by(|a, b| a.node == b.node) {
+                let ms: f64 = worker.iter().map(|span| span.end_ms - span.start_ms).sum();
+                second = f64::max(second, ms.min(first));
+                first = f64::max(first, ms);
+            }
+            if second > 0.0 {
+                slowest = (slowest.0 + first, slowest.1 + second);
+            }
+        }
+        if slowest.0 > 0.0 { slowest.1 / slowest.0 } else { 1.0 }
+    }
+}
+
 /// Rows that are on their way or there.
 #[derive(Clone, Copy)]
 struct Arrival {
@@ -238,6 +261,20 @@ mod tests {
         let exchanged = finish("0:=/1:=/2:=/3:=/4:=/5:=", &[1e6; 3], 10.0);
         let fused = finish("0-5:=", &[1e6; 3], 10.0);
         assert!(fused < exchanged);
+    }
+
+    #[test]
+    fn equal_shares_are_even_and_a_worker_that_does_most_is_waited_for_by_nobody_in_particular() {
+        let network = chain(96, 6);
+        let evenness = |text: &str| {
+            let partition = Partition::parse(text, &network, 3).unwrap();
+            let schedule = Schedule::new(&network, &partition);
+            simulate(&network, &schedule, &costs(&[1000.0; 3], 1000.0)).evenness()
+        };
+        assert_eq!(evenness("0-5:A"), 1.0);
+        assert!(evenness("0-2:32,32,32/3-5:32,32,32") > 0.9);
+        let uneven = evenness("0:76,20,0/1-4:A/5:10,70,16");
+        assert!((0.15..0.35).contains(&uneven), "{uneven}");
     }
 
     #[test]

@@ -60,9 +60,13 @@ impl Lab {
             return None;
         }
         let strips = self.learnt.iter().map(|memory| memory.strips().clone()).collect();
-        let costs = self.costs()?.with_strips(strips);
+        let mut costs = self.costs()?.with_strips(strips);
         let schedule = Schedule::new(network, plan);
-        let costs = costs.with_lateness(self.run_memory.lateness(partition, self.usual_lateness()));
+        let mut usual = self.usual_lateness();
+        if !self.run_memory.knows(partition) {
+            usual = usual.times(simulate(network, &schedule, &costs).evenness());
+        }
+        costs = costs.with_lateness(self.run_memory.lateness(partition, usual));
         let timeline = simulate(network, &schedule, &costs);
         let factor = self.run_memory.factor(partition);
         let half = self.accuracy.run_interval().half();
@@ -121,7 +125,10 @@ impl Lab {
         let Some(network) = self.network.clone() else { return };
         let Some(plan) = self.partitions.get(&run.partition).map(|known| known.plan.clone()) else { return };
         let schedule = Schedule::new(&network, &plan);
-        let (shape, usual) = (assumed_shape(&network), self.usual_lateness());
+        let shape = assumed_shape(&network);
+        let first = !self.run_memory.knows(Some(run.partition));
+        let (usual, late) =
+            if first { self.expected_lateness(&network, &schedule) } else { Default::default() };
         let mut steady = true;
         for worker in 0..self.workers.len() {
             let share = self.workers[worker].throttle.percent / 100.0;
@@ -138,8 +145,6 @@ impl Lab {
             }
         }
         if let Some(predicted) = run.predicted.as_deref().filter(|_| steady) {
-            let known = self.run_memory.knows(Some(run.partition));
-            let late = if known { 0.0 } else { self.late_share(&network, &schedule) };
             let ratio = run_ms * predicted.factor / predicted.ms;
             self.run_memory.learn(run.partition, ratio, late, usual);
         }
@@ -153,12 +158,17 @@ impl Lab {
         if count > 0 { Lateness::of(sum / f64::from(count)) } else { Lateness::USUAL }
     }
 
-    /// What shared blocks make a partition late by, as a share of what it takes without.
-    fn late_share(&self, network: &Network, schedule: &Schedule) -> f64 {
-        let Some(costs) = self.costs() else { return 0.0 };
-        let late_ms = simulate(network, schedule, &costs).finish_ms;
+    /// How late rows of shared blocks are in a partition that never ran, and what they make it late by as a share of what it
+    /// takes without. Who waits for one that is slower than all others waits for what that one takes; the latest of several that
+    /// need as long is later than each. So it is the less late the less even it is.
+    fn expected_lateness(&self, network: &Network, schedule: &Schedule) -> (Lateness, f64) {
+        let usual = self.usual_lateness();
+        let Some(costs) = self.costs() else { return (usual, 0.0) };
         let costs = costs.with_lateness(Lateness::default());
-        late_ms / simulate(network, schedule, &costs).finish_ms - 1.0
+        let in_time = simulate(network, schedule, &costs);
+        let usual = usual.times(in_time.evenness());
+        let costs = costs.with_lateness(self.run_memory.lateness(None, usual));
+        (usual, simulate(network, schedule, &costs).finish_ms / in_time.finish_ms - 1.0)
     }
 
     /// Takes in what a worker's reference strip took while it was idle.

@@ -2,29 +2,27 @@
 //!
 //! The simulator adds up expected times. A run waits for the slowest of several strips, and the maximum of times that
 //! vary is later than that of their means. How much later is simulated ([`Lateness`]), scaled by what the partitions before
-//! it waited, and the running partition has a factor of its own over its simulation. The first runs of a partition take
-//! longer than what follows, however well its strips were rehearsed: links and processors rested. So it begins with what
-//! earlier partitions' first runs took, those of workers alone too.
+//! it waited, and the running partition has a factor of its own over its simulation, which begins at 1.
+
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use super::Lateness;
-use super::nnls::median;
 use crate::id::PartitionId;
 
 /// What one run moves the running partition's factor at least, of how far it is off.
 const RATE: f64 = 0.2;
 /// A run further off than this, as a logarithm, moves it no further.
 const MOST_OFF: f64 = 0.1;
-/// First runs remembered, and what one counts for at most, as a logarithm.
-const FIRSTS: usize = 7;
-const MOST_FIRST: f64 = 0.3;
-/// Partitions whose waiting is remembered; runs before it is known; what it may be of what is usual; and the least share of
-/// a run that must be expected, as less tells nothing.
+/// Partitions whose waiting is remembered; runs before it is known; and what it may be of what is usual.
 const WAITED: usize = 5;
 const ENOUGH: u32 = 4;
 const SCALES: (f64, f64) = (0.1, 4.0);
+/// A share of a run that tells nothing; and the one that must usually be waited for to tell as much as is known before: what a
+/// simulation misses, 5 %, over how far fleets are from what is usual, by half.
 const LEAST_LATE: f64 = 0.01;
+const TELLING: f64 = 0.1;
 
 /// What runs take over what was simulated, as logarithms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,9 +30,6 @@ pub struct RunMemory {
     of: Option<PartitionId>,
     log: f64,
     runs: u32,
-    /// What late first runs of partitions took, latest last.
-    #[serde(default)]
-    firsts: Vec<f64>,
     /// How late shared blocks of the running partition are simulated to be over what is usual, and what is: stays while it
     /// runs.
     #[serde(default)]
@@ -44,9 +39,18 @@ pub struct RunMemory {
     /// What they made it late by before its first run, as a share of its simulation without.
     #[serde(default)]
     late: f64,
-    /// What partitions waited over what is usual, latest last.
+    /// What partitions waited, latest last.
     #[serde(default)]
-    waited: Vec<f64>,
+    waits: VecDeque<Waited>,
+}
+
+/// What a partition waited where blocks are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Waited {
+    /// What is usual made it late by, as a share of its simulation without.
+    usual: f64,
+    /// Over that.
+    scale: f64,
 }
 
 /// What sessions that were recorded before it was remembered went by.
@@ -62,7 +66,7 @@ impl RunMemory {
 
     /// What the simulated time of a run of `partition` is multiplied by.
     pub fn factor(&self, partition: Option<PartitionId>) -> f64 {
-        if self.knows(partition) { self.log.exp() } else { median(self.firsts.clone()).exp() }
+        if self.knows(partition) { self.log.exp() } else { 1.0 }
     }
 
     /// How late rows of shared blocks are in a simulation of `partition`, where `usual` is so by how workers vary now.
@@ -70,9 +74,14 @@ impl RunMemory {
         if self.knows(partition) { self.usual.times(self.scale) } else { usual.times(self.usual_scale()) }
     }
 
-    /// What is usual counts as one partition.
+    /// The ridge regression of what partitions waited on what is usual: who hardly waits tells little of it.
     fn usual_scale(&self) -> f64 {
-        (1.0 + self.waited.iter().sum::<f64>()) / (1 + self.waited.len()) as f64
+        let weighed = self.waits.iter().map(|wait| (wait.usual.powi(2), wait.scale));
+        let (sum, weight) = weighed
+            .fold((TELLING.powi(2), TELLING.powi(2)), |(sum, all), (weight, scale)| {
+                (sum + weight * scale, all + weight)
+            });
+        sum / weight
     }
 
     /// Takes in that a run of `partition` took `ratio` times what was simulated, of which in a first run shared blocks made
@@ -83,27 +92,21 @@ impl RunMemory {
         }
         let log = ratio.ln();
         if self.of != Some(partition) {
-            (self.of, self.log, self.runs) = (Some(partition), median(self.firsts.clone()), 0);
+            (self.of, self.log, self.runs) = (Some(partition), 0.0, 0);
             (self.scale, self.usual, self.late) = (self.usual_scale(), usual, late.max(0.0));
-            push_latest(&mut self.firsts, log.clamp(-MOST_FIRST, MOST_FIRST), FIRSTS);
         }
         let believed = (log - self.log).clamp(-MOST_OFF, MOST_OFF);
         self.log += believed * RATE.max(1.0 / f64::from(self.runs + 3));
         self.runs = self.runs.saturating_add(1);
         if self.late >= LEAST_LATE && self.runs >= ENOUGH {
             if self.runs > ENOUGH {
-                self.waited.pop();
+                self.waits.pop_back();
             }
-            let waited = self.scale * (self.log.exp() * (1.0 + self.late) - 1.0) / self.late;
-            push_latest(&mut self.waited, waited.clamp(SCALES.0, SCALES.1), WAITED);
+            let over = (self.log.exp() * (1.0 + self.late) - 1.0) / self.late;
+            let scale = (self.scale * over).clamp(SCALES.0, SCALES.1);
+            super::push_bounded(&mut self.waits, Waited { usual: self.late / self.scale, scale }, WAITED);
         }
     }
-}
-
-fn push_latest(values: &mut Vec<f64>, value: f64, most: usize) {
-    values.push(value);
-    let surplus = values.len().saturating_sub(most);
-    values.drain(..surplus);
 }
 
 #[cfg(test)]
@@ -115,26 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn a_first_run_takes_as_much_longer_as_those_before() {
-        let mut memory = RunMemory::default();
-        for partition in (1..5).map(PartitionId) {
-            memory.learn(partition, 1.12, 0.0, Lateness::USUAL);
-            (0..3).for_each(|_| memory.learn(partition, 1.0, 0.0, Lateness::USUAL));
-        }
-        assert!(!memory.knows(Some(PartitionId(5))));
-        assert!((1.08..1.16).contains(&memory.factor(None)), "{memory:?}");
-        (0..8).for_each(|_| memory.learn(PartitionId(5), 1.0, 0.0, Lateness::USUAL));
-        assert!((0.99..1.03).contains(&own(&memory, 5)), "{memory:?}");
-    }
-
-    #[test]
     fn a_partition_learns_its_own_factor() {
         let mut memory = RunMemory::default();
         let (one, two) = (PartitionId(1), PartitionId(2));
         assert_eq!(memory.factor(None), 1.0);
         (0..15).for_each(|_| memory.learn(one, 1.06, 0.0, Lateness::USUAL));
         assert!((own(&memory, 1) - 1.06).abs() < 0.01, "{memory:?}");
-        assert!((memory.factor(None) - 1.06).abs() < 1e-9, "as the only first run: {memory:?}");
+        assert!(
+            (memory.factor(None) - 1.0).abs() < 0.01,
+            "its first run took as long as the others: {memory:?}"
+        );
         memory.learn(two, 1.06, 0.0, Lateness::USUAL);
         memory.learn(two, f64::NAN, 0.0, Lateness::USUAL);
         memory.learn(two, 40.0, 0.0, Lateness::USUAL);
@@ -151,10 +144,6 @@ mod tests {
         }
         let scale = memory.usual_scale();
         assert!((0.5..0.6).contains(&scale), "{memory:?}");
-        assert!(
-            (memory.factor(None) - 1.0).abs() < 0.03,
-            "what was waited for is no first run's: {memory:?}"
-        );
         (0..20).for_each(|_| memory.learn(PartitionId(9), 1.3, 0.001, Lateness::USUAL));
         assert_eq!(memory.usual_scale(), scale, "where little is late nothing is learnt of it: {memory:?}");
     }

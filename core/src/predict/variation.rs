@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// What one run moves what is known at least.
 const RATE: f64 = 0.1;
-/// A layer that is further off, as a logarithm, counts for no more.
+/// A strip that is further off, as a logarithm, counts for no more.
 const MOST_OFF: f64 = 0.5;
 
-/// The mean of |ln(taken / remembered)| over a worker's layers, smoothed over runs.
+/// The mean of |ln(taken / remembered)| over a worker's strips, smoothed over runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Variation {
     mean: f64,
@@ -15,12 +15,12 @@ pub struct Variation {
 }
 
 impl Variation {
-    /// The mean, as a logarithm; `None` before any layer ran a second time.
+    /// The mean, as a logarithm; `None` before any strip ran a second time.
     pub fn mean(&self) -> Option<f64> {
         (self.runs > 0).then_some(self.mean)
     }
 
-    /// Takes in what the layers of a run took and what they took before, ms; the longer one takes, the more it counts.
+    /// Takes in what the strips of a run took and what they took before, ms; the longer one takes, the more it counts.
     pub fn learn(&mut self, pairs: impl Iterator<Item = (f64, f64)>) {
         let sound = pairs.filter(|(taken, known)| *taken > 0.0 && *known > 0.0);
         let (off, weight) = sound.fold((0.0, 0.0), |(off, weight), (taken, known)| {
@@ -48,7 +48,7 @@ mod tests {
             variation.learn([(5.0 * off, 5.0), (0.01, 0.02), (f64::NAN, 1.0)].into_iter());
         }
         let mean = variation.mean().unwrap();
-        assert!((mean / 1.1f64.ln() - 1.0).abs() < 0.05, "short layers count for little: {mean}");
+        assert!((mean / 1.1f64.ln() - 1.0).abs() < 0.05, "short strips count for little: {mean}");
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl WorkerMemory {
         &self.scale
     }
 
-    /// How much its layers differ from run to run.
+    /// How much its strips differ from run to run.
     pub fn variation(&self) -> &Variation {
         &self.variation
     }
@@ -194,13 +194,15 @@ impl WorkerMemory {
         change
     }
 
-    /// Compares layers with what they took before for as many rows.
+    /// Compares blocks with what their layers took before for as many rows. Layers differ more than the strips that are waited
+    /// for: what one takes longer by chance another takes less.
     fn vary(&mut self, blocks: &[TimedBlock], share: f64) {
         let normal = share / self.scale.factor();
-        let layers = blocks.iter().flat_map(|block| block.layers.iter().map(|layer| (block.pieces, layer)));
-        let pairs = layers.filter_map(|(pieces, layer)| {
-            let known = self.layers.get(layer.layer)?.known(pieces, layer.rows)?;
-            Some((layer.ms * normal, known))
+        let pairs = blocks.iter().map(|block| {
+            let known = block.layers.iter().filter_map(|layer| {
+                Some((layer.ms * normal, self.layers.get(layer.layer)?.known(block.pieces, layer.rows)?))
+            });
+            known.fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
         });
         self.variation.learn(pairs);
     }

@@ -11,9 +11,11 @@ use collab_core::predict::sounding;
 
 use super::controller::{ALONE, Controller};
 
-/// Runs of each worker, fewer if they are slow…
+/// Runs of each worker, fewer if they are slow and take longer than [`ENOUGH`].
 const RUNS: usize = 3;
-/// …and take longer than this together.
+/// Runs of all workers together, fewer likewise: as many as tell what they wait for each other, and one.
+const TOGETHER: usize = 5;
+/// As above: longer than this together.
 const ENOUGH: Duration = Duration::from_millis(1500);
 
 impl Controller {
@@ -28,7 +30,8 @@ impl Controller {
         self.sound().await;
     }
 
-    /// Has all workers rehearse a share of the rows together, in a partition that is not run.
+    /// Has all workers compute a share of the rows together: what fewer rows take, and by some runs what is waited for where
+    /// blocks are shared, before anything is planned that shares them.
     async fn sound(&mut self) {
         let there: Vec<bool> = self.journal.stage().look().lab.allowed();
         if there.iter().filter(|there| **there).count() < 2 {
@@ -37,12 +40,15 @@ impl Controller {
         let partition = self.planning.next_id();
         let plan = sounding(self.model.network(), &there);
         self.offer(proposal(partition, plan, "measuring all workers together".to_owned()), true, None);
-        if self.wait_until_prepared(partition).await {
-            self.next = None;
-            self.schedules.remove(&partition);
-            self.fleet.drop_partition(partition);
-            let reason = "it was only rehearsed".to_owned();
-            self.journal.record(What::ProposalWithdrawn { partition, reason });
+        if !self.wait_until_prepared(partition).await {
+            return;
+        }
+        self.switch_now();
+        let begun = Instant::now();
+        for _ in 0..TOGETHER {
+            if self.run_once(partition).await.is_none() || begun.elapsed() > ENOUGH {
+                break;
+            }
         }
     }
 

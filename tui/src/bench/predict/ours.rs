@@ -9,6 +9,7 @@ use collab_core::predict::{
 use collab_core::rows::Rows;
 
 use super::models::{Block, Predictor};
+use super::{LEAST_BLOCK, LEAST_LAYER};
 
 /// What is known of a device and one network.
 pub struct Ours {
@@ -40,9 +41,12 @@ impl Predictor for Ours {
     }
 
     fn learn(&mut self, network: &Network, run: &[Block]) {
+        // As a lab does: what is too short to be compared tells nothing of what is.
         for block in run {
-            self.blocks.learn(block.ms / self.block_ms(block) - 1.0);
-            for seen in &block.layers {
+            if block.ms >= LEAST_BLOCK {
+                self.blocks.learn(block.ms / self.block_ms(block) - 1.0);
+            }
+            for seen in block.layers.iter().filter(|seen| seen.ms >= LEAST_LAYER) {
                 self.layers.learn(seen.ms / self.costs[seen.layer].ms(seen.rows) - 1.0);
             }
         }
