@@ -1,6 +1,6 @@
 //! Spans that end at one cut, each made from the one that begins a unit later.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::{Ends, Span, Spans, Tables};
 use crate::rows::RowMap;
@@ -63,7 +63,7 @@ impl Spans<'_> {
         let constant = constant || needs[1..].iter().all(|ends| (ends.lo, ends.hi) == (all.lo, all.hi));
         let needs = if constant { self.same(entries, all) } else { needs.into() };
         let Charge { tables, fixed_macs, fixed_ms, .. } = charge;
-        Span { needs, reach: OnceLock::new(), constant, tables, fixed_macs, fixed_ms }
+        Span { needs, constant, tables, fixed_macs, fixed_ms }
     }
 
     /// The needs of a span of which every strip needs the input rows `all`.
