@@ -103,11 +103,11 @@ impl Job {
     #[inline(always)]
     fn divide(&mut self, ground: &Ground, strip: &Strip, rate: &Rate, wanted: &Wanted, gathers: bool) {
         let Rows { start, end } = strip.rows;
-        let (first, last) = (rate.at(start), rate.at(end));
+        let (first, last) = (rate.at(ground, start), rate.at(ground, end));
         let Wanted { middle, above, below } = *wanted;
         if !splits(ground, strip.rows, middle) {
             let all = if gathers { f64::from(end - start) } else { above + below };
-            self.ms = [rate.ms(first, last, all), 0.0, 0.0];
+            self.ms = [rate.ms(&first, &last, all), 0.0, 0.0];
             (self.waits_for_all, self.skips_above, self.skips_below) = (true, false, false);
             return;
         }
@@ -116,17 +116,17 @@ impl Job {
             self.skips_above = middle.start == strip.free.start;
             self.skips_below = middle.end == strip.free.end;
         }
-        let (upper, lower) = (rate.at(middle.start), rate.at(middle.end));
+        let (upper, lower) = (rate.at(ground, middle.start), rate.at(ground, middle.end));
         let sent = |wanted, rows| if gathers { f64::from(rows) } else { wanted };
-        let mut ms = [0.0, 0.0, rate.unsent_ms(upper, lower)];
+        let mut ms = [0.0, 0.0, rate.unsent_ms(&upper, &lower)];
         if gathers {
-            ms[2] = rate.ms(upper, lower, f64::from(middle.len()));
+            ms[2] = rate.ms(&upper, &lower, f64::from(middle.len()));
         }
         if start < middle.start {
-            ms[0] = rate.ms(first, upper, sent(above, middle.start - start));
+            ms[0] = rate.ms(&first, &upper, sent(above, middle.start - start));
         }
         if middle.end < end {
-            ms[1] = rate.ms(lower, last, sent(below, end - middle.end));
+            ms[1] = rate.ms(&lower, &last, sent(below, end - middle.end));
         }
         self.ms = ms;
     }

@@ -13,8 +13,8 @@ pub(super) const UNPLACED: u32 = u32::MAX;
 /// What a piece of one span takes one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Rate {
-    /// Of its class of workers, by row of the output.
-    entries: Arc<[Entry]>,
+    /// Of its class of workers, by row of the output, ms.
+    ms: Arc<[Ends<f64>]>,
     /// How much slower it is than its class.
     scale: f64,
     /// Whatever its rows, ms.
@@ -45,13 +45,13 @@ pub(crate) struct Ground {
     pub(crate) last: bool,
 }
 
-/// What strips cost that begin or end at some row.
+/// What the tables say of strips that begin or end at some row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    /// Of its class.
+pub(crate) struct Mark {
+    /// Milliseconds of their class of workers.
     ms: Ends<f64>,
     /// The first input row needed, and the end of those.
-    need: Ends<f64>,
+    need: Ends<u32>,
 }
 
 impl Spans<'_> {
@@ -84,15 +84,8 @@ impl Spans<'_> {
         let span = self.known(from, to);
         let (input, output) = (self.network.cut(from), self.network.cut(to));
         let bytes = (input.bytes(1) as f64, output.bytes(1) as f64);
-        let entry = |(&ms, need): (&Ends<f64>, &Ends<u32>)| Entry {
-            ms,
-            need: Ends { lo: f64::from(need.lo), hi: f64::from(need.hi) },
-        };
-        let classes = span.tables.ms.chunks_exact(span.needs.len());
-        let entries: Vec<Arc<[Entry]>> =
-            classes.map(|ms| ms.iter().zip(&*span.needs).map(entry).collect()).collect();
         let rate = |(&(class, scale), piece): (&(usize, f64), &PieceCost)| Rate {
-            entries: Arc::clone(&entries[class]),
+            ms: Arc::clone(&span.tables.ms[class]),
             scale,
             fixed_ms: scale * span.fixed_ms[class] + piece.call_ms,
             in_ms: piece.in_ms * bytes.0,
@@ -186,22 +179,22 @@ impl Ground {
 }
 
 impl Rate {
-    /// What the table says of strips that begin or end at `row`.
+    /// Of strips that begin or end at `row` of `ground`.
     #[inline(always)]
-    pub(crate) fn at(&self, row: u32) -> &Entry {
-        &self.entries[row as usize]
+    pub(crate) fn at(&self, ground: &Ground, row: u32) -> Mark {
+        Mark { ms: self.ms[row as usize], need: ground.needs[row as usize] }
     }
 
-    /// Milliseconds of a piece between two entries of which nothing is sent.
+    /// Milliseconds of a piece between two marks of which nothing is sent.
     #[inline(always)]
-    pub(crate) fn unsent_ms(&self, start: &Entry, end: &Entry) -> f64 {
+    pub(crate) fn unsent_ms(&self, start: &Mark, end: &Mark) -> f64 {
         let (layers, read) = (end.ms.hi - start.ms.lo, end.need.hi - start.need.lo);
-        self.scale * layers + self.in_ms * read + self.fixed_ms
+        self.scale * layers + self.in_ms * f64::from(read) + self.fixed_ms
     }
 
     /// The same if so many rows are sent.
     #[inline(always)]
-    pub(crate) fn ms(&self, start: &Entry, end: &Entry, sent: f64) -> f64 {
+    pub(crate) fn ms(&self, start: &Mark, end: &Mark, sent: f64) -> f64 {
         self.unsent_ms(start, end) + self.out_ms * sent
     }
 }

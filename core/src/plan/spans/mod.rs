@@ -52,7 +52,7 @@ struct Tables {
     /// Multiply-accumulates by row: whole numbers, exact below 2⁵³.
     macs: Vec<Ends<f64>>,
     /// Milliseconds by class of workers, then by row.
-    ms: Vec<Ends<f64>>,
+    ms: Vec<Arc<[Ends<f64>]>>,
 }
 
 /// The spans of one network, as far as they were asked for.
@@ -212,12 +212,7 @@ impl<'a> Spans<'a> {
     #[inline]
     pub(crate) fn pace<'s>(&self, span: &'s Span, worker: usize) -> Pace<'s> {
         let (class, scale) = self.workers[worker];
-        let entries = span.needs.len();
-        Pace {
-            ms: &span.tables.ms[class * entries..(class + 1) * entries],
-            fixed_ms: span.fixed_ms[class],
-            scale,
-        }
+        Pace { ms: &span.tables.ms[class], fixed_ms: span.fixed_ms[class], scale }
     }
 
     /// Milliseconds of the non-empty `rows` of `span` on `worker`.

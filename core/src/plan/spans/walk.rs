@@ -94,8 +94,8 @@ impl Spans<'_> {
         };
         let tables = Arc::make_mut(&mut charge.tables);
         add(&mut tables.macs, row_macs);
-        for (sums, cost) in tables.ms.chunks_exact_mut(needed.len()).zip(costs) {
-            add(sums, cost.row_ms);
+        for (sums, cost) in tables.ms.iter_mut().zip(costs) {
+            add(Arc::make_mut(sums), cost.row_ms);
         }
         charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.call_ms);
     }
@@ -103,7 +103,10 @@ impl Spans<'_> {
 
 impl Tables {
     fn new(entries: usize, classes: usize) -> Self {
-        Self { macs: vec![Ends::default(); entries], ms: vec![Ends::default(); entries * classes] }
+        Self {
+            macs: vec![Ends::default(); entries],
+            ms: vec![vec![Ends::default(); entries].into(); classes],
+        }
     }
 }
 
