@@ -15,6 +15,12 @@ const TEMPERATURE: (f64, f64) = (0.0027, 0.000_06);
 /// At most so many changes are drawn for each that is costed.
 const DRAWN: u64 = 4;
 
+/// A change of many blocks is given up when the last worker is done with one of them later than before by this share of the
+/// latency, beyond what the limit allows. That it could have come right again misses hardly any that would be taken.
+const HOPELESS: f64 = 0.05;
+/// As what part of an evaluation such a change counts; it takes about that long.
+const GIVEN_UP: f64 = 0.7;
+
 /// Annealing from the proportional plan.
 pub struct Anneal;
 
@@ -109,6 +115,7 @@ impl Search<'_> {
     ///
     /// Where both have the same blocks up to the end, times can only be passed on. If all of them are later
     /// than before by more than the limit allows, so is the end; if none has changed, nor has the end.
+    /// Where blocks differ, it is given up if it is too late to hope for.
     /// (The order of a strip's pieces may bend that rule a little, which only misleads the search.)
     fn try_change(
         &mut self,
@@ -139,6 +146,15 @@ impl Search<'_> {
                 None => self.costing.open(end, bounds, next),
                 Some(state) if index >= same + UNMOVED => self.costing.again(state, before(index), next),
                 Some(state) => self.costing.step(state, end, bounds, next),
+            }
+            // Both have come as far there.
+            let compares = || shift == 0 && draft.ends[index - 1] == now.draft.ends[index - 1];
+            if !now.states.is_empty() && index > first && index <= same && compares() && !self.limits.bind() {
+                let late = next.last_computed() - before(index).last_computed();
+                if late > limit - now.cost + HOPELESS * now.cost {
+                    self.count_part(GIVEN_UP);
+                    return Trial::Rejected;
+                }
             }
             if index > same && !self.limits.bind() {
                 let (least, most) = next.later_than(before(index));

@@ -88,7 +88,7 @@ impl Prefix {
             Some(before) => before.draft(),
             None => Draft::new(self.state.bounds().len() - 1),
         };
-        draft.push(self.state.units().1, &self.state.bounds());
+        draft.push(self.state.units().1, self.state.bounds());
         draft
     }
 }

@@ -113,11 +113,12 @@ impl Costing<'_> {
 
     /// The simulated latency of `draft`, ms.
     pub fn latency(&mut self, draft: &Draft, pair: &mut Pair) -> f64 {
-        let Pair(now, next) = pair;
+        let Pair(first, second) = pair;
+        let (mut now, mut next) = (first, second);
         self.open(draft.ends[0], draft.block(0), now);
         for index in 1..draft.len() {
             self.step(now, draft.ends[index], draft.block(index), next);
-            std::mem::swap(now, next);
+            (now, next) = (next, now);
         }
         self.finish(now)
     }

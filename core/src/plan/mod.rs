@@ -15,6 +15,7 @@ mod fill;
 mod genome;
 mod greedy;
 mod handover;
+mod leaps;
 mod memory;
 mod moves;
 mod peak;

@@ -9,17 +9,20 @@ use super::costing::State;
 use super::draft::Draft;
 use super::fill::Party;
 use super::search::Search;
-use super::shifts::{own, run, scale, shift, taper};
+use super::shifts::{own, owners, run, scale, shift, taper};
 use crate::network::Split;
 
 /// How often rows are taken from whoever a block hangs on; of 0.2, 0.3, 0.4 what did best when refining.
 const RELIEVED: f64 = 0.3;
 /// How often some units of a block are shared anew.
 const ISLANDS: f64 = 0.06;
-/// At most so many units.
+/// How often two workers exchange their shares, and how often some blocks are cut anew.
+const EXCHANGES: f64 = 0.04;
+const CUTS_ANEW: f64 = 0.06;
+/// At most so many units of a block are.
 const WIDEST_ISLAND: usize = 3;
 /// How often new cuts come with rows levelled for them rather than stretched to them.
-const LEVELLED: f64 = 0.25;
+pub(crate) const LEVELLED: f64 = 0.25;
 
 impl Search<'_> {
     /// Changes `draft` in one random way; `states` are the simulated ones after its blocks, `path` is what its latency
@@ -40,6 +43,12 @@ impl Search<'_> {
         }
         if rng.random_bool(ISLANDS) {
             return self.share_some(draft, index, rng).inspect(|&first| self.mend(draft, first));
+        }
+        if rng.random_bool(EXCHANGES) {
+            return self.exchange_shares(draft, index, rng).inspect(|&first| self.mend(draft, first));
+        }
+        if rng.random_bool(CUTS_ANEW) {
+            return self.cut_anew(draft, index, rng).inspect(|&first| self.mend(draft, first));
         }
         let changed = match rng.random_range(0..100u32) {
             0..14 => shift(draft, index, index + 1, rng),
@@ -73,20 +82,21 @@ impl Search<'_> {
         if !rng.random_bool(LEVELLED) {
             return;
         }
-        let mut lines = Vec::new();
-        for at in first..draft.len().min(first + 2) {
-            let (from, to) = (draft.start(at), draft.ends[at]);
-            let workers = 0..self.problem.workers();
-            let owners: Vec<usize> = workers.filter(|&worker| !draft.rows(at, worker).is_empty()).collect();
-            if self.shared(to) && owners.len() > 1 {
-                self.costing.spans.span(from, to);
-                self.balance(from, to, &Party::of(&owners), draft.block_mut(at), &mut lines);
-            }
+        (first..draft.len().min(first + 2)).for_each(|at| self.level_owners(draft, at));
+    }
+
+    /// Levels the rows of block `at` over its owners.
+    pub(crate) fn level_owners(&mut self, draft: &mut Draft, at: usize) {
+        let (from, to) = (draft.start(at), draft.ends[at]);
+        let owners: Vec<usize> = owners(draft.block(at)).collect();
+        if self.shared(to) && owners.len() > 1 {
+            self.costing.spans.span(from, to);
+            self.balance(from, to, &Party::of(&owners), draft.block_mut(at), &mut Vec::new());
         }
     }
 
     /// Makes blocks from `first` on that cannot be split belong to whoever has most of them.
-    fn mend(&self, draft: &mut Draft, first: usize) {
+    pub(crate) fn mend(&self, draft: &mut Draft, first: usize) {
         for index in first..draft.len() {
             if !self.shared(draft.ends[index]) {
                 let bounds = draft.block_mut(index);
@@ -305,7 +315,14 @@ impl Search<'_> {
         Some(index)
     }
 
-    fn reshare(&self, draft: &mut Draft, first: usize, end: usize, mut change: impl FnMut(&mut [f64])) {
+    /// Changes the shares of blocks `first..end`.
+    pub(crate) fn reshare(
+        &self,
+        draft: &mut Draft,
+        first: usize,
+        end: usize,
+        mut change: impl FnMut(&mut [f64]),
+    ) {
         let mut shares = Vec::with_capacity(draft.stride - 1);
         for index in first..end {
             shares.clear();
@@ -326,7 +343,7 @@ impl Search<'_> {
     }
 
     /// Any allowed worker.
-    fn any_worker(&self, rng: &mut impl Rng) -> usize {
+    pub(crate) fn any_worker(&self, rng: &mut impl Rng) -> usize {
         loop {
             let worker = rng.random_range(0..self.speeds.len());
             if self.speeds[worker] > 0.0 {

@@ -35,6 +35,8 @@ pub(crate) struct Search<'a> {
     pub(crate) costing: Costing<'a>,
     pub(crate) limits: Limits<'a>,
     pub(crate) evaluations: u64,
+    /// What has been costed beyond those, less than one.
+    partly: f64,
     /// Networks per ms, by worker; 0 for those that are not allowed.
     pub(crate) speeds: Vec<f64>,
     /// Links are not what they are: what is costed is not remembered as the best.
@@ -61,6 +63,7 @@ impl<'a> Search<'a> {
             costing,
             limits,
             evaluations: 0,
+            partly: 0.0,
             speeds,
             eased: false,
             pair,
@@ -137,6 +140,15 @@ impl<'a> Search<'a> {
             None => self.best = Some((latency, draft.clone())),
         }
         latency
+    }
+
+    /// Counts a draft of which only this share was costed.
+    pub(crate) fn count_part(&mut self, share: f64) {
+        self.partly += share;
+        if self.partly >= 1.0 {
+            self.partly -= 1.0;
+            self.evaluations += 1;
+        }
     }
 
     /// The best draft so far and its latency.

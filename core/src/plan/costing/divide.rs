@@ -2,226 +2,278 @@
 //!
 //! [`Schedule`]: crate::schedule::Schedule
 
-use super::Costing;
-use super::state::{Job, Layout, Parcel, Strip, Way};
-use crate::plan::spans::{Ends, Pace, Span};
-use crate::predict::PieceCost;
+use super::state::{Job, Layout, NOBODY, Parcel, Strip, Way};
+use super::{Costing, Wire};
+use crate::plan::spans::{Ground, Rate};
+use crate::predict::Lateness;
 use crate::rows::Rows;
-use crate::schedule::divides_freely;
+
+impl Layout {
+    /// Becomes the block of `ground` with `bounds`; `before` are those of the block before, none if the lab sends its
+    /// input.
+    #[inline(always)]
+    pub(super) fn place(&mut self, ground: &Ground, bounds: &[u32], before: Option<&[u32]>) {
+        self.bounds.copy_from_slice(bounds);
+        self.has_gaps = ground.has_gaps;
+        // Of a first block everything is free: what the lab sends counts as a worker's own.
+        let owned = before.unwrap_or(bounds);
+        let (needs, reach) = (ground.needs(), ground.reach());
+        let mut strips = self.strips.iter_mut();
+        let mut owners = 0;
+        for (worker, (rows, owned)) in bounds.windows(2).zip(owned.windows(2)).enumerate() {
+            let rows = Rows { start: rows[0], end: rows[1] };
+            if rows.is_empty() {
+                continue;
+            }
+            let Some(strip) = strips.next() else { break };
+            // The end first: what is before it need not be checked for being inside.
+            let end = needs[rows.end as usize].hi;
+            let need = Rows { start: needs[rows.start as usize].lo, end };
+            let mut free = rows;
+            if before.is_some() && owned[0] > need.start {
+                free.start = reach[owned[0] as usize].lo;
+            }
+            if before.is_some() && owned[1] < need.end {
+                free.end = reach[owned[1] as usize].hi;
+            }
+            (strip.worker, strip.rows, strip.need, strip.free) = (worker as u32, rows, need, free);
+            owners += 1;
+        }
+        self.owners = owners;
+        // Beyond the last owner is the lab, which needs nothing.
+        let lab = &mut self.strips[owners];
+        (lab.worker, lab.need.start) = (bounds.len() as u32 - 1, u32::MAX);
+        if ground.has_gaps {
+            for strip in &mut self.strips[..owners] {
+                strip.above_end = needs[strip.free.start as usize].hi;
+                strip.below_start = needs[strip.free.end as usize].lo;
+            }
+        }
+    }
+}
 
 impl Strip {
-    /// Becomes `rows` of `span`; `owned` are the rows that the worker has of the block before, all if the lab
-    /// sends them.
+    /// By which way rows `sent` of its input come from `sender`, another worker.
     #[inline(always)]
-    pub(super) fn place(&mut self, span: &Span, rows: Rows, owned: Rows) {
-        self.rows = rows;
-        if rows.is_empty() {
-            self.need = Rows::EMPTY;
-            return;
-        }
-        let need = span.need(rows);
-        let free = span.within(rows, need.intersect(owned));
-        self.need = need;
-        self.free = free;
-        self.above_end = span.hi(free.start);
-        self.below_start = span.lo(free.end);
-    }
-
-    /// By which way rows `sent` of its input come from `sender`, before or after `own` in the fleet.
-    #[inline(always)]
-    fn way(&self, sent: Rows, sender: usize, own: usize) -> Way {
-        match sender < own {
-            true if sent.start >= self.above_end => Way::AboveGap,
-            true => Way::Above,
-            false if sent.end <= self.below_start => Way::BelowGap,
-            false => Way::Below,
+    fn way(&self, sent: Rows, sender: u32, has_gaps: bool) -> Way {
+        match (sender < self.worker, has_gaps) {
+            (true, true) if sent.start >= self.above_end => Way::AboveGap,
+            (true, _) => Way::Above,
+            (false, true) if sent.end <= self.below_start => Way::BelowGap,
+            (false, _) => Way::Below,
         }
     }
 }
 
-/// A block whose strips are cut into pieces.
+/// What others want of a strip.
 #[derive(Clone, Copy)]
-pub(super) struct Cutter<'a> {
-    pub(super) span: &'a Span,
-    /// The lab sends its input.
-    pub(super) first: bool,
-    /// The lab gathers its output. It waits for no rows in particular, so it does not decide how strips are cut.
-    pub(super) last: bool,
-    /// Rows that a piece must have, at least.
-    pub(super) least: u32,
-    /// Bytes of a row of its input and of its output.
-    pub(super) row_bytes: (f64, f64),
-}
-
-/// What a piece takes one worker.
-struct Rate<'a> {
-    pace: Pace<'a>,
-    call_ms: f64,
-    /// For every row of its input, and for every row that is sent, ms.
-    in_ms: f64,
-    out_ms: f64,
-}
-
-/// Where a strip is cut.
-struct Cut {
-    /// The rows between the upper and the lower piece.
+struct Wanted {
+    /// Rows that nobody waits for and that wait for nobody, if it ends after it begins.
     middle: Rows,
-    /// The first parcel of the lower piece.
-    turn: usize,
-    /// Rows sent of the upper piece.
-    sent: u32,
+    /// How many rows before it are sent, and how many after it, counted once for each receiver.
+    above: f64,
+    below: f64,
 }
 
-/// Where a piece begins or ends.
-#[derive(Clone, Copy)]
-struct Mark {
-    row: u32,
-    need: Ends<u32>,
-    ms: Ends<f64>,
-}
-
-impl Cutter<'_> {
-    /// Leaves in `job` how `strip` is computed by a worker of `pace`, when `parcels` of it, of `sent` rows, are sent.
+impl Wanted {
+    /// Nothing yet of a strip.
     #[inline(always)]
-    pub(super) fn divide(
-        &self,
-        strip: &Strip,
-        pace: Pace<'_>,
-        piece: &PieceCost,
-        parcels: &[Parcel],
-        sent: u32,
-        job: &mut Job,
-    ) {
-        let rate = Rate {
-            pace,
-            call_ms: piece.call_ms,
-            in_ms: piece.in_ms * self.row_bytes.0,
-            out_ms: piece.out_ms * self.row_bytes.1,
-        };
-        let Some(Cut { middle, turn, sent: above }) = self.middle(strip, parcels) else {
-            job.ms = [
-                self.ms(&rate, self.mark(&rate, strip.rows.start), self.mark(&rate, strip.rows.end), sent),
-                0.0,
-                0.0,
-            ];
-            job.waits_for_all = true;
-            job.turn = parcels.len();
-            return;
-        };
+    fn nothing(strip: &Strip) -> Self {
+        Self { middle: strip.free, above: 0.0, below: 0.0 }
+    }
+
+    /// Somebody wants rows `sent`, which begin no earlier than those wanted before; whether that is above the middle.
+    #[inline(always)]
+    fn add(&mut self, sent: Rows) -> bool {
+        let count = f64::from(sent.end - sent.start);
+        let is_above = sent.start <= self.middle.start;
+        if is_above {
+            self.middle.start = self.middle.start.max(sent.end);
+            self.above += count;
+        } else {
+            self.middle.end = self.middle.end.min(sent.start);
+            self.below += count;
+        }
+        is_above
+    }
+}
+
+impl Job {
+    /// Becomes `strip`, computed at `rate`, of which others want so much; the lab all if it `gathers`.
+    #[inline(always)]
+    fn divide(&mut self, ground: &Ground, strip: &Strip, rate: &Rate, wanted: &Wanted, gathers: bool) {
         let Rows { start, end } = strip.rows;
-        let (first, last) = (self.mark(&rate, middle.start), self.mark(&rate, middle.end));
-        let mut ms = [0.0, 0.0, self.ms(&rate, first, last, 0)];
+        let (first, last) = (rate.at(ground, start), rate.at(ground, end));
+        let Wanted { middle, above, below } = *wanted;
+        if !splits(ground, strip.rows, middle) {
+            let all = if gathers { f64::from(end - start) } else { above + below };
+            self.ms = [rate.ms(&first, &last, all), 0.0, 0.0];
+            (self.waits_for_all, self.skips_above, self.skips_below) = (true, false, false);
+            return;
+        }
+        self.waits_for_all = ground.first;
+        if ground.has_gaps {
+            self.skips_above = middle.start == strip.free.start;
+            self.skips_below = middle.end == strip.free.end;
+        }
+        let (upper, lower) = (rate.at(ground, middle.start), rate.at(ground, middle.end));
+        let sent = |wanted, rows| if gathers { f64::from(rows) } else { wanted };
+        let mut ms = [0.0, 0.0, rate.unsent_ms(&upper, &lower)];
+        if gathers {
+            ms[2] = rate.ms(&upper, &lower, f64::from(middle.len()));
+        }
         if start < middle.start {
-            ms[0] = self.ms(&rate, self.mark(&rate, start), first, above);
+            ms[0] = rate.ms(&first, &upper, sent(above, middle.start - start));
         }
         if middle.end < end {
-            ms[1] = self.ms(&rate, last, self.mark(&rate, end), sent - above);
+            ms[1] = rate.ms(&lower, &last, sent(below, end - middle.end));
         }
-        job.ms = ms;
-        job.waits_for_all = self.first;
-        job.skips_above = middle.start == strip.free.start;
-        job.skips_below = middle.end == strip.free.end;
-        job.turn = turn;
+        self.ms = ms;
     }
+}
 
-    /// What the tables say of strips that begin or end at `row`.
-    #[inline(always)]
-    fn mark(&self, rate: &Rate<'_>, row: u32) -> Mark {
-        Mark { row, need: self.span.need_at(row), ms: rate.pace.at(row) }
+/// Whether computing `middle` of a strip's `rows` apart is nearly free.
+#[inline(always)]
+fn splits(ground: &Ground, rows: Rows, middle: Rows) -> bool {
+    // A middle that is empty may end before it begins.
+    if middle.end < middle.start + ground.least || middle == rows {
+        return false;
     }
-
-    /// Milliseconds of a piece of which so many rows are sent to other workers.
-    #[inline(always)]
-    fn ms(&self, rate: &Rate<'_>, start: Mark, end: Mark, sent: u32) -> f64 {
-        let sent = if self.last { end.row - start.row } else { sent };
-        let carried = rate.in_ms * f64::from(end.need.hi - start.need.lo) + rate.out_ms * f64::from(sent);
-        rate.pace.between(start.ms, end.ms) + rate.call_ms + carried
-    }
-
-    /// The rows that wait for nobody and for which nobody waits, if computing them apart is nearly free.
-    ///
-    /// Parcels are in the order of their first rows.
-    #[inline(always)]
-    fn middle(&self, strip: &Strip, parcels: &[Parcel]) -> Option<Cut> {
-        let (rows, free) = (strip.rows, strip.free);
-        // Two pieces at least, each of half of the rows at most.
-        if rows.len() / 2 < self.least {
-            return None;
-        }
-        let (mut middle, mut turn, mut sent) = (free, 0, 0);
-        for parcel in parcels {
-            if parcel.start > middle.start {
-                middle.end = middle.end.min(parcel.start);
-                break;
-            }
-            middle.start = middle.start.max(parcel.start + parcel.count);
-            turn += 1;
-            sent += parcel.count;
-        }
-        let (upper, lower) = (middle.start - rows.start, rows.end - middle.end);
-        if upper + lower == 0 || middle.is_empty() || middle.len() < self.least {
-            return None;
-        }
-        let is_thin = |part: u32| part > 0 && part < self.least;
-        if is_thin(upper) || is_thin(lower) {
-            return None;
-        }
-        let twice = |part: u32, row: u32| if part == 0 { 0.0 } else { self.span.twice_at(row) };
-        let work = self.span.macs(rows);
-        let extra = twice(upper, middle.start) + twice(lower, middle.end);
-        divides_freely(work + extra, work).then_some(Cut { middle, turn, sent })
-    }
+    // None or enough: less than nothing is the most there is.
+    let is_thin = |part: u32| part.wrapping_sub(1) < ground.least - 1;
+    let thin = ground.least > 1 && (is_thin(middle.start - rows.start) || is_thin(rows.end - middle.end));
+    !thin && ground.divides(rows, middle)
 }
 
 impl Costing<'_> {
+    /// How `strip` is computed if nobody but the lab wants any of it.
+    pub(super) fn alone(&self, ground: &Ground, strip: &Strip) -> Job {
+        let mut job = Job { worker: strip.worker, ..Job::default() };
+        job.divide(
+            ground,
+            strip,
+            &ground.rates()[strip.worker as usize],
+            &Wanted::nothing(strip),
+            ground.last,
+        );
+        job
+    }
+
     /// Fills in how the block of `before` is computed and sent for the strips of `after`.
     pub(super) fn link_up(&self, before: &Layout, after: &mut Layout) {
-        let cutter = self.cutter(before.units);
-        let row_bytes = cutter.row_bytes.1;
-        let Layout { strips, jobs, parcels, .. } = after;
+        let ground = self.spans.ground(before.place);
+        let lateness = self.lateness(before);
+        (after.senders, after.sent_has_gaps) = (before.owners, ground.has_gaps);
+        after.is_near = self.link_near(ground, &lateness, before, after);
+        if !after.is_near {
+            self.link_any(ground, &lateness, before, after);
+        }
+    }
+
+    /// Does so if the same workers own both blocks and exchange rows with those next to them only, as mostly they do;
+    /// else says no.
+    #[inline(always)]
+    fn link_near(&self, ground: &Ground, lateness: &Lateness, before: &Layout, after: &mut Layout) -> bool {
+        let owners = before.owners;
+        if owners != after.owners || after.has_gaps {
+            return false;
+        }
+        let row_bytes = ground.output_row_bytes;
+        // Who owns the strip before, and where what it needs of this block ends.
+        let mut above = (self.workers as u32, 0);
+        let places = before.strips[..owners].iter().zip(after.strips.windows(2));
+        let (rates, links) = (ground.rates(), &self.links[..]);
+        let filled = after.jobs.iter_mut().zip(after.parcels.chunks_exact_mut(2));
+        for ((strip, next), (job, parcels)) in places.zip(filled) {
+            let (next, below, rows) = (&next[0], &next[1], strip.rows);
+            let has_some = next.need.start < rows.end && next.need.end > rows.start;
+            let is_near = above.1 <= rows.end && below.need.start >= rows.start;
+            if next.worker != strip.worker || !has_some || !is_near {
+                return false;
+            }
+            let links = &links[strip.worker as usize];
+            let (link_above, link_below) = (&links[above.0 as usize], &links[below.worker as usize]);
+            let wanted = Wanted {
+                middle: Rows {
+                    start: strip.free.start.max(above.1),
+                    end: strip.free.end.min(below.need.start),
+                },
+                above: f64::from(above.1.saturating_sub(rows.start)),
+                below: f64::from(rows.end.saturating_sub(below.need.start)),
+            };
+            job.worker = strip.worker;
+            job.divide(ground, strip, &rates[strip.worker as usize], &wanted, false);
+            let late_ms = job.late_ms(lateness);
+            parcels[0].fill(link_above, above.0, row_bytes * wanted.above, late_ms);
+            parcels[1].fill(link_below, below.worker, row_bytes * wanted.below, late_ms);
+            above = (strip.worker, next.need.end);
+        }
+        true
+    }
+
+    /// Does so whoever owns what.
+    fn link_any(&self, ground: &Ground, lateness: &Lateness, before: &Layout, after: &mut Layout) {
+        let has_gaps = after.has_gaps;
+        let Layout { strips, owners, jobs, parcels, .. } = after;
+        let strips = &strips[..*owners];
         // The first worker whose need reaches beyond the rows of workers before.
         let mut first = 0;
         let mut end = 0;
-        let lateness = self.lateness(before);
-        for ((worker, strip), job) in before.strips.iter().enumerate().zip(jobs) {
+        for (strip, job) in before.strips().iter().zip(jobs) {
             let rows = strip.rows;
-            if rows.is_empty() {
-                *job = Job { turn: end, end, ..Job::default() };
-                continue;
-            }
-            let (begin, mut all) = (end, 0);
             while strips.get(first).is_some_and(|next| next.need.end <= rows.start) {
                 first += 1;
             }
-            let links = &self.links[worker * (self.workers + 1)..][..strips.len()];
-            // By place: iterators in step cost more than what is done here.
-            for to in first..strips.len() {
-                let next = &strips[to];
+            let begin = end;
+            let mut wanted = Wanted::nothing(strip);
+            let links = &self.links[strip.worker as usize];
+            (job.worker, job.turn) = (strip.worker, end as u32);
+            for next in &strips[first..] {
                 if next.need.start >= rows.end {
                     break;
                 }
                 let sent = Rows { start: next.need.start.max(rows.start), end: next.need.end.min(rows.end) };
-                if sent.start < sent.end && to != worker {
+                if sent.start < sent.end && next.worker != strip.worker {
                     if end == parcels.len() {
                         parcels.push(Parcel::default());
                     }
-                    // Field by field: a parcel put together elsewhere and copied costs more than all of the rest.
-                    let parcel = &mut parcels[end];
-                    parcel.to = to as u32;
-                    parcel.way = next.way(sent, worker, to);
-                    parcel.start = sent.start;
-                    parcel.count = sent.end - sent.start;
-                    all += parcel.count;
-                    parcel.sending_ms = row_bytes * f64::from(sent.end - sent.start) * links[to].ms_per_byte;
-                    parcel.delay_ms = links[to].delay_ms;
+                    let link = &links[next.worker as usize];
+                    let bytes = ground.output_row_bytes * f64::from(sent.end - sent.start);
+                    parcels[end] = Parcel {
+                        to: next.worker,
+                        way: next.way(sent, strip.worker, has_gaps),
+                        sending_ms: bytes * link.ms_per_byte,
+                        delay_ms: link.delay_ms,
+                    };
+                    job.turn += u32::from(wanted.add(sent));
                     end += 1;
                 }
             }
-            let pace = self.spans.pace(cutter.span, worker);
-            cutter.divide(strip, pace, &self.pieces[worker], &parcels[begin..end], all, job);
-            job.late_ms = lateness.ms(job.ms.iter().sum());
-            job.turn += begin;
-            job.end = end;
+            job.end = end as u32;
+            job.divide(ground, strip, &ground.rates()[strip.worker as usize], &wanted, false);
+            let late_ms = job.late_ms(lateness);
+            parcels[begin..end].iter_mut().for_each(|parcel| parcel.delay_ms += late_ms);
+        }
+    }
+}
+
+impl Job {
+    /// How late its rows are there.
+    #[inline(always)]
+    pub(super) fn late_ms(&self, lateness: &Lateness) -> f64 {
+        lateness.ms(self.ms[0] + self.ms[1] + self.ms[2])
+    }
+}
+
+impl Parcel {
+    /// Becomes `bytes` sent to node `to` over `link`, there so much later than expected; sent to nobody if there are none.
+    #[inline(always)]
+    fn fill(&mut self, link: &Wire, to: u32, bytes: f64, late_ms: f64) {
+        self.to = NOBODY;
+        if bytes > 0.0 {
+            self.to = to;
+            self.sending_ms = bytes * link.ms_per_byte;
+            self.delay_ms = link.delay_ms + late_ms;
         }
     }
 }

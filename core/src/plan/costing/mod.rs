@@ -1,4 +1,4 @@
-//! The simulated latency of a partition, block by block, in some ten nanoseconds a strip.
+//! The simulated latency of a partition, block by block, in about ten nanoseconds a strip.
 //!
 //! [`Costing::open`], [`Costing::step`] and [`Costing::finish`] follow [`Schedule::new`] and [`simulate`] rule by
 //! rule, with the look-ups of [`Spans`] in place of walks over layers. What is where (`divide.rs`) is kept apart
@@ -15,13 +15,12 @@ mod state;
 
 pub use state::State;
 
-use divide::Cutter;
-use state::{Arrivals, Job, Layout, Strip};
+use state::{Clock, Layout, Strip, later};
 
 use super::Problem;
-use super::spans::Spans;
+use super::spans::{Ground, Spans};
 use crate::id::{Node, WorkerId};
-use crate::predict::{Lateness, LinkCost, PieceCost};
+use crate::predict::{Lateness, LinkCost};
 use crate::rows::Rows;
 use crate::schedule::{divides_freely, least_rows};
 
@@ -31,9 +30,7 @@ pub struct Costing<'a> {
     pub(crate) problem: &'a Problem<'a>,
     pub(crate) spans: Spans<'a>,
     /// By sender, then by receiver; the lab is the last of both.
-    links: Vec<Wire>,
-    /// By worker.
-    pieces: Vec<PieceCost>,
+    links: Vec<Box<[Wire]>>,
     lateness: Lateness,
     input_row_bytes: u64,
     workers: usize,
@@ -68,7 +65,6 @@ impl<'a> Costing<'a> {
             problem,
             spans: Spans::new(problem.network, problem.costs, workers),
             links: wires(problem, 1.0),
-            pieces: (0..workers).map(|worker| problem.costs.piece(worker)).collect(),
             lateness: problem.costs.lateness(),
             input_row_bytes: input.cut.row_values() * value_bytes,
             workers,
@@ -88,38 +84,30 @@ impl<'a> Costing<'a> {
     /// The link between two nodes, the lab being `workers`.
     #[inline]
     pub(crate) fn link(&self, from: usize, to: usize) -> &Wire {
-        &self.links[from * (self.workers + 1) + to]
+        &self.links[from][to]
     }
 
     /// Places the first block: the lab sends each worker its input rows.
     pub fn open(&mut self, to: usize, bounds: &[u32], out: &mut State) {
-        let span = self.spans.span(0, to);
-        out.layout.units = (0, to);
-        out.clocks.computing.fill(0.0);
-        out.clocks.sending.fill(0.0);
-        let links = &self.links[self.workers * (self.workers + 1)..];
+        let place = self.spans.place(0, to);
+        (out.layout.units, out.layout.place) = ((0, to), place);
+        out.layout.place(self.spans.ground(place), bounds, None);
+        out.clocks.fill(Clock::default());
+        let links = &self.links[self.workers];
         let mut free = 0.0;
-        for (worker, rows) in strips(bounds) {
-            let (strip, arrivals) = (&mut out.layout.strips[worker], &mut out.clocks.arrivals[worker]);
-            strip.place(span, rows, Rows::all(u32::MAX));
-            if rows.is_empty() {
-                *arrivals = Arrivals::default();
-                continue;
-            }
-            free += links[worker].sending_ms(self.input_row_bytes * u64::from(strip.need.len()));
-            *arrivals = [free + links[worker].delay_ms, 0.0, 0.0, 0.0];
+        for strip in out.layout.strips() {
+            let link = &links[strip.worker as usize];
+            free += link.sending_ms(self.input_row_bytes * u64::from(strip.need.len()));
+            out.clocks[strip.worker as usize].arrivals[0] = free + link.delay_ms;
         }
     }
 
     /// Places the next block, which ends at cut `to`: costs the strips of `state`'s block and sends its rows.
     pub fn step(&mut self, state: &State, to: usize, bounds: &[u32], out: &mut State) {
         let from = state.layout.units.1;
-        let span = self.spans.span(from, to);
-        out.layout.units = (from, to);
-        for ((worker, rows), strip) in strips(bounds).zip(&mut out.layout.strips) {
-            let owned = state.layout.strips[worker].rows;
-            strip.place(span, rows, owned);
-        }
+        let place = self.spans.place(from, to);
+        (out.layout.units, out.layout.place) = ((from, to), place);
+        out.layout.place(self.spans.ground(place), bounds, Some(&state.layout.bounds));
         self.link_up(&state.layout, &mut out.layout);
         out.layout.run(&state.clocks, &mut out.clocks);
     }
@@ -137,24 +125,21 @@ impl<'a> Costing<'a> {
 
     /// The same, where `state` has times only and `same` the same last two blocks.
     pub(crate) fn finish_again(&self, state: &State, same: &State) -> f64 {
-        let cutter = self.cutter(same.layout.units);
-        let workers = 0..self.workers;
-        workers.map(|worker| self.gathered(&cutter, state, same, worker)).fold(0.0, f64::max)
+        let ground = self.spans.ground(same.layout.place);
+        let strips = same.layout.strips().iter();
+        strips.map(|strip| self.gathered(ground, state, same, strip)).fold(0.0, later)
     }
 
-    /// When the lab has `worker`'s rows of the last block, ms; 0 if it has none of it.
-    fn gathered(&self, cutter: &Cutter<'_>, state: &State, same: &State, worker: usize) -> f64 {
-        let strip = &same.layout.strips[worker];
-        if strip.rows.is_empty() {
-            return 0.0;
-        }
-        let clocks = &state.clocks;
-        let job = self.alone(cutter, strip, worker);
-        let done = job.run(clocks.computing[worker], &clocks.arrivals[worker]).all;
+    /// When the lab has `strip` of the last block, ms.
+    fn gathered(&self, ground: &Ground, state: &State, same: &State, strip: &Strip) -> f64 {
+        let worker = strip.worker as usize;
+        let clock = &state.clocks[worker];
+        let job = self.alone(ground, strip);
+        let done = job.run(clock.computing, &clock.arrivals, ground.has_gaps).all;
         let link = self.link(worker, self.workers);
-        let sending_ms = cutter.row_bytes.1 * f64::from(strip.rows.len()) * link.ms_per_byte;
-        let late = self.lateness(&same.layout).ms(job.ms.iter().sum());
-        clocks.sending[worker].max(done) + sending_ms + link.delay_ms + late
+        let sending_ms = ground.output_row_bytes * f64::from(strip.rows.len()) * link.ms_per_byte;
+        let late = job.late_ms(&self.lateness(&same.layout));
+        later(clock.sending, done) + sending_ms + link.delay_ms + late
     }
 
     /// Leaves in `path` whom each block's end hung on, given the states after all blocks: who is done last; then, from
@@ -163,22 +148,25 @@ impl<'a> Costing<'a> {
         path.clear();
         path.resize(states.len(), 0);
         let Some(last) = states.len().checked_sub(1) else { return };
-        let cutter = self.cutter(states[last].layout.units);
-        let ends = (0..self.workers).map(|at| (self.gathered(&cutter, &states[last], &states[last], at), at));
+        let ground = self.spans.ground(states[last].layout.place);
+        let state = &states[last];
+        let strips = state.layout.strips().iter();
+        let ends = strips.map(|strip| (self.gathered(ground, state, state, strip), strip.worker as usize));
         let mut worker = ends.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |end| end.1);
         for at in (0..=last).rev() {
             path[at] = worker;
             let state = &states[at];
-            if at == 0 || state.rows(worker).is_empty() {
+            if at == 0 {
                 continue;
             }
             let job = match states.get(at + 1) {
-                Some(next) => next.layout.jobs[worker],
-                None => self.alone(&cutter, &state.layout.strips[worker], worker),
+                Some(next) => next.layout.jobs().iter().find(|job| job.worker as usize == worker).copied(),
+                None => state.layout.strip(worker).map(|strip| self.alone(ground, strip)),
             };
-            let (now, arrivals) = (state.clocks.computing[worker], &state.clocks.arrivals[worker]);
+            let Some(job) = job else { continue };
+            let (now, arrivals) = (state.clocks[worker].computing, &state.clocks[worker].arrivals);
             let busy = now + job.ms.iter().sum::<f64>();
-            if job.run(now, arrivals).all > busy * (1.0 + 1e-12) {
+            if job.run(now, arrivals, state.layout.has_gaps).all > busy * (1.0 + 1e-12) {
                 worker = state.latest_sender(worker).unwrap_or(worker);
             }
         }
@@ -186,25 +174,15 @@ impl<'a> Costing<'a> {
 
     /// When `worker` would be done with its rows of `state`'s block if nobody waited for any, ms.
     pub(crate) fn done(&self, state: &State, worker: usize) -> f64 {
-        let (strip, clocks) = (&state.layout.strips[worker], &state.clocks);
-        if strip.rows.is_empty() {
-            return state.computed(worker);
-        }
-        let job = self.alone(&self.cutter(state.layout.units), strip, worker);
-        job.run(clocks.computing[worker], &clocks.arrivals[worker]).all
-    }
-
-    /// How `worker` computes `strip` if nobody waits for any of it.
-    fn alone(&self, cutter: &Cutter<'_>, strip: &Strip, worker: usize) -> Job {
-        let mut job = Job::default();
-        cutter.divide(strip, self.spans.pace(cutter.span, worker), &self.pieces[worker], &[], 0, &mut job);
-        job
+        let clock = &state.clocks[worker];
+        let Some(strip) = state.layout.strip(worker) else { return clock.computing };
+        let ground = self.spans.ground(state.layout.place);
+        self.alone(ground, strip).run(clock.computing, &clock.arrivals, ground.has_gaps).all
     }
 
     /// How late rows of a block placed like this are there.
     fn lateness(&self, layout: &Layout) -> Lateness {
-        let is_shared = layout.strips.iter().filter(|strip| !strip.rows.is_empty()).nth(1).is_some();
-        if is_shared { self.lateness } else { Lateness::default() }
+        if layout.owners > 1 { self.lateness } else { Lateness::default() }
     }
 
     /// Whether strips of `rows` rows of a span can be computed in pieces, so that transfers are hidden.
@@ -218,33 +196,15 @@ impl<'a> Costing<'a> {
         let work = span.macs(Rows { start, end: start + rows });
         divides_freely(work + span.twice_at(start + 1) + span.twice_at(start + rows - 1), work)
     }
-
-    /// For the block of `units`, which was placed.
-    fn cutter(&self, units: (usize, usize)) -> Cutter<'_> {
-        let network = self.problem.network;
-        let (input, output) = (network.cut(units.0), network.cut(units.1));
-        Cutter {
-            span: self.spans.known(units.0, units.1),
-            first: units.0 == 0,
-            last: units.1 == network.units.len(),
-            least: least_rows(output.inner),
-            row_bytes: (input.bytes(1) as f64, output.bytes(1) as f64),
-        }
-    }
 }
 
 /// The links of `problem`, by sender, then by receiver, if each took this share of its time.
-fn wires(problem: &Problem<'_>, share: f64) -> Vec<Wire> {
+fn wires(problem: &Problem<'_>, share: f64) -> Vec<Box<[Wire]>> {
     let lab = problem.workers();
     let node = |at: usize| if at == lab { Node::Lab } else { Node::Worker(WorkerId::at(at)) };
     let wire = |from: usize, to: usize| {
         let Wire { delay_ms, ms_per_byte } = Wire::of(problem.costs.link(node(from), node(to)));
         Wire { delay_ms: delay_ms * share, ms_per_byte: ms_per_byte * share }
     };
-    (0..=lab).flat_map(|from| (0..=lab).map(move |to| wire(from, to))).collect()
-}
-
-/// Every worker with its rows between `bounds`.
-fn strips(bounds: &[u32]) -> impl Iterator<Item = (usize, Rows)> + '_ {
-    bounds.windows(2).map(|rows| Rows { start: rows[0], end: rows[1] }).enumerate()
+    (0..=lab).map(|from| (0..=lab).map(|to| wire(from, to)).collect()).collect()
 }

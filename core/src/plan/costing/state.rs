@@ -2,18 +2,19 @@
 
 use crate::rows::Rows;
 
-/// One worker's strip of a block.
+/// The strip of a block that one of its owners computes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Strip {
-    /// Rows of the block's output; empty if it takes no part.
+    pub(super) worker: u32,
+    /// Rows of the block's output, at least one.
     pub(super) rows: Rows,
     /// Rows of the block's input that it needs.
     pub(super) need: Rows,
     /// Of `rows`, those that wait for no other worker.
     pub(super) free: Rows,
-    /// Where the input ends that is needed for the rows above `free`.
+    /// Where the input ends that is needed for the rows above `free`, and where it begins that is needed for those below;
+    /// known only where it matters, in spans with gaps.
     pub(super) above_end: u32,
-    /// Where the input begins that is needed for the rows below `free`.
     pub(super) below_start: u32,
 }
 
@@ -23,18 +24,17 @@ pub(super) struct Strip {
 pub(super) struct Job {
     /// Milliseconds of the upper, lower, and middle piece; 0 of one that there is not.
     pub(super) ms: [f64; 3],
-    /// How much later than expected its rows are there, ms.
-    pub(super) late_ms: f64,
+    pub(super) worker: u32,
+    /// Its first parcel with rows of the lower piece; those of the upper one end here.
+    pub(super) turn: u32,
+    /// One past its last parcel, where the next worker's begin.
+    pub(super) end: u32,
     /// Nothing is computed before all input is there.
     pub(super) waits_for_all: bool,
     /// The upper piece does without [`Way::AboveGap`].
     pub(super) skips_above: bool,
     /// The lower piece does without [`Way::BelowGap`].
     pub(super) skips_below: bool,
-    /// Its first parcel with rows of the lower piece; those of the upper one end here.
-    pub(super) turn: usize,
-    /// One past its last parcel, where the next worker's begin.
-    pub(super) end: usize,
 }
 
 /// Where a strip's rows come from.
@@ -54,20 +54,21 @@ pub(super) enum Way {
     BelowGap,
 }
 
+/// In place of a receiver.
+pub(super) const NOBODY: u32 = u32::MAX;
+
 /// When the last rows are there, by [`Way`], ms; 0 where none come.
 pub(super) type Arrivals = [f64; 4];
 
 /// Rows that one worker sends to another.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Parcel {
+    /// The receiver, or [`NOBODY`].
     pub(super) to: u32,
     pub(super) way: Way,
-    /// The first row and how many.
-    pub(super) start: u32,
-    pub(super) count: u32,
     /// How long the sender's link is occupied, ms.
     pub(super) sending_ms: f64,
-    /// From then until they are there, ms.
+    /// From then until they are there, lateness included, ms.
     pub(super) delay_ms: f64,
 }
 
@@ -76,29 +77,43 @@ pub(super) struct Parcel {
 pub(super) struct Layout {
     /// The block's units.
     pub(super) units: (usize, usize),
+    /// The number of their ground.
+    pub(super) place: usize,
+    /// The boundaries of its rows, as in a partition's block.
+    pub(super) bounds: Vec<u32>,
+    /// The strips of its owners, in order, then the lab's, which needs nothing; those beyond are unused.
     pub(super) strips: Vec<Strip>,
-    /// How the block before is computed, by worker.
+    pub(super) owners: usize,
+    /// Its span has gaps.
+    pub(super) has_gaps: bool,
+    /// How the owners of the block before compute it, in order; those beyond are unused.
     pub(super) jobs: Vec<Job>,
+    pub(super) senders: usize,
+    /// The span of the block before has gaps.
+    pub(super) sent_has_gaps: bool,
+    /// Every sender has two parcels, for the owner before and the one after.
+    pub(super) is_near: bool,
     /// What is sent of it, by sender.
     pub(super) parcels: Vec<Parcel>,
 }
 
-/// When everybody is done with the blocks before, by worker, ms.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Clocks {
+/// When one worker is done with the blocks before, ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clock {
     /// Has computed them.
-    pub(super) computing: Vec<f64>,
+    pub(super) computing: f64,
     /// Has sent them.
-    pub(super) sending: Vec<f64>,
+    pub(super) sending: f64,
     /// Has the input of its strip.
-    pub(super) arrivals: Vec<Arrivals>,
+    pub(super) arrivals: Arrivals,
 }
 
 /// What is known once a block is placed and its input is on the way.
 #[derive(Clone, Debug)]
 pub struct State {
     pub(super) layout: Layout,
-    pub(super) clocks: Clocks,
+    /// By worker.
+    pub(super) clocks: Vec<Clock>,
 }
 
 /// The later of two times: one instruction, where `max` takes six for what is no number.
@@ -107,25 +122,54 @@ pub(super) fn later(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 
+/// The earlier of two times.
+#[inline(always)]
+pub(super) fn sooner(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
+}
+
 /// When all of an input is there.
 #[inline]
 pub(super) fn complete(arrivals: &Arrivals) -> f64 {
     later(later(arrivals[0], arrivals[1]), later(arrivals[2], arrivals[3]))
 }
 
+impl Layout {
+    /// The strips of the block's owners.
+    #[inline(always)]
+    pub(super) fn strips(&self) -> &[Strip] {
+        &self.strips[..self.owners]
+    }
+
+    /// The strip of `worker`, if it owns one.
+    pub(super) fn strip(&self, worker: usize) -> Option<&Strip> {
+        self.strips().iter().find(|strip| strip.worker as usize == worker)
+    }
+
+    /// How the owners of the block before compute it.
+    #[inline(always)]
+    pub(super) fn jobs(&self) -> &[Job] {
+        &self.jobs[..self.senders]
+    }
+
+    /// The rows that `worker` owns; the same place twice if none.
+    #[inline(always)]
+    pub(super) fn rows(&self, worker: usize) -> Rows {
+        Rows { start: self.bounds[worker], end: self.bounds[worker + 1] }
+    }
+}
+
 impl State {
     pub(super) fn new(workers: usize) -> Self {
         Self {
             layout: Layout {
-                strips: vec![Strip::default(); workers],
+                bounds: vec![0; workers + 1],
+                parcels: vec![Parcel::default(); 2 * workers],
+                strips: vec![Strip::default(); workers + 1],
                 jobs: vec![Job::default(); workers],
                 ..Layout::default()
             },
-            clocks: Clocks {
-                computing: vec![0.0; workers],
-                sending: vec![0.0; workers],
-                arrivals: vec![Arrivals::default(); workers],
-            },
+            clocks: vec![Clock::default(); workers],
         }
     }
 
@@ -135,47 +179,50 @@ impl State {
     }
 
     /// The boundaries of its rows, as in a partition's block.
-    pub(crate) fn bounds(&self) -> Vec<u32> {
-        std::iter::once(0).chain(self.layout.strips.iter().map(|strip| strip.rows.end)).collect()
+    pub(crate) fn bounds(&self) -> &[u32] {
+        &self.layout.bounds
     }
 
     /// The rows of its output that `worker` owns.
     pub(crate) fn rows(&self, worker: usize) -> Rows {
-        self.layout.strips[worker].rows
+        self.layout.rows(worker)
     }
 
     /// When `worker` has computed all blocks before this one, ms.
     pub(crate) fn computed(&self, worker: usize) -> f64 {
-        self.clocks.computing[worker]
+        self.clocks[worker].computing
     }
 
     /// By how much the workers' times are later than in `other`, of whose blocks this one and the one before are
     /// the same, ms: least and most.
     pub(crate) fn later_than(&self, other: &Self) -> (f64, f64) {
-        let (own, others) = (&self.clocks, &other.clocks);
         let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-        let mut see = |late: f64| (least, most) = (least.min(late), most.max(late));
-        for (worker, strip) in other.layout.strips.iter().enumerate() {
-            if strip.rows.is_empty() {
-                continue;
-            }
-            see(own.computing[worker] - others.computing[worker]);
-            for (at, other) in own.arrivals[worker].iter().zip(&others.arrivals[worker]) {
+        // A link that was free before rows were computed holds nothing up: it only counts as a change.
+        let mut is_sending_changed = false;
+        for (own, others) in self.clocks.iter().zip(&other.clocks) {
+            is_sending_changed |= own.sending != others.sending;
+        }
+        for strip in other.layout.strips() {
+            let (own, others) = (&self.clocks[strip.worker as usize], &other.clocks[strip.worker as usize]);
+            let mut see = |late: f64| (least, most) = (sooner(least, late), later(most, late));
+            see(own.computing - others.computing);
+            for (at, other) in own.arrivals.iter().zip(&others.arrivals) {
                 if *at > 0.0 {
                     see(at - other);
                 }
             }
         }
-        // A link that was free before rows were computed holds nothing up: it only counts as a change.
-        let sending = own.sending.iter().zip(&others.sending).map(|(own, other)| own - other);
-        let latest =
-            sending.fold(0.0, |latest: f64, late| if late.abs() > latest.abs() { late } else { latest });
-        (least, if latest == 0.0 { most } else { f64::INFINITY })
+        (least, if is_sending_changed { f64::INFINITY } else { most })
+    }
+
+    /// When the last worker has computed all blocks before this one, ms.
+    pub(crate) fn last_computed(&self) -> f64 {
+        self.clocks.iter().fold(0.0, |last, clock| later(last, clock.computing))
     }
 
     /// When the last worker has its input, if this is the first block, ms.
     pub(crate) fn last_arrival(&self) -> f64 {
-        self.clocks.arrivals.iter().map(complete).fold(0.0, f64::max)
+        self.clocks.iter().map(|clock| complete(&clock.arrivals)).fold(0.0, f64::max)
     }
 
     /// When `worker` could begin rows of this block, were their input there, ms; if it has none and this is
@@ -186,21 +233,24 @@ impl State {
 
     /// When `worker` could begin its strip of this block, ms.
     pub(crate) fn begin(&self, worker: usize) -> f64 {
-        self.computed(worker).max(complete(&self.clocks.arrivals[worker]))
+        self.computed(worker).max(complete(&self.clocks[worker].arrivals))
     }
 
     /// Who sent `worker` rows last, judged by when each had computed all of its own.
     pub(crate) fn latest_sender(&self, worker: usize) -> Option<usize> {
+        let layout = &self.layout;
         let mut latest: Option<(f64, usize)> = None;
         let mut begin = 0;
-        for (sender, job) in self.layout.jobs.iter().enumerate() {
-            for parcel in &self.layout.parcels[begin..job.end] {
-                let at = self.clocks.computing[sender] + parcel.sending_ms + parcel.delay_ms;
+        for (at, job) in layout.jobs().iter().enumerate() {
+            let sender = job.worker as usize;
+            let end = if layout.is_near { 2 * at + 2 } else { job.end as usize };
+            for parcel in &layout.parcels[begin..end] {
+                let at = self.clocks[sender].computing + parcel.sending_ms + parcel.delay_ms;
                 if parcel.to as usize == worker && latest.is_none_or(|(late, _)| at > late) {
                     latest = Some((at, sender));
                 }
             }
-            begin = job.end;
+            begin = end;
         }
         latest.map(|(_, sender)| sender)
     }

@@ -8,12 +8,16 @@
 //!
 //! [`RowMap`]: crate::rows::RowMap
 
+mod ground;
 mod walk;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+
+use ground::UNPLACED;
+pub(crate) use ground::{Ground, Rate};
 
 use crate::network::Network;
-use crate::predict::{Costs, LayerCost};
+use crate::predict::{Costs, LayerCost, PieceCost};
 use crate::rows::Rows;
 
 /// A quantity of a strip that begins or ends before a row: at the strip's end less at its beginning.
@@ -33,9 +37,6 @@ pub(crate) struct Span {
     ///
     /// Shared among spans of which every strip needs the same rows.
     needs: Arc<[Ends<u32>]>,
-    /// By row of the input: the first output row of which strips that begin there need no row before, and the end
-    /// of those that need none from it on. Most spans are never placed, so it is made when one is.
-    reach: OnceLock<Box<[Ends<u32>]>>,
     /// Every strip needs the same rows of the input.
     constant: bool,
     tables: Arc<Tables>,
@@ -51,7 +52,7 @@ struct Tables {
     /// Multiply-accumulates by row: whole numbers, exact below 2⁵³.
     macs: Vec<Ends<f64>>,
     /// Milliseconds by class of workers, then by row.
-    ms: Vec<Ends<f64>>,
+    ms: Vec<Arc<[Ends<f64>]>>,
 }
 
 /// The spans of one network, as far as they were asked for.
@@ -63,8 +64,12 @@ pub(crate) struct Spans<'a> {
     classes: usize,
     /// By worker: its class and how much slower it is than the class says.
     workers: Vec<(usize, f64)>,
+    pieces: Vec<PieceCost>,
     /// By the cut at the span's end, less one; the shortest span first.
     columns: Vec<Vec<Span>>,
+    /// By first unit, then by last: the number of its ground.
+    places: Vec<u32>,
+    grounds: Vec<Ground>,
     /// Needs that are the same for every strip, as far as there are any.
     constants: Vec<Arc<[Ends<u32>]>>,
 }
@@ -108,12 +113,6 @@ impl Pace<'_> {
 }
 
 impl Span {
-    /// The first input row that a strip needs which begins with `row`, and the end of those that one needs which ends before it.
-    #[inline]
-    pub(crate) fn need_at(&self, row: u32) -> Ends<u32> {
-        self.needs[row as usize]
-    }
-
     /// The first input row that a strip needs which begins with row `start`.
     #[inline]
     pub(crate) fn lo(&self, start: u32) -> u32 {
@@ -126,51 +125,29 @@ impl Span {
         self.needs[end as usize].hi
     }
 
-    /// Of the non-empty `rows`, those for which the input rows `kept`, which are among theirs, are enough.
-    #[inline(always)]
-    pub(crate) fn within(&self, rows: Rows, kept: Rows) -> Rows {
-        if kept.is_empty() {
-            return Rows { start: rows.end, end: rows.end };
-        }
-        let reach = self.reach.get_or_init(|| self.reached());
-        let start = reach[kept.start as usize].lo.clamp(rows.start, rows.end);
-        Rows { start, end: reach[kept.end as usize].hi.clamp(start, rows.end) }
-    }
-
-    /// [`Span::reach`], from the needs.
-    fn reached(&self) -> Box<[Ends<u32>]> {
-        let (rows, inputs) = (self.needs.len() as u32 - 1, self.hi(self.needs.len() as u32 - 1));
-        let (mut lo, mut hi) = (0, 0);
-        let at = |kept: u32| {
-            while lo < rows && self.lo(lo) < kept {
-                lo += 1;
-            }
-            while hi < rows && self.hi(hi + 1) <= kept {
-                hi += 1;
-            }
-            Ends { lo, hi }
-        };
-        (0..=inputs).map(at).collect()
-    }
-
-    /// Input rows needed for the non-empty `rows`.
-    #[inline]
-    pub(crate) fn need(&self, rows: Rows) -> Rows {
-        Rows { start: self.lo(rows.start), end: self.hi(rows.end) }
-    }
-
     /// Multiply-accumulates that are done twice when a strip is cut before `row`.
-    #[inline]
     pub(crate) fn twice_at(&self, row: u32) -> f64 {
-        let ends = self.tables.macs[row as usize];
-        self.fixed_macs + ends.hi - ends.lo
+        self.tables.twice_at(self.fixed_macs, row)
     }
 
     /// Multiply-accumulates for the non-empty `rows`.
-    #[inline]
     pub(crate) fn macs(&self, rows: Rows) -> f64 {
-        let macs = &self.tables.macs;
-        self.fixed_macs + macs[rows.end as usize].hi - macs[rows.start as usize].lo
+        self.tables.macs(self.fixed_macs, rows)
+    }
+}
+
+impl Tables {
+    /// [`Span::twice_at`], with so many that do not depend on the rows.
+    #[inline]
+    fn twice_at(&self, fixed: f64, row: u32) -> f64 {
+        let ends = self.macs[row as usize];
+        fixed + ends.hi - ends.lo
+    }
+
+    /// [`Span::macs`], with so many that do not depend on the rows.
+    #[inline]
+    fn macs(&self, fixed: f64, rows: Rows) -> f64 {
+        fixed + self.macs[rows.end as usize].hi - self.macs[rows.start as usize].lo
     }
 }
 
@@ -194,18 +171,36 @@ impl<'a> Spans<'a> {
             .flat_map(|layer| representatives.iter().map(move |costs| costs[layer]))
             .collect();
         let columns = network.units.iter().map(|_| Vec::new()).collect();
-        Self { network, layers, classes, workers: places, columns, constants: Vec::new() }
+        let pieces = (0..workers).map(|worker| costs.piece(worker)).collect();
+        let units = network.units.len();
+        Self {
+            network,
+            layers,
+            classes,
+            workers: places,
+            pieces,
+            columns,
+            places: vec![UNPLACED; units * units],
+            grounds: Vec::new(),
+            constants: Vec::new(),
+        }
     }
 
-    /// The span of units `from..to`, which must not be empty.
-    pub(crate) fn span(&mut self, from: usize, to: usize) -> &Span {
-        let deep = to - 1 - from;
-        while self.columns[to - 1].len() <= deep {
+    /// Makes the span of units `from..to`, which must not be empty, known.
+    #[inline]
+    pub(crate) fn span(&mut self, from: usize, to: usize) {
+        if self.columns[to - 1].len() < to - from {
+            self.lengthen(from, to);
+        }
+    }
+
+    #[cold]
+    fn lengthen(&mut self, from: usize, to: usize) {
+        while self.columns[to - 1].len() < to - from {
             let at = to - 1 - self.columns[to - 1].len();
             let span = self.extend(at, to);
             self.columns[to - 1].push(span);
         }
-        &self.columns[to - 1][deep]
     }
 
     /// A span that [`Spans::span`] was asked for before.
@@ -217,12 +212,7 @@ impl<'a> Spans<'a> {
     #[inline]
     pub(crate) fn pace<'s>(&self, span: &'s Span, worker: usize) -> Pace<'s> {
         let (class, scale) = self.workers[worker];
-        let entries = span.needs.len();
-        Pace {
-            ms: &span.tables.ms[class * entries..(class + 1) * entries],
-            fixed_ms: span.fixed_ms[class],
-            scale,
-        }
+        Pace { ms: &span.tables.ms[class], fixed_ms: span.fixed_ms[class], scale }
     }
 
     /// Milliseconds of the non-empty `rows` of `span` on `worker`.
@@ -275,11 +265,12 @@ mod tests {
         let costs = costs(2);
         let mut spans = Spans::new(network, &costs, 2);
         assert_eq!(spans.classes, 1, "workers that differ by a factor share a table");
-        spans.span(from, to);
-        let span = spans.known(from, to);
+        let number = spans.place(from, to);
+        let (span, needs) = (spans.known(from, to), spans.ground(number).needs());
+        let need = Rows { start: needs[rows.start as usize].lo, end: needs[rows.end as usize].hi };
         let demand = network.demand(&(from..to), rows);
         let place = || format!("{} units {from}..{to} rows {rows}", network.name);
-        assert_eq!(span.need(rows), demand.input, "{}", place());
+        assert_eq!(need, demand.input, "{}", place());
         assert_eq!(span.macs(rows), network.strip_macs(&(from..to), rows) as f64, "{}", place());
         for worker in 0..2 {
             let real = costs.strip_ms(network, worker, &(from..to), rows);

@@ -1,6 +1,6 @@
 //! Spans that end at one cut, each made from the one that begins a unit later.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::{Ends, Span, Spans, Tables};
 use crate::rows::RowMap;
@@ -63,7 +63,7 @@ impl Spans<'_> {
         let constant = constant || needs[1..].iter().all(|ends| (ends.lo, ends.hi) == (all.lo, all.hi));
         let needs = if constant { self.same(entries, all) } else { needs.into() };
         let Charge { tables, fixed_macs, fixed_ms, .. } = charge;
-        Span { needs, reach: OnceLock::new(), constant, tables, fixed_macs, fixed_ms }
+        Span { needs, constant, tables, fixed_macs, fixed_ms }
     }
 
     /// The needs of a span of which every strip needs the input rows `all`.
@@ -94,8 +94,8 @@ impl Spans<'_> {
         };
         let tables = Arc::make_mut(&mut charge.tables);
         add(&mut tables.macs, row_macs);
-        for (sums, cost) in tables.ms.chunks_exact_mut(needed.len()).zip(costs) {
-            add(sums, cost.row_ms);
+        for (sums, cost) in tables.ms.iter_mut().zip(costs) {
+            add(Arc::make_mut(sums), cost.row_ms);
         }
         charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.call_ms);
     }
@@ -103,7 +103,10 @@ impl Spans<'_> {
 
 impl Tables {
     fn new(entries: usize, classes: usize) -> Self {
-        Self { macs: vec![Ends::default(); entries], ms: vec![Ends::default(); entries * classes] }
+        Self {
+            macs: vec![Ends::default(); entries],
+            ms: vec![vec![Ends::default(); entries].into(); classes],
+        }
     }
 }
 
