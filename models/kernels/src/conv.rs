@@ -1,6 +1,6 @@
 //! A convolution layer: its shape, its packed weights, its epilogue, and the algorithm that computes it.
 
-use crate::blocked::Pointwise;
+use crate::blocked::{Pointwise, Windowed, holds_groups, reads_few};
 use crate::depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
@@ -40,6 +40,11 @@ pub struct Conv {
     /// The row of the whole layer's output that row 0 of strips is.
     pub(crate) first_row: usize,
 }
+
+/// Input channels from which on, and columns up to which, layers of planes broadcast them. Of wide maps, whose channels lie
+/// in pages of their own, gathering is faster.
+const DEEP: usize = 64;
+const NARROW: usize = 28;
 
 #[derive(Debug, Clone)]
 enum Weights {
@@ -153,21 +158,38 @@ impl Conv {
         if self.algorithm() == Algorithm::WinogradPairs { 2 } else { 1 }
     }
 
-    /// Whether there are kernels for maps laid out so, worth it: for planes always; for blocks in depthwise layers on either
-    /// side, in 1×1 layers on one. These turn what they write where they read blocks, so more than they read would be
-    /// dearer than to turn that.
+    /// Whether there are kernels for maps laid out so: for planes always; for blocks in depthwise layers, 1×1 layers and those
+    /// in groups of whole blocks, and behind layers of an image's few channels.
     pub fn suits(&self, [input, output]: [Layout; 2]) -> bool {
         let shape = &*self.shape;
-        let plain = shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.left == 0 && shape.right == 0;
+        let grouped = holds_groups(shape);
+        let plain = self.is_pointwise() && shape.stride == [1, 1];
         match (&self.weights, input, output) {
             (_, Layout::Planes, Layout::Planes) => true,
             (Weights::Depthwise(_), ..) => shape.out_channels == shape.in_channels,
-            (Weights::Dense(_), Layout::Planes, Layout::Blocks) => plain && shape.groups == 1,
-            (Weights::Dense(_), Layout::Blocks, Layout::Planes) => {
-                plain && shape.groups == 1 && shape.out_channels <= shape.in_channels
+            (Weights::Dense(_), Layout::Planes, Layout::Blocks) => {
+                plain || grouped || reads_few(shape) && shape.kernel != [1, 1]
             }
+            (Weights::Dense(_), Layout::Blocks, _) => plain || grouped,
             _ => false,
         }
+    }
+
+    /// Whether it is computed by broadcasting inputs to 16 output channels, where a vector holds these: with blocks always, and
+    /// of planes where turning the sums is cheaper than gathering pixels, in 1×1 layers of some depth and groups of whole blocks.
+    pub fn broadcasts(&self, layouts: [Layout; 2]) -> bool {
+        let shape = &*self.shape;
+        let deep = self.is_pointwise() && shape.in_channels >= DEEP;
+        let narrow = shape.out_width() <= NARROW && (deep || holds_groups(shape));
+        matches!(self.weights, Weights::Dense(_)) && (narrow || layouts != [Layout::Planes; 2])
+    }
+
+    /// Whether each output pixel reads one pixel of the input.
+    fn is_pointwise(&self) -> bool {
+        let shape = &*self.shape;
+        let unpadded = shape.left == 0 && shape.right == 0;
+        let steps = [[1, 1], [2, 2]].contains(&shape.stride);
+        shape.groups == 1 && shape.kernel == [1, 1] && unpadded && steps
     }
 
     /// Whether it reads and writes maps laid out so: where there are kernels, and with blocks where a vector holds one. With
@@ -292,21 +314,45 @@ impl Conv {
         };
         let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
         let pixels = count * out_width;
+        // Rows of zeros are not read by a 1×1 layer; they are there so that rows keep their numbers.
+        let first = (rows.start * shape.stride[0]).checked_sub(top);
+        let first = first.filter(|first| first + (count - 1) * shape.stride[0] < input.rows());
+        let broadcasts = self.isa == Isa::Avx512 && self.broadcasts(layouts);
         match &self.weights {
-            Weights::Dense(weights) if layouts != [Layout::Planes; 2] => {
-                // Rows of zeros are not read; they are there so that rows keep their numbers.
-                let first = rows.start.checked_sub(top).filter(|first| first + count <= input.rows());
-                let first = first.ok_or(KernelError::Layout { layouts })?;
+            Weights::Dense(weights) if broadcasts && !self.is_pointwise() => {
+                self.isa.run(Windowed {
+                    weights,
+                    epilogue,
+                    window,
+                    rows: count,
+                    residual,
+                    output,
+                    in_channels: shape.in_channels,
+                    out_channels: shape.out_channels,
+                    channels,
+                    groups: shape.groups,
+                    layouts,
+                    buffers,
+                });
+            }
+            Weights::Dense(weights) if broadcasts && let Some(first) = first => {
                 self.isa.run(Pointwise {
                     weights,
                     epilogue,
-                    input: input.rows_between(first, first + count),
-                    pixels,
+                    input: input.rows_between(first, input.rows()),
+                    rows: count,
+                    width: out_width,
+                    stride: shape.stride,
                     residual,
                     output,
-                    out_channels: shape.out_channels,
-                    layout: layouts[0],
+                    in_channels: shape.in_channels,
+                    channels,
+                    layouts,
+                    buffers,
                 });
+            }
+            Weights::Dense(_) if layouts != [Layout::Planes; 2] => {
+                return Err(KernelError::Layout { layouts });
             }
             Weights::Dense(weights) => {
                 let (groups, out_channels) = (shape.groups, shape.out_channels);

@@ -90,6 +90,25 @@ proptest! {
         (shape.left, shape.right, case.top, case.bottom) = (0, 0, 0, 0);
         check(&case);
     }
+
+    #[test]
+    fn an_image_s_convolution_has_the_same_bits_however_maps_are_laid_out(
+        mut case in cases(Algorithm::Dense), channels in (1..5usize, 1..90usize)
+    ) {
+        let shape = &mut case.shape;
+        (shape.in_channels, shape.out_channels, shape.groups) = (channels.0, channels.1, 1);
+        check(&case);
+    }
+
+    #[test]
+    fn groups_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(
+        mut case in cases(Algorithm::Dense), groups in 2..5usize, blocks in (1..4usize, 1..6usize)
+    ) {
+        let shape = &mut case.shape;
+        let [inside, outside] = [blocks.0, blocks.1].map(|blocks| 16 * groups * blocks);
+        (shape.in_channels, shape.out_channels, shape.groups) = (inside, outside, groups);
+        check(&case);
+    }
 }
 
 #[test]
