@@ -41,9 +41,7 @@ pub struct Conv {
     pub(crate) first_row: usize,
 }
 
-/// Input channels from which on, and columns up to which, layers of planes broadcast them. Of wide maps, whose channels lie
-/// in pages of their own, gathering is faster.
-const DEEP: usize = 64;
+/// Columns up to which groups of whole blocks are broadcast from planes too.
 const NARROW: usize = 28;
 
 #[derive(Debug, Clone)]
@@ -163,7 +161,7 @@ impl Conv {
     pub fn suits(&self, [input, output]: [Layout; 2]) -> bool {
         let shape = &*self.shape;
         let grouped = holds_groups(shape);
-        let plain = self.is_pointwise() && shape.stride == [1, 1];
+        let plain = self.is_pointwise();
         match (&self.weights, input, output) {
             (_, Layout::Planes, Layout::Planes) => true,
             (Weights::Depthwise(_), ..) => shape.out_channels == shape.in_channels,
@@ -176,20 +174,18 @@ impl Conv {
     }
 
     /// Whether it is computed by broadcasting inputs to 16 output channels, where a vector holds these: with blocks always, and
-    /// of planes where turning the sums is cheaper than gathering pixels, in 1×1 layers of some depth and groups of whole blocks.
+    /// in groups of whole blocks of narrow maps, for which copying and turning is cheaper than gathering.
     pub fn broadcasts(&self, layouts: [Layout; 2]) -> bool {
         let shape = &*self.shape;
-        let deep = self.is_pointwise() && shape.in_channels >= DEEP;
-        let narrow = shape.out_width() <= NARROW && (deep || holds_groups(shape));
+        let narrow = shape.out_width() <= NARROW && holds_groups(shape);
         matches!(self.weights, Weights::Dense(_)) && (narrow || layouts != [Layout::Planes; 2])
     }
 
-    /// Whether each output pixel reads one pixel of the input.
+    /// Whether each output pixel reads the input's in the same place.
     fn is_pointwise(&self) -> bool {
         let shape = &*self.shape;
         let unpadded = shape.left == 0 && shape.right == 0;
-        let steps = [[1, 1], [2, 2]].contains(&shape.stride);
-        shape.groups == 1 && shape.kernel == [1, 1] && unpadded && steps
+        shape.groups == 1 && shape.kernel == [1, 1] && shape.stride == [1, 1] && unpadded
     }
 
     /// Whether it reads and writes maps laid out so: where there are kernels, and with blocks where a vector holds one. With
@@ -314,9 +310,6 @@ impl Conv {
         };
         let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
         let pixels = count * out_width;
-        // Rows of zeros are not read by a 1×1 layer; they are there so that rows keep their numbers.
-        let first = (rows.start * shape.stride[0]).checked_sub(top);
-        let first = first.filter(|first| first + (count - 1) * shape.stride[0] < input.rows());
         let broadcasts = self.isa == Isa::Avx512 && self.broadcasts(layouts);
         match &self.weights {
             Weights::Dense(weights) if broadcasts && !self.is_pointwise() => {
@@ -335,24 +328,22 @@ impl Conv {
                     buffers,
                 });
             }
-            Weights::Dense(weights) if broadcasts && let Some(first) = first => {
+            Weights::Dense(weights) if broadcasts => {
+                // Rows of zeros are not read; they are there so that rows keep their numbers.
+                let first = rows.start.checked_sub(top).filter(|first| first + count <= input.rows());
+                let first = first.ok_or(KernelError::Layout { layouts })?;
                 self.isa.run(Pointwise {
                     weights,
                     epilogue,
-                    input: input.rows_between(first, input.rows()),
-                    rows: count,
-                    width: out_width,
-                    stride: shape.stride,
+                    input: input.rows_between(first, first + count),
+                    pixels,
                     residual,
                     output,
                     in_channels: shape.in_channels,
-                    channels,
+                    out_channels: shape.out_channels,
                     layouts,
                     buffers,
                 });
-            }
-            Weights::Dense(_) if layouts != [Layout::Planes; 2] => {
-                return Err(KernelError::Layout { layouts });
             }
             Weights::Dense(weights) => {
                 let (groups, out_channels) = (shape.groups, shape.out_channels);

@@ -1,10 +1,19 @@
 //! Turns what was computed with channels side by side into planes.
 
 use crate::Map;
-use crate::epilogue::Epilogue;
+use crate::epilogue::Activation;
 use crate::isa::{MAX_LANES, Vector, load, transpose};
 use crate::target::{load_row, store_row};
 use std::ops::Range;
+
+/// What is added to outputs that are turned, and what they pass through then.
+#[derive(Clone, Copy)]
+pub(crate) struct Added<'a> {
+    pub(crate) residual: Map<'a>,
+    /// The output channel of plane 0.
+    pub(crate) channel: usize,
+    pub(crate) activation: Activation,
+}
 
 /// Transposes outputs into `span` of every `multiple`th plane from number `copy` on.
 #[inline(always)]
@@ -14,6 +23,7 @@ pub(crate) fn turn_back<V: Vector>(
     [copy, multiple]: [usize; 2],
     planes: &mut [&mut [f32]],
     span: Range<usize>,
+    added: Option<Added<'_>>,
 ) {
     let lanes = V::F32_LANES;
     for at in span.clone().step_by(lanes) {
@@ -28,26 +38,14 @@ pub(crate) fn turn_back<V: Vector>(
         let end = span.end.min(at + lanes);
         for (i, &value) in block.iter().enumerate() {
             if i < lanes && i * multiple < planes.len() {
-                store_row(v, &mut planes[i * multiple + copy][at..end], [value]);
+                let plane = i * multiple + copy;
+                let mut value = value;
+                if let Some(added) = added {
+                    let [residual] = load_row(v, &added.residual.plane(added.channel + plane)[at..end]);
+                    value = added.activation.apply_to_sum(v, value, residual);
+                }
+                store_row(v, &mut planes[plane][at..end], [value]);
             }
         }
-    }
-}
-
-/// Adds `span` of a residual's plane to the sums of output channel `channel`, and applies the epilogue to them.
-#[inline(always)]
-pub(crate) fn add_residual<V: Vector>(
-    v: V,
-    epilogue: &Epilogue,
-    residual: Map<'_>,
-    channel: usize,
-    plane: &mut [f32],
-    span: Range<usize>,
-) {
-    let added = residual.plane(channel)[span.clone()].chunks(V::F32_LANES);
-    let epilogue = epilogue.channel(channel);
-    for (to, added) in plane[span].chunks_mut(V::F32_LANES).zip(added) {
-        let sums = load_row(v, to);
-        store_row(v, to, epilogue.apply::<V, 1>(v, sums, Some(load_row(v, added))));
     }
 }

@@ -18,7 +18,7 @@ use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::isa::Vector;
 use crate::scratch::{Buffer, LINE};
 use crate::tile::PANEL;
-use crate::turn::{add_residual, turn_back};
+use crate::turn::{Added, turn_back};
 use crate::weights::PackedWeights;
 use crate::{Layout, Map};
 use std::ops::Range;
@@ -38,9 +38,8 @@ struct Stretch<'a, 'b> {
     weights: &'a PackedWeights,
     set: usize,
     epilogue: &'a Epilogue,
-    /// The output channels to compute, all of the set's from panel number `panel` on or some of them.
+    /// The set's output channels.
     channels: Range<usize>,
-    panel: usize,
     /// Where in `input` the value for pixel 0 lies for each `k`.
     taps: &'a [usize],
     input: &'a [f32],
@@ -79,11 +78,12 @@ impl Stretch<'_, '_> {
         let own = panel * PANEL..(panel * PANEL + NB * PANEL).min(self.channels.len());
         let first = self.channels.start + own.start;
         let mut epilogue = [LaneEpilogue::none(); NB];
-        // A residual is added after the sums are turned, so the epilogue waits until then.
-        if self.residual.is_none() {
-            for (j, epilogue) in epilogue.iter_mut().enumerate() {
-                let count = PANEL.min(own.len() - j * PANEL);
-                *epilogue = self.epilogue.lanes(v, first + j * PANEL, 1, count);
+        for (j, epilogue) in epilogue.iter_mut().enumerate() {
+            let count = PANEL.min(own.len() - j * PANEL);
+            *epilogue = self.epilogue.lanes(v, first + j * PANEL, 1, count);
+            // A residual is added where the sums are turned.
+            if self.residual.is_some() {
+                *epilogue = epilogue.before_residual();
             }
         }
         let depth = self.taps.len();
@@ -112,7 +112,7 @@ impl Stretch<'_, '_> {
                 let end = depth.min(k + step);
                 let mut lines = [&[][..]; NB];
                 for (j, lines) in lines.iter_mut().enumerate() {
-                    *lines = &self.weights.panel(self.set, self.panel + panel + j)[k..end];
+                    *lines = &self.weights.panel(self.set, panel + j)[k..end];
                 }
                 let epilogue = if end == depth { Some(epilogue) } else { None };
                 let finish = Finish { starts: k == 0, epilogue };
@@ -127,13 +127,10 @@ impl Stretch<'_, '_> {
             if self.layout == Layout::Planes {
                 let planes = &mut self.output[own.clone()];
                 let sums = self.sums.take(NB * room).chunks_exact(room);
-                for (sums, planes) in sums.zip(planes.chunks_mut(PANEL)) {
-                    turn_back(v, sums, [0, 1], planes, span.clone());
-                }
-                if let Some(residual) = self.residual {
-                    for (channel, plane) in (first..).zip(planes) {
-                        add_residual(v, self.epilogue, residual, channel, plane, span.clone());
-                    }
+                for (j, (sums, planes)) in sums.zip(planes.chunks_mut(PANEL)).enumerate() {
+                    let (channel, activation) = (first + j * PANEL, self.epilogue.activation);
+                    let added = self.residual.map(|residual| Added { residual, channel, activation });
+                    turn_back(v, sums, [0, 1], planes, span.clone(), added);
                 }
             }
         }

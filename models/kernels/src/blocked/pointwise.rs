@@ -1,4 +1,4 @@
-//! 1×1 convolutions, of planes and of blocks: inputs are read where they lie.
+//! 1×1 convolutions that read or write blocks: inputs are read where they lie.
 
 use super::{PIXELS, Stretch};
 use crate::epilogue::Epilogue;
@@ -7,25 +7,19 @@ use crate::scratch::Buffers;
 use crate::tile::PANEL;
 use crate::weights::PackedWeights;
 use crate::{Layout, Map};
-use std::ops::Range;
 
-/// One run of a 1×1 layer, each pixel of which reads one of the input's.
+/// One run of a 1×1 layer, each pixel of which reads the input's in the same place.
 pub(crate) struct Pointwise<'a, 'b> {
     pub(crate) weights: &'a PackedWeights,
     pub(crate) epilogue: &'a Epilogue,
     /// From the first pixel's row on.
     pub(crate) input: Map<'a>,
-    pub(crate) rows: usize,
-    pub(crate) width: usize,
-    /// 1 or 2, 1 where the input has blocks.
-    pub(crate) stride: [usize; 2],
+    pub(crate) pixels: usize,
     /// In planes, and so is the output then.
     pub(crate) residual: Option<Map<'a>>,
-    /// Of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
     pub(crate) in_channels: usize,
-    /// Those to compute: from the start of a panel to the end of one, or to the last.
-    pub(crate) channels: Range<usize>,
+    pub(crate) out_channels: usize,
     /// Of input and output.
     pub(crate) layouts: [Layout; 2],
     pub(crate) buffers: &'a mut Buffers,
@@ -38,10 +32,9 @@ impl Kernel for Pointwise<'_, '_> {
     fn call<V: Vector>(self, v: V) {
         // Fewer lanes never come here, see `Conv::takes`.
         if V::F32_LANES == PANEL {
-            match (self.layouts[0], self.stride[1]) {
-                (Layout::Planes, 2) => run::<V, 2>(v, self),
-                (Layout::Planes, _) => run::<V, 1>(v, self),
-                (Layout::Blocks, _) => run::<V, PANEL>(v, self),
+            match self.layouts[0] {
+                Layout::Planes => run::<V, 1>(v, self),
+                Layout::Blocks => run::<V, PANEL>(v, self),
             }
         }
     }
@@ -49,31 +42,25 @@ impl Kernel for Pointwise<'_, '_> {
 
 #[inline(always)]
 fn run<V: Vector, const STEP: usize>(v: V, layer: Pointwise<'_, '_>) {
-    let Pointwise { weights, epilogue, input, residual, output, buffers, .. } = layer;
+    let Pointwise { weights, epilogue, input, pixels, residual, output, buffers, .. } = layer;
     let apart = input.stride();
     buffers.taps.clear();
     buffers.taps.extend((0..layer.in_channels).map(|k| match STEP {
-        PANEL => k / PANEL * apart + k % PANEL,
-        _ => k * apart,
+        1 => k * apart,
+        _ => k / PANEL * apart + k % PANEL,
     }));
-    let pixels = layer.rows * layer.width;
-    let (mut width, mut pitch) = (layer.width, layer.stride[0] * input.width());
-    if layer.stride == [1, 1] {
-        // Rows follow one another.
-        width = pixels.div_ceil(pixels.div_ceil(PIXELS));
-        pitch = width * STEP;
-    }
+    // Whole vectors are turned.
+    let width = pixels.div_ceil(pixels.div_ceil(PIXELS)).next_multiple_of(PANEL);
     let stretch = Stretch {
         weights,
         set: 0,
         epilogue,
-        panel: layer.channels.start / PANEL,
-        channels: layer.channels,
+        channels: 0..layer.out_channels,
         taps: &buffers.taps,
         input: input.beyond(0),
         pixels: 0..pixels,
         width,
-        pitch,
+        pitch: width * STEP,
         residual,
         output,
         layout: layer.layouts[1],

@@ -17,7 +17,7 @@ use crate::isa::{Kernel, MAX_LANES, Vector, load, store};
 use crate::scratch::Buffers;
 use crate::side::{Side, fill, place};
 use crate::tile::PANEL;
-use crate::turn::{add_residual, turn_back};
+use crate::turn::{Added, turn_back};
 use crate::weights::{Line, PackedWeights};
 use crate::{ConvShape, KernelError, Layout, Map};
 use std::ops::Range;
@@ -141,11 +141,11 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
             }
             for copy in 0..multiple {
                 let lines = weights.panel(copy, channel / PANEL);
-                // A residual is added after the sums are turned back, so the epilogue waits until then.
-                let finish = match residual {
-                    Some(_) => LaneEpilogue::none(),
-                    None => epilogue.lanes(v, channel * multiple + copy, multiple, group),
-                };
+                let mut finish = epilogue.lanes(v, channel * multiple + copy, multiple, group);
+                // A residual is added where the sums are turned back.
+                if residual.is_some() {
+                    finish = finish.before_residual();
+                }
                 let products =
                     Products { taps, lines, sub: channel % PANEL / lanes, stride: stride[1], finish };
                 let span = start * width..(start + count) * width;
@@ -158,13 +158,10 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
                     columns::<V, S>(v, &products, tile, made);
                 }
                 if to == Layout::Planes {
-                    turn_back(v, sums, [copy, multiple], planes, span.clone());
-                }
-                if let Some(residual) = residual {
-                    for (i, plane) in planes.iter_mut().skip(copy).step_by(multiple).enumerate() {
-                        let out = (channel + i) * multiple + copy;
-                        add_residual(v, epilogue, residual, out, plane, span.clone());
-                    }
+                    let channel = channel * multiple;
+                    let activation = epilogue.activation;
+                    let added = residual.map(|residual| Added { residual, channel, activation });
+                    turn_back(v, sums, [copy, multiple], planes, span.clone(), added);
                 }
             }
         }
