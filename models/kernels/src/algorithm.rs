@@ -31,11 +31,10 @@ impl Algorithm {
     pub fn choose(shape: &ConvShape, isa: Isa) -> Algorithm {
         let channels = shape.in_channels.min(shape.out_channels) / shape.groups;
         let small = channels <= GROUPED_CHANNELS && shape.out_width() <= GROUPED_WIDTH;
+        let broadcast = isa == Isa::Avx512 && holds_groups(shape) && small;
         if shape.is_depthwise() {
             Algorithm::Depthwise
-        } else if isa == Isa::Avx512 && holds_groups(shape) && small {
-            Algorithm::Dense
-        } else if !winograd::fits(shape) || channels < 16 {
+        } else if broadcast || !winograd::fits(shape) || channels < 16 {
             Algorithm::Dense
         } else if channels < PAIRED_CHANNELS || shape.out_width() < PAIRED_WIDTH {
             Algorithm::WinogradRows

@@ -97,8 +97,8 @@ fn tile<V: Vector, const NP: usize, const NB: usize, const STEP: usize>(
     }
     let (taps, input) = (product.taps, &product.input[pixel * STEP..]);
     let mut lines = [&[][..]; NB];
-    for j in 0..NB {
-        lines[j] = &product.lines[j][..taps.len()];
+    for (lines, all) in lines.iter_mut().zip(product.lines) {
+        *lines = &all[..taps.len()];
     }
     for (k, &tap) in taps.iter().enumerate() {
         let pixels = &input[tap..][..(NP - 1) * STEP + 1];
