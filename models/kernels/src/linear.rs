@@ -89,7 +89,7 @@ impl Kernel for Multiply<'_> {
         let mut rest = weights;
         for (first, output) in (first..).step_by(lanes).zip(output.chunks_mut(lanes)) {
             let mut block = [v.splat_f32s(0.0); MAX_LANES];
-            for sums in block.as_chunks_mut::<ROWS>().0 {
+            for sums in block.as_chunks_mut::<ROWS>().0.iter_mut().take(lanes / ROWS) {
                 if layer.inputs >= LONG && rest.len() >= ROWS * layer.inputs {
                     *sums = sum_rows::<V, ROWS>(v, rest, input);
                     rest = &rest[ROWS * layer.inputs..];
