@@ -325,6 +325,44 @@ proptest! {
             prop_assert_eq!(differing(&found, &expected), 0, "{} strips", strips);
         }
     }
+
+    /// Where a vector holds a block these layers pass blocks on, where each is computed for itself planes.
+    #[test]
+    fn layers_that_pass_blocks_on_equal_the_whole(
+        seed: u64, height in 9i64..40, width in 9i64..40, kinds in prop::collection::vec(0..5, 2..6),
+        stem in 1i64..4, stride in 1i64..3, threads in 1usize..4,
+    ) {
+        let mut b = Builder::new(seed, &[1, stem, height, width]);
+        let mut x = b.conv("input", (stem, 32), 3, 2, [1; 4]);
+        for kind in kinds {
+            x = match kind {
+                0 => b.conv_full(&x, (32, 32), [3, 3], [1, 1], [1, 1], [1; 4], 32),
+                1 => b.conv_full(&x, (32, 32), [3, 5], [1, 1], [1, 1], [1, 2, 1, 2], 2),
+                2 => b.conv(&x, (32, 32), 1, 1, [0; 4]),
+                3 => {
+                    let wide = b.conv(&x, (32, 72), 1, 1, [0; 4]);
+                    let wide = b.conv_full(&wide, (72, 72), [3, 3], [1, 1], [1, 1], [1; 4], 72);
+                    b.conv(&wide, (72, 32), 1, 1, [0; 4])
+                }
+                _ => {
+                    let y = b.conv_full(&x, (32, 32), [3, 3], [1, 1], [1, 1], [1; 4], 2);
+                    let y = b.conv(&y, (32, 32), 1, 1, [0; 4]);
+                    b.node("Add", &[&y, &x], vec![])
+                }
+            };
+        }
+        x = b.conv_full(&x, (32, 64), [3, 3], [stride; 2], [1, 1], [1; 4], 2);
+        x = b.conv(&x, (64, 24), 1, 1, [0; 4]);
+        let model = b.model(&[&x]).with_team(Team::new(threads));
+        let input = noise(&model, seed);
+        let cuts: Vec<usize> = (1..model.network().units.len()).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let expected = divided(&model, &input, &cuts, 1, &mut random);
+        for strips in [1, 2, 3] {
+            let found = divided(&model, &input, &[], strips, &mut random);
+            prop_assert_eq!(differing(&found, &expected), 0, "{} strips", strips);
+        }
+    }
 }
 
 /// Layers large enough to be worth several threads, of every family.

@@ -23,7 +23,7 @@ pub enum Term {
     WinogradMacs,
     /// Multiply-accumulates of 1×1 convolutions, channels padded to tiles.
     PointwiseMacs,
-    /// Multiply-accumulates of 1×1 convolutions that read or write blocks of channels, channels padded to blocks.
+    /// Multiply-accumulates of convolutions whose inputs are broadcast to blocks of channels, padded to those.
     BlockMacs,
     /// Multiply-accumulates of depthwise convolutions, channels padded to vectors.
     DepthwiseMacs,

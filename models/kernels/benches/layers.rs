@@ -238,11 +238,11 @@ fn squeezenet_max_pool(bencher: Bencher) {
 }
 
 /// Inputs and outputs: a layer that is read from memory, and gates of squeeze-and-excite.
-const LINEAR: &[[usize; 2]] = &[[4096, 4096], [960, 1280], [960, 240], [240, 960], [168, 672], [24, 96]];
+const LINEAR: &[[usize; 2]] =
+    &[[4096, 4096], [1280, 1000], [512, 1000], [960, 1280], [960, 240], [240, 960], [168, 672], [24, 96]];
 
-/// In a network other layers' weights have passed by since the last run, so here are as many layers as fill a megabyte a few
-/// times.
-const WEIGHTS: usize = 4 << 20;
+/// In a network other layers' weights have passed by since the last run, so here are as many layers as fill what caches hold.
+const WEIGHTS: usize = 32 << 20;
 
 #[divan::bench(args = LINEAR.iter().map(|[inputs, outputs]| format!("{inputs}-{outputs}")).collect::<Vec<_>>(), max_time = 0.5)]
 fn linear(bencher: Bencher, name: &str) {

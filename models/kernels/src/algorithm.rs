@@ -1,6 +1,7 @@
 //! Which algorithm computes a convolution.
 
-use crate::{ConvShape, winograd};
+use crate::blocked::holds_groups;
+use crate::{ConvShape, Isa, winograd};
 
 /// How a convolution is computed. Chosen once for a layer and a device; results of two algorithms differ in rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,13 +22,19 @@ pub enum Algorithm {
 const PAIRED_CHANNELS: usize = 32;
 const PAIRED_WIDTH: usize = 20;
 
+/// Channels of a group and width up to which groups of whole blocks are computed as they are, where a vector holds a block.
+const GROUPED_CHANNELS: usize = 32;
+const GROUPED_WIDTH: usize = 28;
+
 impl Algorithm {
-    /// A rule that depends on the layer only.
-    pub fn choose(shape: &ConvShape) -> Algorithm {
+    /// A rule that depends on the layer and on the instruction set only.
+    pub fn choose(shape: &ConvShape, isa: Isa) -> Algorithm {
         let channels = shape.in_channels.min(shape.out_channels) / shape.groups;
+        let small = channels <= GROUPED_CHANNELS && shape.out_width() <= GROUPED_WIDTH;
+        let broadcast = isa == Isa::Avx512 && holds_groups(shape) && small;
         if shape.is_depthwise() {
             Algorithm::Depthwise
-        } else if !winograd::fits(shape) || channels < 16 {
+        } else if broadcast || !winograd::fits(shape) || channels < 16 {
             Algorithm::Dense
         } else if channels < PAIRED_CHANNELS || shape.out_width() < PAIRED_WIDTH {
             Algorithm::WinogradRows

@@ -1,6 +1,6 @@
 //! A convolution layer: its shape, its packed weights, its epilogue, and the algorithm that computes it.
 
-use crate::blocked::Pointwise;
+use crate::blocked::{Pointwise, Windowed, holds_groups, reads_few};
 use crate::depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
@@ -40,6 +40,9 @@ pub struct Conv {
     /// The row of the whole layer's output that row 0 of strips is.
     pub(crate) first_row: usize,
 }
+
+/// Columns up to which groups of whole blocks are broadcast from planes too.
+const NARROW: usize = 28;
 
 #[derive(Debug, Clone)]
 enum Weights {
@@ -153,21 +156,36 @@ impl Conv {
         if self.algorithm() == Algorithm::WinogradPairs { 2 } else { 1 }
     }
 
-    /// Whether there are kernels for maps laid out so, worth it: for planes always; for blocks in depthwise layers on either
-    /// side, in 1×1 layers on one. These turn what they write where they read blocks, so more than they read would be
-    /// dearer than to turn that.
+    /// Whether there are kernels for maps laid out so: for planes always; for blocks in depthwise layers, 1×1 layers and those
+    /// in groups of whole blocks, and behind layers of an image's few channels.
     pub fn suits(&self, [input, output]: [Layout; 2]) -> bool {
         let shape = &*self.shape;
-        let plain = shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.left == 0 && shape.right == 0;
+        let grouped = holds_groups(shape);
+        let plain = self.is_pointwise();
         match (&self.weights, input, output) {
             (_, Layout::Planes, Layout::Planes) => true,
             (Weights::Depthwise(_), ..) => shape.out_channels == shape.in_channels,
-            (Weights::Dense(_), Layout::Planes, Layout::Blocks) => plain && shape.groups == 1,
-            (Weights::Dense(_), Layout::Blocks, Layout::Planes) => {
-                plain && shape.groups == 1 && shape.out_channels <= shape.in_channels
+            (Weights::Dense(_), Layout::Planes, Layout::Blocks) => {
+                plain || grouped || reads_few(shape) && shape.kernel != [1, 1]
             }
+            (Weights::Dense(_), Layout::Blocks, _) => plain || grouped,
             _ => false,
         }
+    }
+
+    /// Whether it is computed by broadcasting inputs to 16 output channels, where a vector holds these: with blocks always, and
+    /// in groups of whole blocks of narrow maps, for which copying and turning is cheaper than gathering.
+    pub fn broadcasts(&self, layouts: [Layout; 2]) -> bool {
+        let shape = &*self.shape;
+        let narrow = shape.out_width() <= NARROW && holds_groups(shape);
+        matches!(self.weights, Weights::Dense(_)) && (narrow || layouts != [Layout::Planes; 2])
+    }
+
+    /// Whether each output pixel reads the input's in the same place.
+    fn is_pointwise(&self) -> bool {
+        let shape = &*self.shape;
+        let unpadded = shape.left == 0 && shape.right == 0;
+        shape.groups == 1 && shape.kernel == [1, 1] && shape.stride == [1, 1] && unpadded
     }
 
     /// Whether it reads and writes maps laid out so: where there are kernels, and with blocks where a vector holds one. With
@@ -292,8 +310,25 @@ impl Conv {
         };
         let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
         let pixels = count * out_width;
+        let broadcasts = self.isa == Isa::Avx512 && self.broadcasts(layouts);
         match &self.weights {
-            Weights::Dense(weights) if layouts != [Layout::Planes; 2] => {
+            Weights::Dense(weights) if broadcasts && !self.is_pointwise() => {
+                self.isa.run(Windowed {
+                    weights,
+                    epilogue,
+                    window,
+                    rows: count,
+                    residual,
+                    output,
+                    in_channels: shape.in_channels,
+                    out_channels: shape.out_channels,
+                    channels,
+                    groups: shape.groups,
+                    layouts,
+                    buffers,
+                });
+            }
+            Weights::Dense(weights) if broadcasts => {
                 // Rows of zeros are not read; they are there so that rows keep their numbers.
                 let first = rows.start.checked_sub(top).filter(|first| first + count <= input.rows());
                 let first = first.ok_or(KernelError::Layout { layouts })?;
@@ -304,8 +339,10 @@ impl Conv {
                     pixels,
                     residual,
                     output,
+                    in_channels: shape.in_channels,
                     out_channels: shape.out_channels,
-                    layout: layouts[0],
+                    layouts,
+                    buffers,
                 });
             }
             Weights::Dense(weights) => {

@@ -167,6 +167,11 @@ impl<V: Vector> LaneEpilogue<V> {
         LaneEpilogue { bias: None, scale: None, activation: Activation::None }
     }
 
+    /// What comes before a residual.
+    pub(crate) fn before_residual(self) -> Self {
+        LaneEpilogue { activation: Activation::None, ..self }
+    }
+
     #[inline(always)]
     pub(crate) fn apply<const N: usize>(
         self,
@@ -191,6 +196,15 @@ impl<V: Vector> LaneEpilogue<V> {
             }
         }
         self.activation.apply(v, x)
+    }
+}
+
+impl Activation {
+    /// What is left of an epilogue from the residual on.
+    #[inline(always)]
+    pub(crate) fn apply_to_sum<V: Vector>(self, v: V, x: V::f32s, residual: V::f32s) -> V::f32s {
+        let [value] = self.apply(v, [v.add_f32s(x, residual)]);
+        value
     }
 }
 

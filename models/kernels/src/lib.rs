@@ -33,9 +33,11 @@ mod resample;
 mod scratch;
 mod shape;
 mod share;
+mod side;
 mod target;
 mod tile;
 mod transposed;
+mod turn;
 mod weights;
 mod winograd;
 

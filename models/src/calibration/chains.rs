@@ -55,6 +55,9 @@ pub(super) const CHAINS: &[Chain] = &[
       conv 512 3 2 | Relu | conv 512 3 1 | Relu"),
     (256, 56, "norm | Relu | residual 3 | grown 32 | norm | Relu | conv 256 1 1 | residual 1 | norm | \
       conv 512 1 2 | average 2 2"),
+    (128, 28, "conv 128 1 1 | Relu | grouped 128 3 1 8 | Relu | conv 128 1 1 | Relu | grouped 128 3 1 16 | Relu | \
+      conv 192 1 1 | Relu | grouped 192 3 2 12 | Relu | conv 320 1 1 | Relu | grouped 320 3 1 40 | Relu | \
+      grouped 320 3 2 10 | Relu | conv 320 1 1"),
     (1024, 14, "conv 256 1 1 | Relu | conv 256 3 1 | Relu | conv 1024 1 1 | conv 2048 1 2 | Relu | global | \
       dense 1000"),
 ];

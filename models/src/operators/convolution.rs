@@ -1,6 +1,6 @@
 //! Convolutions: k×k, depthwise and grouped ones, and the products that 1×1 convolutions become.
 //!
-//! The algorithm is chosen by the layer's shape ([`Algorithm::choose`]), never by the number of rows. What a
+//! The algorithm is chosen by the layer's shape and the instruction set ([`Algorithm::choose`]), never by the number of rows. What a
 //! window touches beyond the map is the strip's own padding, and pairs of rows are those of the whole, so every value is
 //! the same sum in the same order.
 
@@ -53,11 +53,13 @@ struct Whole {
 
 impl Convolution {
     /// Whether the map between it, which reads one laid out as `before`, and `next`, which alone reads it, is best laid out
-    /// in blocks, on a processor that takes them: next to depthwise layers.
+    /// in blocks, on a processor that takes them: next to depthwise layers and those in groups of whole blocks.
     pub(crate) fn suits_blocks_to(&self, before: Layout, next: &Convolution) -> bool {
-        let depthwise = [self, next].iter().any(|layer| layer.conv.algorithm() == Algorithm::Depthwise);
+        let at_home = [self, next]
+            .iter()
+            .any(|layer| layer.conv.suits([Layout::Blocks; 2]) && layer.conv.shape().groups > 1);
         let [own, others] = [[before, Layout::Blocks], [Layout::Blocks, Layout::Planes]];
-        depthwise && !self.residual && self.conv.suits(own) && next.conv.suits(others)
+        at_home && !self.residual && self.conv.suits(own) && next.conv.suits(others)
     }
 }
 
@@ -91,7 +93,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
         weights.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * scale) as f32);
     }
     let epilogue = folded.epilogue(|channel| layer.bias.get(channel).copied().unwrap_or(0.0));
-    let algorithm = Algorithm::choose(&layer.shape);
+    let algorithm = Algorithm::choose(&layer.shape, isa);
     let whole = Whole { input_rows: layer.input_rows, rows, pads: layer.pads };
     let operator = Convolution {
         conv: Conv::new(layer.shape, &layer.weights, epilogue, algorithm, isa)?,

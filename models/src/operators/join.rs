@@ -142,20 +142,39 @@ mod tests {
     }
 
     #[test]
-    fn a_product_that_reads_blocks_passes_planes_on_and_is_stated_so() {
+    fn a_product_between_depthwise_layers_passes_blocks_on_and_is_stated_so() {
         let id = Digest([5; 32]);
         let (mut graph, mut map) = Graph::reading("turns", Weights::new(id), vec![32, 20, 20]);
         for (name, kernel, groups) in [("a", 3, 32), ("b", 1, 1), ("c", 3, 32), ("d", 1, 1)] {
             map = graph.conv(name, &map, Conv::same(32, kernel).groups(groups));
         }
         let model = Model::from_onnx(graph.finish(&map), id, &LoadOptions::default()).unwrap();
-        for depthwise in [0, 2] {
+        for (depthwise, turned) in [(0, true), (2, false)] {
             let work = model.network().work(depthwise);
-            let turned = |term| work.iter().any(|work| work.term == term);
-            assert!(turned(Term::DepthwiseCopied) && !turned(Term::DepthwiseValues), "{depthwise}: {work:?}");
+            let counts = |term| work.iter().any(|work| work.term == term);
+            assert_eq!(counts(Term::DepthwiseCopied), turned, "{depthwise}: {work:?}");
+            assert!(!counts(Term::DepthwiseValues), "{depthwise}: {work:?}");
         }
         if Isa::best() == Isa::Avx512 {
-            assert_eq!(joined(&model.whole().unwrap()), [vec!["0", "1"], vec!["2", "3"]]);
+            assert_eq!(joined(&model.whole().unwrap()), [vec!["0", "1", "2", "3"]]);
+        }
+    }
+
+    #[test]
+    fn groups_of_whole_blocks_between_products_turn_nothing_and_are_stated_so() {
+        let id = Digest([6; 32]);
+        let (mut graph, mut map) = Graph::reading("groups", Weights::new(id), vec![64, 20, 20]);
+        for (name, kernel, groups) in [("a", 1, 1), ("b", 3, 4), ("c", 1, 1)] {
+            map = graph.conv(name, &map, Conv::same(64, kernel).groups(groups));
+        }
+        let model = Model::from_onnx(graph.finish(&map), id, &LoadOptions::default()).unwrap();
+        if Isa::best() == Isa::Avx512 {
+            let work = model.network().work(1);
+            let amount =
+                |term| work.iter().filter(|work| work.term == term).map(|work| work.amount(20)).sum::<f64>();
+            assert_eq!(amount(Term::GroupedMacs), f64::from(64 * 16 * 9 * 20 * 20));
+            assert_eq!(amount(Term::DepthwiseCopied) + amount(Term::WinogradMacs), 0.0);
+            assert_eq!(joined(&model.whole().unwrap()), [vec!["0", "1", "2"]]);
         }
     }
 }

@@ -13,10 +13,11 @@
 
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::gather::Window;
-use crate::isa::{Kernel, MAX_LANES, Vector, load, load_few, store, transpose};
+use crate::isa::{Kernel, MAX_LANES, Vector, load, store};
 use crate::scratch::Buffers;
-use crate::target::{load_row, store_row};
+use crate::side::{Side, fill, place};
 use crate::tile::PANEL;
+use crate::turn::{Added, turn_back};
 use crate::weights::{Line, PackedWeights};
 use crate::{ConvShape, KernelError, Layout, Map};
 use std::ops::Range;
@@ -118,14 +119,8 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
             let row = row * window.dilation[0] * pitch;
             buffers.taps.extend((0..window.kernel[1]).map(|tap| (row + tap * window.dilation[1]) * lanes));
         }
-        // Where each pixel goes: those that no output reads, and what fills the last block, behind the tile.
-        for row in above..end {
-            buffers.taps.extend((0..map_width).map(|column| {
-                let column = column + window.left as usize;
-                if column < pitch { (row * pitch + column) * lanes } else { inner }
-            }));
-        }
-        buffers.taps.resize(taps + pixels.next_multiple_of(lanes), inner);
+        let side = Side { pitch, phases: 1, width: map_width, left: window.left as usize, outside: inner };
+        side.places::<V>(above..end, &mut buffers.taps);
         let (taps, places) = buffers.taps.split_at(taps);
         // The zeros around the rows stay; only what lies between them changes from group to group.
         tile.fill(0.0);
@@ -146,11 +141,11 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
             }
             for copy in 0..multiple {
                 let lines = weights.panel(copy, channel / PANEL);
-                // A residual is added after the sums are turned back, so the epilogue waits until then.
-                let finish = match residual {
-                    Some(_) => LaneEpilogue::none(),
-                    None => epilogue.lanes(v, channel * multiple + copy, multiple, group),
-                };
+                let mut finish = epilogue.lanes(v, channel * multiple + copy, multiple, group);
+                // A residual is added where the sums are turned back.
+                if residual.is_some() {
+                    finish = finish.before_residual();
+                }
                 let products =
                     Products { taps, lines, sub: channel % PANEL / lanes, stride: stride[1], finish };
                 let span = start * width..(start + count) * width;
@@ -163,83 +158,11 @@ fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
                     columns::<V, S>(v, &products, tile, made);
                 }
                 if to == Layout::Planes {
-                    turn_back(v, sums, [copy, multiple], planes, span.clone());
+                    let channel = channel * multiple;
+                    let activation = epilogue.activation;
+                    let added = residual.map(|residual| Added { residual, channel, activation });
+                    turn_back(v, sums, [copy, multiple], planes, span.clone(), added);
                 }
-                if let Some(residual) = residual {
-                    for (i, plane) in planes.iter_mut().skip(copy).step_by(multiple).enumerate() {
-                        let out = (channel + i) * multiple + copy;
-                        let added = residual.plane(out)[span.clone()].chunks(lanes);
-                        let epilogue = epilogue.channel(out);
-                        for (to, added) in plane[span.clone()].chunks_mut(lanes).zip(added) {
-                            let sums = load_row(v, to);
-                            store_row(v, to, epilogue.apply::<V, 1>(v, sums, Some(load_row(v, added))));
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Copies the pixels of a block into the places of `tile`.
-#[inline(always)]
-fn place<V: Vector>(block: &[f32], places: &[usize], tile: &mut [f32]) {
-    for (pixel, &place) in block.chunks_exact(V::F32_LANES).zip(places) {
-        store::<V>(&mut tile[place..], load::<V>(pixel));
-    }
-}
-
-/// Transposes pixels of channels into the places of `tile`, of which there are as many as fill whole blocks.
-#[inline(always)]
-fn fill<V: Vector>(v: V, sources: &[&[f32]; MAX_LANES], places: &[usize], tile: &mut [f32]) {
-    let (lanes, pixels) = (V::F32_LANES, sources[0].len());
-    for (at, places) in (0..pixels).step_by(lanes).zip(places.chunks_exact(lanes)) {
-        let mut block = [v.splat_f32s(0.0); MAX_LANES];
-        if at + lanes <= pixels {
-            for (i, value) in block.iter_mut().enumerate() {
-                if i < lanes {
-                    *value = load::<V>(&sources[i][at..]);
-                }
-            }
-        } else {
-            for (i, value) in block.iter_mut().enumerate() {
-                if i < lanes {
-                    *value = load_few(v, &sources[i][at..]);
-                }
-            }
-        }
-        let block = transpose(v, block);
-        for (i, &value) in block.iter().enumerate() {
-            if i < lanes {
-                store::<V>(&mut tile[places[i]..], value);
-            }
-        }
-    }
-}
-
-/// Transposes outputs into `span` of every `multiple`th plane from number `copy` on.
-#[inline(always)]
-fn turn_back<V: Vector>(
-    v: V,
-    sums: &[f32],
-    [copy, multiple]: [usize; 2],
-    planes: &mut [&mut [f32]],
-    span: Range<usize>,
-) {
-    let lanes = V::F32_LANES;
-    for at in span.clone().step_by(lanes) {
-        let sums = &sums[(at - span.start) * lanes..][..lanes * lanes];
-        let mut block = [v.splat_f32s(0.0); MAX_LANES];
-        for (i, value) in block.iter_mut().enumerate() {
-            if i < lanes {
-                *value = load::<V>(&sums[i * lanes..]);
-            }
-        }
-        let block = transpose(v, block);
-        let end = span.end.min(at + lanes);
-        for (i, &value) in block.iter().enumerate() {
-            if i < lanes && i * multiple < planes.len() {
-                store_row(v, &mut planes[i * multiple + copy][at..end], [value]);
             }
         }
     }

@@ -189,3 +189,15 @@ pub(crate) fn cases(algorithm: Algorithm) -> impl Strategy<Value = Case> {
         })
         .prop_filter("there are output rows", |case| case.out_rows() > 0)
 }
+
+/// Dense layers in groups, each of which reads and writes whole blocks of 16 channels.
+pub(crate) fn groups_of_whole_blocks() -> impl Strategy<Value = Case> {
+    (cases(Algorithm::Dense), 2..5usize, 1..4usize, 1..6usize).prop_map(
+        |(mut case, groups, inside, outside)| {
+            let shape = &mut case.shape;
+            (shape.in_channels, shape.out_channels, shape.groups) =
+                (16 * groups * inside, 16 * groups * outside, groups);
+            case
+        },
+    )
+}

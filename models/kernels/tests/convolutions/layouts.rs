@@ -1,6 +1,6 @@
 //! Maps in blocks of channels instead of planes: the same bits.
 
-use super::case::{Case, cases};
+use super::case::{Case, cases, groups_of_whole_blocks};
 use super::common::{bits, config};
 use collab_kernels::{Algorithm, Isa, Layout, Map, Scratch, Strip};
 use proptest::prelude::*;
@@ -88,6 +88,20 @@ proptest! {
         (shape.in_channels, shape.out_channels, shape.groups) = (channels.0, channels.1, 1);
         (shape.kernel, shape.stride, shape.dilation) = ([1, 1], [1, 1], [1, 1]);
         (shape.left, shape.right, case.top, case.bottom) = (0, 0, 0, 0);
+        check(&case);
+    }
+
+    #[test]
+    fn an_image_s_convolution_has_the_same_bits_however_maps_are_laid_out(
+        mut case in cases(Algorithm::Dense), channels in (1..5usize, 1..90usize)
+    ) {
+        let shape = &mut case.shape;
+        (shape.in_channels, shape.out_channels, shape.groups) = (channels.0, channels.1, 1);
+        check(&case);
+    }
+
+    #[test]
+    fn groups_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(case in groups_of_whole_blocks()) {
         check(&case);
     }
 }

@@ -7,7 +7,7 @@ mod case;
 mod common;
 mod layouts;
 
-use case::{Case, cases};
+use case::{Case, cases, groups_of_whole_blocks};
 use collab_kernels::{
     Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, KernelError, Scratch, Strip, divide,
 };
@@ -86,6 +86,18 @@ proptest! {
     #[test]
     fn a_strip_of_a_dense_convolution_has_the_bits_of_the_whole(
         case in cases(Algorithm::Dense), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
+    ) {
+        check_strips(&case, first, end, threads);
+    }
+
+    #[test]
+    fn groups_of_whole_blocks_are_near_the_naive_ones(case in groups_of_whole_blocks()) {
+        check_against_the_naive_one(&case);
+    }
+
+    #[test]
+    fn a_strip_of_groups_of_whole_blocks_has_the_bits_of_the_whole(
+        case in groups_of_whole_blocks(), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
     ) {
         check_strips(&case, first, end, threads);
     }

@@ -30,6 +30,10 @@ const PAIRS_TRANSFORMED: usize = 400 * 1024;
 /// then the same with groups.
 const COPIED: (usize, usize) = (4, LANES);
 const COPIED_OF_A_GROUP: (usize, usize) = (16, 12);
+/// Depth of a block of a convolution that broadcasts its inputs.
+const BROADCAST_DEPTH: usize = 128;
+/// Panels of channels that an input value is broadcast to at once.
+const PANELS_ABREAST: usize = 4;
 /// Columns of a depthwise convolution that are computed together.
 const COLUMNS_ABREAST: usize = 8;
 /// Values of a vector.
@@ -51,8 +55,8 @@ pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool
         Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual, amounts),
         Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
         Algorithm::WinogradPairs => of_winograd_pairs(shape, rows, amounts),
-        Algorithm::Dense if layouts == [Layout::Planes; 2] => of_product(shape, rows, amounts),
-        Algorithm::Dense => of_blocks(shape, rows, amounts),
+        Algorithm::Dense if conv.broadcasts(layouts) => of_broadcasts(shape, layouts, rows, amounts),
+        Algorithm::Dense => of_product(shape, rows, amounts),
     }
     // Winograd's rows are finished one by one, in whole vectors; tiles of products end where they like.
     let whole = match conv.algorithm() {
@@ -106,12 +110,28 @@ fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     weights_read(4.0 * shape.weights() as f64, pixels / GATHERED as f64, amounts);
 }
 
-/// A product that reads or writes blocks of channels: nothing is gathered, and weights pass by once.
-fn of_blocks(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
-    let products = (shape.in_channels * shape.out_width()) as f64 * rows;
-    let panels = shape.out_channels.div_ceil(PANEL);
+/// A convolution whose inputs are broadcast to panels of channels: those of 1×1 layers where they lie, others copied once
+/// between zeros, where those of a group lie in planes turned.
+fn of_broadcasts(shape: &ConvShape, layouts: [Layout; 2], rows: f64, amounts: &mut Amounts) {
+    let (groups, taps) = (shape.groups, shape.taps());
+    let pixels = rows * shape.out_width() as f64;
+    let panels = (shape.out_channels / groups).div_ceil(PANEL);
+    let products = (groups * shape.depth()) as f64 * pixels;
     amounts.all_rows(Term::BlockMacs, (panels * PANEL) as f64 * products);
+    amounts.all_rows(Term::PanelReads, panels.div_ceil(PANELS_ABREAST) as f64 * products);
     amounts.once(Term::WeightBytes, 4.0 * shape.weights() as f64);
+    let blocks = shape.depth().div_ceil(BROADCAST_DEPTH);
+    amounts.all_rows(Term::SumReloads, (blocks - 1) as f64 * shape.out_channels as f64 * pixels);
+    let copied = (shape.in_channels * shape.stride[0]) as f64 * rows;
+    match (groups, taps, layouts[0]) {
+        (1, 1, _) | (_, _, Layout::Blocks) => {}
+        (1, ..) => {
+            let gathered = if shape.stride[1] == 1 { Term::Gathered } else { Term::GatheredStrided };
+            amounts.all_rows(gathered, copied * shape.width as f64);
+            amounts.all_rows(Term::GatherRuns, copied);
+        }
+        _ => amounts.all_rows(Term::DepthwiseCopied, copied * shape.width as f64),
+    }
 }
 
 /// Weights pass by once for each block of pixels, of which the whole map has `blocks`: once for any rows of a map that is one

@@ -1,0 +1,138 @@
+//! Convolutions whose lanes are 16 output channels, for maps in blocks: 16 channels side by side, pixel after pixel
+//! ("nChw16c").
+//!
+//! Each input value is broadcast, so inputs may lie as they like and outputs are written as they are computed; planes are
+//! turned in registers once a stretch of pixels is complete. An output is the same chain of multiply-adds as of every
+//! dense kernel, `k` ascending, so its bits do not depend on how maps are laid out.
+//!
+//! Bound: multiply-adds. A step of the widest tile is 24 on 4 vector loads and 6 broadcasts.
+
+mod pointwise;
+mod tile;
+mod windowed;
+
+pub(crate) use pointwise::Pointwise;
+pub(crate) use windowed::{Windowed, holds_groups, reads_few};
+
+use crate::epilogue::{Epilogue, LaneEpilogue};
+use crate::isa::Vector;
+use crate::scratch::{Buffer, LINE};
+use crate::tile::PANEL;
+use crate::turn::{Added, turn_back};
+use crate::weights::PackedWeights;
+use crate::{Layout, Map};
+use std::ops::Range;
+use tile::{Finish, Product, compute};
+
+/// Panels of output channels computed together at most.
+const PANELS: usize = 4;
+
+/// Products of one block of `k`: the weights of [`PANELS`] panels stay in the first-level cache while pixels pass by.
+const DEPTH: usize = 128;
+
+/// Pixels computed before the next block of `k`: their sums, and what they multiply, stay in the caches.
+const PIXELS: usize = 96;
+
+/// Some output pixels of one set of weights.
+struct Stretch<'a, 'b> {
+    weights: &'a PackedWeights,
+    set: usize,
+    epilogue: &'a Epilogue,
+    /// The set's output channels.
+    channels: Range<usize>,
+    /// Where in `input` the value for pixel 0 lies for each `k`.
+    taps: &'a [usize],
+    input: &'a [f32],
+    /// The pixels to compute, by rows of `width`; from one row to the next `pitch` values of the input.
+    pixels: Range<usize>,
+    width: usize,
+    pitch: usize,
+    /// In planes, and so is the output then.
+    residual: Option<Map<'a>>,
+    /// Of these channels, from pixel 0 on.
+    output: &'a mut [&'b mut [f32]],
+    layout: Layout,
+    sums: &'a mut Buffer,
+}
+
+impl Stretch<'_, '_> {
+    /// `STEP` is the distance between the values of two pixels.
+    #[inline(always)]
+    fn run<V: Vector, const STEP: usize>(mut self, v: V) {
+        let panels = self.channels.len().div_ceil(PANEL);
+        let turns = panels.div_ceil(PANELS);
+        for turn in 0..turns {
+            let (first, end) = (turn * panels / turns, (turn + 1) * panels / turns);
+            match end - first {
+                1 => self.panels::<V, 1, STEP>(v, first),
+                2 => self.panels::<V, 2, STEP>(v, first),
+                3 => self.panels::<V, 3, STEP>(v, first),
+                _ => self.panels::<V, PANELS, STEP>(v, first),
+            }
+        }
+    }
+
+    /// The channels of `NB` panels from number `panel` on.
+    #[inline(always)]
+    fn panels<V: Vector, const NB: usize, const STEP: usize>(&mut self, v: V, panel: usize) {
+        let own = panel * PANEL..(panel * PANEL + NB * PANEL).min(self.channels.len());
+        let first = self.channels.start + own.start;
+        let mut epilogue = [LaneEpilogue::none(); NB];
+        for (j, epilogue) in epilogue.iter_mut().enumerate() {
+            let count = PANEL.min(own.len() - j * PANEL);
+            *epilogue = self.epilogue.lanes(v, first + j * PANEL, 1, count);
+            // A residual is added where the sums are turned.
+            if self.residual.is_some() {
+                *epilogue = epilogue.before_residual();
+            }
+        }
+        let depth = self.taps.len();
+        let step = depth.div_ceil(depth.div_ceil(DEPTH));
+        let rows = (PIXELS / self.width).max(1) * self.width;
+        let room = rows.next_multiple_of(PANEL) * PANEL;
+        for start in self.pixels.clone().step_by(rows) {
+            let span = start..self.pixels.end.min(start + rows);
+            if let Some(residual) = self.residual {
+                // It was computed long ago, and each channel's lies in a page of its own.
+                for channel in first..first + own.len() {
+                    residual.plane(channel)[span.clone()].chunks(LINE).for_each(|line| v.prefetch(line));
+                }
+            }
+            let mut made: [&mut [f32]; NB] = std::array::from_fn(|_| Default::default());
+            let origin = if self.layout == Layout::Blocks {
+                let blocks = self.output[panel..panel + NB].iter_mut();
+                made.iter_mut().zip(blocks).for_each(|(made, block)| *made = &mut **block);
+                start
+            } else {
+                let sums = self.sums.take(NB * room).chunks_exact_mut(room);
+                made.iter_mut().zip(sums).for_each(|(made, sums)| *made = sums);
+                0
+            };
+            for k in (0..depth).step_by(step) {
+                let end = depth.min(k + step);
+                let mut lines = [&[][..]; NB];
+                for (j, lines) in lines.iter_mut().enumerate() {
+                    *lines = &self.weights.panel(self.set, panel + j)[k..end];
+                }
+                let epilogue = if end == depth { Some(epilogue) } else { None };
+                let finish = Finish { starts: k == 0, epilogue };
+                for at in span.clone().step_by(self.width) {
+                    let row = (at - self.pixels.start) / self.width;
+                    let input = &self.input[row * self.pitch..];
+                    let product = Product { lines, taps: &self.taps[k..end], input };
+                    let pixels = self.width.min(span.end - at);
+                    compute::<V, NB, STEP>(v, &product, pixels, finish, &mut made, origin + at - start);
+                }
+            }
+            if self.layout == Layout::Planes {
+                let planes = &mut self.output[own.clone()];
+                let sums = self.sums.take(NB * room).chunks_exact(room);
+                for (j, (sums, planes)) in sums.zip(planes.chunks_mut(PANEL)).enumerate() {
+                    let (channel, activation) = (first + j * PANEL, self.epilogue.activation);
+                    let added = self.residual.map(|residual| Added { residual, channel, activation });
+                    turn_back(v, sums, [0, 1], planes, span.clone(), added);
+                }
+            }
+        }
+    }
+}

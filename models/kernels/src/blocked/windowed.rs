@@ -1,0 +1,209 @@
+//! Larger kernels that read or write blocks: on the channels of an image, and in groups of whole blocks.
+//!
+//! Rows are copied between zeros once: of an image's channels in planes, each value broadcast; of a group in blocks, which
+//! planes are turned into.
+
+use super::Stretch;
+use crate::copies::Copies;
+use crate::epilogue::Epilogue;
+use crate::gather::Window;
+use crate::isa::{Kernel, MAX_LANES, Vector};
+use crate::scratch::Buffers;
+use crate::side::{Side, fill, place};
+use crate::tile::PANEL;
+use crate::weights::PackedWeights;
+use crate::{ConvShape, Layout, Map};
+use std::ops::Range;
+
+/// Input channels up to which planes are read as they are.
+const FEW_CHANNELS: usize = 4;
+
+/// Values of the copied rows computed at once: they stay in the second-level cache.
+const COPIED: usize = 48 * 1024;
+
+/// Values of a group's pixels computed at once: those under one output row stay in the first-level cache.
+const TILE: usize = 16 * 1024;
+
+/// Whether a layer reads few channels, each of which is copied as a plane.
+pub(crate) fn reads_few(shape: &ConvShape) -> bool {
+    shape.groups == 1 && shape.in_channels <= FEW_CHANNELS
+}
+
+/// Whether a layer has groups, each of which reads and writes whole blocks.
+pub(crate) fn holds_groups(shape: &ConvShape) -> bool {
+    let whole = |channels: usize| (channels / shape.groups).is_multiple_of(PANEL);
+    shape.groups > 1 && whole(shape.in_channels) && whole(shape.out_channels)
+}
+
+/// One run of a layer.
+pub(crate) struct Windowed<'a, 'b> {
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) epilogue: &'a Epilogue,
+    pub(crate) window: Window<'a>,
+    pub(crate) rows: usize,
+    /// In planes, and so is the output then.
+    pub(crate) residual: Option<Map<'a>>,
+    /// Of `channels`.
+    pub(crate) output: &'a mut [&'b mut [f32]],
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    /// Those to compute, of whole groups.
+    pub(crate) channels: Range<usize>,
+    pub(crate) groups: usize,
+    /// Of input and output.
+    pub(crate) layouts: [Layout; 2],
+    pub(crate) buffers: &'a mut Buffers,
+}
+
+impl Kernel for Windowed<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<V: Vector>(self, v: V) {
+        // Fewer lanes never come here, see `Conv::takes`.
+        if V::F32_LANES == PANEL {
+            match self.groups {
+                1 => few_channels(v, self),
+                _ => groups(v, self),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn few_channels<V: Vector>(v: V, layer: Windowed<'_, '_>) {
+    let Windowed { weights, epilogue, window, rows, residual, output, in_channels, buffers, .. } = layer;
+    let Window { kernel, stride, dilation, out_width, .. } = window;
+    let width = out_width + (kernel[1] - 1) * dilation[1] / stride[1];
+    let extra = (kernel[0] - 1) * dilation[0] / stride[0];
+    let phases = stride[0] * stride[1];
+    let most = (COPIED / (width * phases * in_channels)).saturating_sub(extra).clamp(1, rows);
+    let block = rows.div_ceil(rows.div_ceil(most));
+    let copies = Copies { width, rows: block + extra, phases: stride };
+    let plane = copies.phase(phases);
+    buffers.taps.clear();
+    for channel in 0..in_channels {
+        for row in 0..kernel[0] {
+            let row = channel * plane + copies.row(row * dilation[0]);
+            buffers.taps.extend((0..kernel[1]).map(|column| row + copies.column(column * dilation[1])));
+        }
+    }
+    // Rows are copied by whole vectors.
+    let copied = buffers.first.take(in_channels * plane + V::F32_LANES);
+    for start in (0..rows).step_by(block) {
+        let count = block.min(rows - start);
+        copied.fill(0.0);
+        for channel in 0..in_channels {
+            copies.fill(
+                v,
+                &window,
+                channel,
+                start,
+                (count + extra) * stride[0],
+                &mut copied[channel * plane..],
+            );
+        }
+        let stretch = Stretch {
+            weights,
+            set: 0,
+            epilogue,
+            channels: layer.channels.clone(),
+            taps: &buffers.taps,
+            input: copied,
+            pixels: start * out_width..(start + count) * out_width,
+            width: out_width,
+            pitch: width,
+            residual,
+            output,
+            layout: layer.layouts[1],
+            sums: &mut buffers.second,
+        };
+        stretch.run::<V, 1>(v);
+    }
+}
+
+#[inline(always)]
+fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
+    let Windowed {
+        weights,
+        epilogue,
+        window,
+        rows,
+        residual,
+        output,
+        channels,
+        groups,
+        layouts,
+        buffers,
+        ..
+    } = layer;
+    let Window { map, kernel, stride, dilation, out_width, .. } = window;
+    let [inside, outside] = [layer.in_channels, layer.out_channels].map(|channels| channels / groups);
+    let blocks = inside / PANEL;
+    let map_width = if layouts[0] == Layout::Blocks { map.width() / PANEL } else { map.width() };
+    let reach = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis]);
+    let pitch = ((out_width - 1) * stride[1] + reach[1] + 1).next_multiple_of(stride[1]);
+    let needed = |count: usize| (count - 1) * stride[0] + reach[0] + 1;
+    let most = (1..=rows).rev().find(|&count| needed(count) * pitch * PANEL * blocks <= TILE).unwrap_or(1);
+    let block = rows.div_ceil(rows.div_ceil(most));
+    let plane = needed(block) * pitch * PANEL;
+    // Behind each plane is room for pixels that no output reads.
+    let apart = plane + PANEL;
+    let tile = buffers.first.take(blocks * apart);
+    let side =
+        Side { pitch, phases: stride[1], width: map_width, left: window.left as usize, outside: plane };
+    for start in (0..rows).step_by(block) {
+        let count = block.min(rows - start);
+        let first = (window.first_row + start) * stride[0];
+        let above = window.top.saturating_sub(first).min(needed(count));
+        let end = (map.rows() + window.top).saturating_sub(first).clamp(above, needed(count));
+        let pixels = (end - above) * map_width;
+        let source = if pixels == 0 { 0 } else { (first + above - window.top) * map.width() };
+        buffers.taps.clear();
+        for channel in 0..inside {
+            let channel = channel / PANEL * apart + channel % PANEL;
+            for row in 0..kernel[0] {
+                let row = channel + row * dilation[0] * pitch * PANEL;
+                buffers
+                    .taps
+                    .extend((0..kernel[1]).map(|column| row + side.column(column * dilation[1]) * PANEL));
+            }
+        }
+        let taps = buffers.taps.len();
+        side.places::<V>(above..end, &mut buffers.taps);
+        let (taps, places) = buffers.taps.split_at(taps);
+        // The zeros around the rows stay; only what lies between them changes from group to group.
+        tile.fill(0.0);
+        for (index, group) in (channels.start / outside..channels.end / outside).enumerate() {
+            for (block, tile) in tile.chunks_exact_mut(apart).enumerate() {
+                let block = group * blocks + block;
+                if layouts[0] == Layout::Blocks {
+                    place::<V>(&map.beyond(block)[source..][..pixels * PANEL], &places[..pixels], tile);
+                } else {
+                    let mut sources = [&[][..]; MAX_LANES];
+                    for (i, from) in sources.iter_mut().enumerate() {
+                        *from = &map.beyond(block * PANEL + i)[source..][..pixels];
+                    }
+                    fill(v, &sources, places, tile);
+                }
+            }
+            let own = layouts[1].as_planes(outside, 1)[0];
+            let stretch = Stretch {
+                weights,
+                set: group,
+                epilogue,
+                channels: group * outside..(group + 1) * outside,
+                taps,
+                input: tile,
+                pixels: start * out_width..(start + count) * out_width,
+                width: out_width,
+                pitch: stride[0] * pitch * PANEL,
+                residual,
+                output: &mut output[index * own..(index + 1) * own],
+                layout: layouts[1],
+                sums: &mut buffers.second,
+            };
+            stretch.run::<V, PANEL>(v);
+        }
+    }
+}
