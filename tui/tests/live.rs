@@ -31,12 +31,13 @@ fn is(kind: &str) -> impl Fn(&str) -> bool {
     move |line| line.contains(&part)
 }
 
-/// The lab has measured both workers and runs on them together.
+/// The lab has measured both workers, alone and together, and runs what it planned for them.
 fn wait_until_together(lab: &Process) {
     for _ in 0..2 {
         lab.wait_for("a worker measured alone", is("single_measured"));
     }
-    lab.wait_for("a planned partition", is("partition_switched"));
+    lab.wait_for("a planned partition", |line| line.contains(r#""planner":"equal""#));
+    lab.wait_for("the switch to it", is("partition_switched"));
     lab.wait_for("a run", is("run_done"));
 }
 

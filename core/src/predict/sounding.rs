@@ -1,8 +1,9 @@
-//! A partition that is rehearsed and never run: what every layer takes for a share of its rows.
+//! A partition that is run only to measure: what every layer takes for a share of its rows, and what workers wait for each
+//! other.
 //!
 //! A worker alone computes all rows of a layer, which tells nothing of what a call costs and, where maps are larger than
 //! the caches, too much of what a row does. Together with a share of the rows, rehearsed by all workers at the same time,
-//! there is a line through two points.
+//! there is a line through two points. Its shares are even, so that workers wait for each other as they will in a plan.
 
 use crate::network::{Network, Split};
 use crate::partition::{Block, Partition};

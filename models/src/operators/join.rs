@@ -172,7 +172,7 @@ mod tests {
             let work = model.network().work(1);
             let amount =
                 |term| work.iter().filter(|work| work.term == term).map(|work| work.amount(20)).sum::<f64>();
-            assert_eq!(amount(Term::GroupedMacs), f64::from(64 * 16 * 9 * 20 * 20));
+            assert_eq!(amount(Term::BlockMacs), f64::from(64 * 16 * 9 * 20 * 20));
             assert_eq!(amount(Term::DepthwiseCopied) + amount(Term::WinogradMacs), 0.0);
             assert_eq!(joined(&model.whole().unwrap()), [vec!["0", "1", "2"]]);
         }

@@ -49,7 +49,7 @@ impl Controller {
         self.conditions_changed();
     }
 
-    /// Takes the run in flight back if `worker` has a part in it; it is lost if it measured that worker alone.
+    /// Takes the run in flight back if `worker` has a part in it; it is lost if it only measured.
     fn interrupt(&mut self, worker: WorkerId, reason: &str) {
         let journal = self.journal.clone();
         let Some(flight) = self.flight.take_if(|flight| uses(&journal, flight.partition, worker)) else {
