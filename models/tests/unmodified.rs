@@ -2,6 +2,7 @@
 
 mod support;
 
+use collab_core::network::Term;
 use collab_models::{Map, Unmodified};
 use proptest::prelude::*;
 use rand::RngExt;
@@ -133,6 +134,29 @@ proptest! {
         let x = b.node("Add", &[&x, &flat], vec![]);
         let x = b.relu(&x);
         let x = b.gemm(&x, 12, 20);
+        agree(b, &x, seed)?;
+    }
+
+    #[test]
+    fn products_over_shuffled_channels(
+        seed: u64, groups in prop::sample::select(vec![2i64, 3, 4]), height in 3i64..12, count in 0usize..4,
+    ) {
+        let build = || {
+            let mut b = Builder::new(seed, &[1, 12, height, 11]);
+            let apart = b.integers(&[1, groups, 12 / groups, height, 11]);
+            let together = b.integers(&[1, 12, height, 11]);
+            let x = b.node("Reshape", &["input", &apart], vec![]);
+            let x = b.node("Transpose", &[&x], vec![ints("perm", &[0, 2, 1, 3, 4])]);
+            let shuffled = b.node("Reshape", &[&x, &together], vec![]);
+            let product = b.conv_full(&shuffled, (12, 20), [1, 1], [1, 1], [1, 1], [0; 4], 1);
+            let x = arithmetic(&mut b, product.clone(), &product, 20, count);
+            (b, x)
+        };
+        let (b, x) = build();
+        let model = loaded(b.opset(14).proto(&[&x]));
+        let ours = |layer: usize| model.network().work(layer).iter().all(|work| work.term != Term::OtherMacs);
+        prop_assert!((0..model.network().layers.len()).all(ours), "the engine computes it");
+        let (b, x) = build();
         agree(b, &x, seed)?;
     }
 

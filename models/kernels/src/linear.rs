@@ -109,8 +109,8 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// The products of the first `R` rows of `weights` with the input, spread over the lanes. Each row has its own accumulators, so its sum does not
-/// depend on `R`.
+/// The products of the first `R` rows of `weights` with the input, spread over the lanes. Each row has its own accumulators,
+/// so its sum does not depend on `R`.
 #[inline(always)]
 fn sum_rows<V: Vector, const R: usize>(v: V, weights: &[f32], input: &[f32]) -> [V::f32s; R] {
     let len = input.len();
