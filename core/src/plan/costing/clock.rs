@@ -73,11 +73,11 @@ impl Layout {
 
     #[inline(always)]
     fn run_near(&self, before: &[Clock], after: &mut [Clock]) {
-        for (job, parcels) in self.jobs().iter().zip(self.parcels.chunks_exact(2)) {
+        let after = &mut after[..before.len()];
+        for (job, [upper, lower]) in self.jobs().iter().zip(self.parcels.as_chunks().0) {
             let worker = job.worker as usize;
             let before = &before[worker];
             let done = job.run(before.computing, &before.arrivals, self.sent_has_gaps);
-            let (upper, lower) = (&parcels[0], &parcels[1]);
             let mut free = before.sending;
             // Transfers leave in the order in which their rows are ready.
             if done.lower < done.upper {

@@ -4,9 +4,19 @@
 
 use super::state::{Job, Layout, NOBODY, Parcel, Strip, Way};
 use super::{Costing, Wire};
-use crate::plan::spans::{Ground, Rate};
+use crate::plan::spans::{Ends, Ground, Rate};
 use crate::predict::Lateness;
 use crate::rows::Rows;
+
+/// Where one worker's rows end and the next one's begin.
+struct Edge {
+    row: u32,
+    /// What strips need of the input that begin or end there.
+    need: Ends<u32>,
+    /// Where the one's rows of the input end, and what strips that begin or end with those reach.
+    owned: u32,
+    reach: Ends<u32>,
+}
 
 impl Layout {
     /// Becomes the block of `ground` with `bounds`; `before` are those of the block before, none if the lab sends its
@@ -15,29 +25,35 @@ impl Layout {
     pub(super) fn place(&mut self, ground: &Ground, bounds: &[u32], before: Option<&[u32]>) {
         self.bounds.copy_from_slice(bounds);
         self.has_gaps = ground.has_gaps;
-        // Of a first block everything is free: what the lab sends counts as a worker's own.
-        let owned = before.unwrap_or(bounds);
         let (needs, reach) = (ground.needs(), ground.reach());
+        // Of a first block everything is free: what the lab sends counts as a worker's own.
+        let edge = |row: u32, owned: u32| Edge {
+            row,
+            need: needs[row as usize],
+            owned,
+            reach: if before.is_some() { reach[owned as usize] } else { Ends::default() },
+        };
+        let owned = before.unwrap_or(bounds);
+        let mut edges = bounds.iter().zip(owned).map(|(&row, &owned)| edge(row, owned));
         let mut strips = self.strips.iter_mut();
         let mut owners = 0;
-        for (worker, (rows, owned)) in bounds.windows(2).zip(owned.windows(2)).enumerate() {
-            let rows = Rows { start: rows[0], end: rows[1] };
-            if rows.is_empty() {
-                continue;
+        let Some(mut start) = edges.next() else { return };
+        for (worker, end) in edges.enumerate() {
+            if start.row < end.row {
+                let Some(strip) = strips.next() else { break };
+                let rows = Rows { start: start.row, end: end.row };
+                let need = Rows { start: start.need.lo, end: end.need.hi };
+                let mut free = rows;
+                if before.is_some() && start.owned > need.start {
+                    free.start = start.reach.lo;
+                }
+                if before.is_some() && end.owned < need.end {
+                    free.end = end.reach.hi;
+                }
+                (strip.worker, strip.rows, strip.need, strip.free) = (worker as u32, rows, need, free);
+                owners += 1;
             }
-            let Some(strip) = strips.next() else { break };
-            // The end first: what is before it need not be checked for being inside.
-            let end = needs[rows.end as usize].hi;
-            let need = Rows { start: needs[rows.start as usize].lo, end };
-            let mut free = rows;
-            if before.is_some() && owned[0] > need.start {
-                free.start = reach[owned[0] as usize].lo;
-            }
-            if before.is_some() && owned[1] < need.end {
-                free.end = reach[owned[1] as usize].hi;
-            }
-            (strip.worker, strip.rows, strip.need, strip.free) = (worker as u32, rows, need, free);
-            owners += 1;
+            start = end;
         }
         self.owners = owners;
         // Beyond the last owner is the lab, which needs nothing.
@@ -103,11 +119,11 @@ impl Job {
     #[inline(always)]
     fn divide(&mut self, ground: &Ground, strip: &Strip, rate: &Rate, wanted: &Wanted, gathers: bool) {
         let Rows { start, end } = strip.rows;
-        let (first, last) = (rate.at(ground, start), rate.at(ground, end));
+        let (first, last) = (rate.at(start), rate.at(end));
         let Wanted { middle, above, below } = *wanted;
         if !splits(ground, strip.rows, middle) {
             let all = if gathers { f64::from(end - start) } else { above + below };
-            self.ms = [rate.ms(&first, &last, all), 0.0, 0.0];
+            self.ms = [rate.ms(first, last, all), 0.0, 0.0];
             (self.waits_for_all, self.skips_above, self.skips_below) = (true, false, false);
             return;
         }
@@ -116,17 +132,17 @@ impl Job {
             self.skips_above = middle.start == strip.free.start;
             self.skips_below = middle.end == strip.free.end;
         }
-        let (upper, lower) = (rate.at(ground, middle.start), rate.at(ground, middle.end));
+        let (upper, lower) = (rate.at(middle.start), rate.at(middle.end));
         let sent = |wanted, rows| if gathers { f64::from(rows) } else { wanted };
-        let mut ms = [0.0, 0.0, rate.unsent_ms(&upper, &lower)];
+        let mut ms = [0.0, 0.0, rate.unsent_ms(upper, lower)];
         if gathers {
-            ms[2] = rate.ms(&upper, &lower, f64::from(middle.len()));
+            ms[2] = rate.ms(upper, lower, f64::from(middle.len()));
         }
         if start < middle.start {
-            ms[0] = rate.ms(&first, &upper, sent(above, middle.start - start));
+            ms[0] = rate.ms(first, upper, sent(above, middle.start - start));
         }
         if middle.end < end {
-            ms[1] = rate.ms(&lower, &last, sent(below, end - middle.end));
+            ms[1] = rate.ms(lower, last, sent(below, end - middle.end));
         }
         self.ms = ms;
     }
@@ -181,18 +197,20 @@ impl Costing<'_> {
         let row_bytes = ground.output_row_bytes;
         // Who owns the strip before, and where what it needs of this block ends.
         let mut above = (self.workers as u32, 0);
-        let places = before.strips[..owners].iter().zip(after.strips.windows(2));
-        let (rates, links) = (ground.rates(), &self.links[..]);
-        let filled = after.jobs.iter_mut().zip(after.parcels.chunks_exact_mut(2));
-        for ((strip, next), (job, parcels)) in places.zip(filled) {
-            let (next, below, rows) = (&next[0], &next[1], strip.rows);
+        let (strips, nexts) = (&before.strips[..owners], &after.strips[..=owners]);
+        let jobs = &mut after.jobs[..owners];
+        let parcels = &mut after.parcels.as_chunks_mut().0[..owners];
+        let rates = ground.rates();
+        for at in 0..owners {
+            let (strip, next, below) = (&strips[at], &nexts[at], &nexts[at + 1]);
+            let (job, [to_above, to_below], rows) = (&mut jobs[at], &mut parcels[at], strip.rows);
             let has_some = next.need.start < rows.end && next.need.end > rows.start;
             let is_near = above.1 <= rows.end && below.need.start >= rows.start;
             if next.worker != strip.worker || !has_some || !is_near {
                 return false;
             }
-            let links = &links[strip.worker as usize];
-            let (link_above, link_below) = (&links[above.0 as usize], &links[below.worker as usize]);
+            let link_above = self.link(strip.worker as usize, above.0 as usize);
+            let link_below = self.link(strip.worker as usize, below.worker as usize);
             let wanted = Wanted {
                 middle: Rows {
                     start: strip.free.start.max(above.1),
@@ -204,8 +222,8 @@ impl Costing<'_> {
             job.worker = strip.worker;
             job.divide(ground, strip, &rates[strip.worker as usize], &wanted, false);
             let late_ms = job.late_ms(lateness);
-            parcels[0].fill(link_above, above.0, row_bytes * wanted.above, late_ms);
-            parcels[1].fill(link_below, below.worker, row_bytes * wanted.below, late_ms);
+            to_above.fill(link_above, above.0, row_bytes * wanted.above, late_ms);
+            to_below.fill(link_below, below.worker, row_bytes * wanted.below, late_ms);
             above = (strip.worker, next.need.end);
         }
         true
@@ -226,7 +244,6 @@ impl Costing<'_> {
             }
             let begin = end;
             let mut wanted = Wanted::nothing(strip);
-            let links = &self.links[strip.worker as usize];
             (job.worker, job.turn) = (strip.worker, end as u32);
             for next in &strips[first..] {
                 if next.need.start >= rows.end {
@@ -237,7 +254,7 @@ impl Costing<'_> {
                     if end == parcels.len() {
                         parcels.push(Parcel::default());
                     }
-                    let link = &links[next.worker as usize];
+                    let link = self.link(strip.worker as usize, next.worker as usize);
                     let bytes = ground.output_row_bytes * f64::from(sent.end - sent.start);
                     parcels[end] = Parcel {
                         to: next.worker,

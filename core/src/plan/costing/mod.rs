@@ -30,7 +30,7 @@ pub struct Costing<'a> {
     pub(crate) problem: &'a Problem<'a>,
     pub(crate) spans: Spans<'a>,
     /// By sender, then by receiver; the lab is the last of both.
-    links: Vec<Box<[Wire]>>,
+    links: Box<[Wire]>,
     lateness: Lateness,
     input_row_bytes: u64,
     workers: usize,
@@ -82,9 +82,9 @@ impl<'a> Costing<'a> {
     }
 
     /// The link between two nodes, the lab being `workers`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn link(&self, from: usize, to: usize) -> &Wire {
-        &self.links[from][to]
+        &self.links[from * (self.workers + 1) + to]
     }
 
     /// Places the first block: the lab sends each worker its input rows.
@@ -93,10 +93,9 @@ impl<'a> Costing<'a> {
         (out.layout.units, out.layout.place) = ((0, to), place);
         out.layout.place(self.spans.ground(place), bounds, None);
         out.clocks.fill(Clock::default());
-        let links = &self.links[self.workers];
         let mut free = 0.0;
         for strip in out.layout.strips() {
-            let link = &links[strip.worker as usize];
+            let link = self.link(self.workers, strip.worker as usize);
             free += link.sending_ms(self.input_row_bytes * u64::from(strip.need.len()));
             out.clocks[strip.worker as usize].arrivals[0] = free + link.delay_ms;
         }
@@ -199,12 +198,12 @@ impl<'a> Costing<'a> {
 }
 
 /// The links of `problem`, by sender, then by receiver, if each took this share of its time.
-fn wires(problem: &Problem<'_>, share: f64) -> Vec<Box<[Wire]>> {
+fn wires(problem: &Problem<'_>, share: f64) -> Box<[Wire]> {
     let lab = problem.workers();
     let node = |at: usize| if at == lab { Node::Lab } else { Node::Worker(WorkerId::at(at)) };
     let wire = |from: usize, to: usize| {
         let Wire { delay_ms, ms_per_byte } = Wire::of(problem.costs.link(node(from), node(to)));
         Wire { delay_ms: delay_ms * share, ms_per_byte: ms_per_byte * share }
     };
-    (0..=lab).map(|from| (0..=lab).map(|to| wire(from, to)).collect()).collect()
+    (0..=lab).flat_map(|from| (0..=lab).map(move |to| wire(from, to))).collect()
 }

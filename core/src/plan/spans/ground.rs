@@ -10,17 +10,19 @@ use crate::schedule::{divides_freely, least_rows};
 /// In place of the number of a ground that was not asked for yet.
 pub(super) const UNPLACED: u32 = u32::MAX;
 
+/// Milliseconds by row of the output.
+type ByRow = Arc<[Ends<f64>]>;
+
 /// What a piece of one span takes one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Rate {
-    /// Of its class of workers, by row of the output, ms.
-    ms: Arc<[Ends<f64>]>,
-    /// How much slower it is than its class.
+    /// Of workers like it, by row of the output, what is read of the input included, ms.
+    ms: ByRow,
+    /// How much slower it is than those.
     scale: f64,
     /// Whatever its rows, ms.
     fixed_ms: f64,
-    /// For every row of its input, and for every row that is sent, ms.
-    in_ms: f64,
+    /// For every row that is sent, ms.
     out_ms: f64,
 }
 
@@ -43,15 +45,6 @@ pub(crate) struct Ground {
     pub(crate) first: bool,
     /// The lab gathers its output. It waits for no rows in particular, so it does not decide how strips are cut.
     pub(crate) last: bool,
-}
-
-/// What the tables say of strips that begin or end at some row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
-    /// Milliseconds of their class of workers.
-    ms: Ends<f64>,
-    /// The first input row needed, and the end of those.
-    need: Ends<u32>,
 }
 
 impl Spans<'_> {
@@ -84,18 +77,11 @@ impl Spans<'_> {
         let span = self.known(from, to);
         let (input, output) = (self.network.cut(from), self.network.cut(to));
         let bytes = (input.bytes(1) as f64, output.bytes(1) as f64);
-        let rate = |(&(class, scale), piece): (&(usize, f64), &PieceCost)| Rate {
-            ms: Arc::clone(&span.tables.ms[class]),
-            scale,
-            fixed_ms: scale * span.fixed_ms[class] + piece.call_ms,
-            in_ms: piece.in_ms * bytes.0,
-            out_ms: piece.out_ms * bytes.1,
-        };
         let inner = &span.needs[1..span.needs.len() - 1];
         Ground {
             needs: Arc::clone(&span.needs),
             reach: span.reached(input.rows),
-            rates: self.workers.iter().zip(&self.pieces).map(rate).collect(),
+            rates: self.rates(span, bytes),
             tables: Arc::clone(&span.tables),
             fixed_macs: span.fixed_macs,
             ample: span.ample(),
@@ -106,9 +92,42 @@ impl Spans<'_> {
             last: to == self.network.units.len(),
         }
     }
+
+    /// By worker: what pieces of `span` take, a row of whose input and output is so many bytes.
+    fn rates(&self, span: &Span, bytes: (f64, f64)) -> Box<[Rate]> {
+        // Classes, and how much a row of the input takes beside their layers.
+        let mut known: Vec<(usize, f64, ByRow)> = Vec::new();
+        let rate = |(&(class, scale), piece): (&(usize, f64), &PieceCost)| {
+            let in_ms = piece.in_ms * bytes.0 / scale;
+            let ms = match known.iter().find(|other| (other.0, other.1) == (class, in_ms)) {
+                Some(other) => Arc::clone(&other.2),
+                None => {
+                    let ms = span.with_reading(class, in_ms);
+                    known.push((class, in_ms, Arc::clone(&ms)));
+                    ms
+                }
+            };
+            let fixed_ms = scale * span.fixed_ms[class] + piece.call_ms;
+            Rate { ms, scale, fixed_ms, out_ms: piece.out_ms * bytes.1 }
+        };
+        self.workers.iter().zip(&self.pieces).map(rate).collect()
+    }
 }
 
 impl Span {
+    /// By row of the output, what strips take `class` if every row that they read takes `in_ms`, ms.
+    fn with_reading(&self, class: usize, in_ms: f64) -> ByRow {
+        let layers = &self.tables.ms[class];
+        if in_ms == 0.0 {
+            return Arc::clone(layers);
+        }
+        let with = |(ms, need): (&Ends<f64>, &Ends<u32>)| Ends {
+            lo: ms.lo + in_ms * f64::from(need.lo),
+            hi: ms.hi + in_ms * f64::from(need.hi),
+        };
+        layers.iter().zip(self.needs.iter()).map(with).collect()
+    }
+
     /// [`Ground::reach`] for an input of so many rows, from the needs.
     fn reached(&self, inputs: u32) -> Box<[Ends<u32>]> {
         let (rows, inputs) = (self.needs.len() as u32 - 1, inputs as usize);
@@ -179,22 +198,21 @@ impl Ground {
 }
 
 impl Rate {
-    /// Of strips that begin or end at `row` of `ground`.
+    /// What strips that begin or end at `row` of the output take off and add, ms of workers like it.
     #[inline(always)]
-    pub(crate) fn at(&self, ground: &Ground, row: u32) -> Mark {
-        Mark { ms: self.ms[row as usize], need: ground.needs[row as usize] }
+    pub(crate) fn at(&self, row: u32) -> Ends<f64> {
+        self.ms[row as usize]
     }
 
-    /// Milliseconds of a piece between two marks of which nothing is sent.
+    /// Milliseconds of a piece between two places of [`Rate::at`] of which so many rows are sent.
     #[inline(always)]
-    pub(crate) fn unsent_ms(&self, start: &Mark, end: &Mark) -> f64 {
-        let (layers, read) = (end.ms.hi - start.ms.lo, end.need.hi - start.need.lo);
-        self.scale * layers + self.in_ms * f64::from(read) + self.fixed_ms
-    }
-
-    /// The same if so many rows are sent.
-    #[inline(always)]
-    pub(crate) fn ms(&self, start: &Mark, end: &Mark, sent: f64) -> f64 {
+    pub(crate) fn ms(&self, start: Ends<f64>, end: Ends<f64>, sent: f64) -> f64 {
         self.unsent_ms(start, end) + self.out_ms * sent
+    }
+
+    /// The same if nothing is sent.
+    #[inline(always)]
+    pub(crate) fn unsent_ms(&self, start: Ends<f64>, end: Ends<f64>) -> f64 {
+        self.scale * (end.hi - start.lo) + self.fixed_ms
     }
 }
