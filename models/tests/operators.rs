@@ -4,7 +4,7 @@ mod support;
 
 use collab_core::network::Split;
 use collab_core::rows::Rows;
-use collab_models::{LayerTimes, Team};
+use collab_models::{LayerTimes, Model, Team};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -316,14 +316,7 @@ proptest! {
             false => b.conv(&x, (16, 24), kernel, stride, [pad, 0, 0, pad]),
         };
         let model = b.model(&[&x]).with_team(Team::new(threads));
-        let input = noise(&model, seed);
-        let cuts: Vec<usize> = (1..model.network().units.len()).collect();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let expected = divided(&model, &input, &cuts, 1, &mut random);
-        for strips in [1, 2, 3] {
-            let found = divided(&model, &input, &[], strips, &mut random);
-            prop_assert_eq!(differing(&found, &expected), 0, "{} strips", strips);
-        }
+        units_alone_equal_joined_ones(&model, seed)?;
     }
 
     /// Where a vector holds a block these layers pass blocks on, where each is computed for itself planes.
@@ -354,15 +347,21 @@ proptest! {
         x = b.conv_full(&x, (32, 64), [3, 3], [stride; 2], [1, 1], [1; 4], 2);
         x = b.conv(&x, (64, 24), 1, 1, [0; 4]);
         let model = b.model(&[&x]).with_team(Team::new(threads));
-        let input = noise(&model, seed);
-        let cuts: Vec<usize> = (1..model.network().units.len()).collect();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let expected = divided(&model, &input, &cuts, 1, &mut random);
-        for strips in [1, 2, 3] {
-            let found = divided(&model, &input, &[], strips, &mut random);
-            prop_assert_eq!(differing(&found, &expected), 0, "{} strips", strips);
-        }
+        units_alone_equal_joined_ones(&model, seed)?;
     }
+}
+
+/// Every unit computed for itself, whole, yields what all of them yield as one block, in one strip and in several.
+fn units_alone_equal_joined_ones(model: &Model, seed: u64) -> Result<(), TestCaseError> {
+    let input = noise(model, seed);
+    let cuts: Vec<usize> = (1..model.network().units.len()).collect();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let expected = divided(model, &input, &cuts, 1, &mut random);
+    for strips in [1, 2, 3] {
+        let found = divided(model, &input, &[], strips, &mut random);
+        prop_assert_eq!(differing(&found, &expected), 0, "{} strips", strips);
+    }
+    Ok(())
 }
 
 /// Layers large enough to be worth several threads, of every family.

@@ -11,11 +11,11 @@ use collab_core::predict::sounding;
 
 use super::controller::{ALONE, Controller};
 
-/// Runs of each worker, fewer if they are slow and take longer than [`ENOUGH`].
+/// Runs of each worker.
 const RUNS: usize = 3;
-/// Runs of all workers together, fewer likewise: as many as tell what they wait for each other, and one.
+/// Runs of all workers together: as many as tell what they wait for each other, and one.
 const TOGETHER: usize = 5;
-/// As above: longer than this together.
+/// No further run of either is begun after this long.
 const ENOUGH: Duration = Duration::from_millis(1500);
 
 impl Controller {
