@@ -97,6 +97,10 @@ proptest! {
     ) {
         let shape = &mut case.shape;
         (shape.in_channels, shape.out_channels, shape.groups) = (channels.0, channels.1, 1);
+        if shape.kernel == [1, 1] {
+            // It reads its own row only, so there are no rows of zeros to read.
+            (case.top, case.bottom) = (0, 0);
+        }
         check(&case);
     }
 
