@@ -7,6 +7,8 @@ use collab_core::rows::Rows;
 use tract_onnx::prelude::{Datum, Tensor};
 use tract_onnx::tract_core::internal::TractResult;
 
+use crate::spares::Spares;
+
 const _: () = assert!(cfg!(target_endian = "little"), "maps are little-endian in memory and on the wire");
 
 /// Rows of a tensor at a cut: 32-bit floats, `outer × rows × inner`.
@@ -15,6 +17,16 @@ pub struct Map {
     cut: Cut,
     rows: Rows,
     tensor: Tensor,
+    /// Where its memory goes when it is gone.
+    home: Option<Spares>,
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            home.keep(std::mem::take(&mut self.tensor));
+        }
+    }
 }
 
 /// Why bytes could not be copied into or out of a [`Map`].
@@ -46,9 +58,18 @@ impl Map {
     /// # Panics
     /// If the tensor cannot be allocated.
     pub fn zeros(cut: Cut, rows: Rows) -> Self {
-        let shape = [cut.outer as usize, rows.len() as usize, cut.inner as usize];
-        let tensor = Tensor::zero::<f32>(&shape).expect("a tensor of this size can be allocated");
-        Self { cut, rows, tensor }
+        let tensor = Tensor::zero::<f32>(&Self::shape(cut, rows));
+        Self { cut, rows, tensor: tensor.expect("a tensor of this size can be allocated"), home: None }
+    }
+
+    /// The same from memory that `home` kept.
+    pub(crate) fn kept_in(home: &Spares, cut: Cut, rows: Rows, tensor: Tensor) -> Self {
+        Self { cut, rows, tensor, home: Some(home.clone()) }
+    }
+
+    /// `outer × rows × inner`.
+    pub(crate) fn shape(cut: Cut, rows: Rows) -> [usize; 3] {
+        [cut.outer as usize, rows.len() as usize, cut.inner as usize]
     }
 
     /// Rows `rows` of the tensor at `cut`, from `values` in the order `outer × rows × inner`.
@@ -120,18 +141,23 @@ impl Map {
         Ok((rows.len() as usize * row, skip * row, (self.rows.len() as usize * row).max(1)))
     }
 
-    /// The tensor, in the layout that the engine gives it. Copies nothing.
-    pub(crate) fn into_tensor(self, shape: &[usize]) -> TractResult<Tensor> {
-        self.tensor.into_shape(shape)
+    /// The tensor, in the layout that the engine gives it, and where its memory goes. Copies nothing.
+    pub(crate) fn into_tensor(mut self, shape: &[usize]) -> TractResult<(Tensor, Option<Spares>)> {
+        Ok((std::mem::take(&mut self.tensor).into_shape(shape)?, self.home.take()))
     }
 
-    /// Takes over a tensor that the engine computed. Copies nothing unless the engine still shares it.
-    pub(crate) fn from_tensor(cut: Cut, rows: Rows, tensor: Tensor) -> TractResult<Self> {
-        let shape = [cut.outer as usize, rows.len() as usize, cut.inner as usize];
+    /// Takes over a tensor that the engine computed, whose memory goes to `home`. Copies nothing unless the engine still
+    /// shares it.
+    pub(crate) fn from_tensor(
+        cut: Cut,
+        rows: Rows,
+        tensor: Tensor,
+        home: Option<Spares>,
+    ) -> TractResult<Self> {
         let tensor = match tensor.datum_type() == f32::datum_type() {
             true => tensor,
             false => tensor.cast_to::<f32>()?.into_owned(),
         };
-        Ok(Self { cut, rows, tensor: tensor.into_shape(&shape)? })
+        Ok(Self { cut, rows, tensor: tensor.into_shape(&Self::shape(cut, rows))?, home })
     }
 }

@@ -3,7 +3,8 @@
 
 mod support;
 
-use collab_models::{Isa, LoadOptions, Model, Team, catalogue};
+use collab_core::rows::Rows;
+use collab_models::{Isa, LayerTimes, LoadOptions, Model, Spares, Team, catalogue};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::*;
@@ -33,6 +34,23 @@ fn strips_on_several_threads_give_the_bits_of_the_whole_on_one() {
             let found = divided(&model, &input, &cuts, 3, &mut random);
             assert_eq!(differing(&found, &expected), 0, "{name}, {threads} threads, cut at {cuts:?}");
         }
+    }
+}
+
+#[test]
+fn a_strip_that_runs_again_takes_the_memory_of_its_run_before() {
+    for name in ["squeezenet", "mobilenet_v2", "upconv7"] {
+        let model = load(name, Isa::best());
+        let mut strip = model.strip(0..4, Rows::new(5, 30)).expect("a strip can be prepared");
+        let spares = Spares::default();
+        let mut places = || {
+            let input = spares.map(strip.input_cut(), strip.input_rows());
+            let from = input.values().as_ptr();
+            let mut times = LayerTimes::new(model.network());
+            let output = strip.run(input, &mut no_clock(), &mut times).expect("a strip runs");
+            (from, output.values().as_ptr())
+        };
+        assert_eq!(places(), places(), "{name}");
     }
 }
 

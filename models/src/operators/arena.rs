@@ -12,6 +12,7 @@ use std::ops::Range;
 use tract_onnx::tract_core::internal::*;
 
 use super::Own;
+use crate::spares::Spares;
 
 /// Memory for the maps of one run at a time.
 #[derive(Debug, Default)]
@@ -19,15 +20,18 @@ pub(super) struct Arena {
     memory: Tensor,
     /// Places of maps that somebody may still read, in order.
     lent: Vec<Range<usize>>,
+    /// Where maps that are not lent have their memory from and leave it; `None` for the allocator.
+    spares: Option<Spares>,
 }
 
 /// Values of a cache line: maps begin on one.
 const LINE: usize = 16;
 
 impl Arena {
-    /// Takes all maps back, and makes room for `values` of the next run.
-    pub(crate) fn clear(&mut self, values: usize) -> TractResult<()> {
+    /// Takes all maps back, and makes room for `values` of the next run. Maps that are not lent then have memory of `spares`.
+    pub(crate) fn clear(&mut self, values: usize, spares: Option<Spares>) -> TractResult<()> {
         self.lent.clear();
+        self.spares = spares;
         if values > self.memory.len() {
             // The old memory goes first, so that both are never there at once.
             self.memory = Tensor::default();
@@ -51,7 +55,10 @@ impl Arena {
             place = lowest_free(&mut self.lent, len);
             ensure!(place.end <= self.memory.len(), "a run takes more room than its strip said");
         } else {
-            own = Some(Tensor::zero::<f32>(shape)?);
+            own = Some(match &self.spares {
+                Some(spares) => spares.tensor(shape)?,
+                None => Tensor::zero::<f32>(shape)?,
+            });
         }
         let mut memory = self.memory.try_as_plain_ram_mut()?;
         let (before, rest) = memory.as_slice_mut::<f32>()?.split_at_mut(place.start);
@@ -70,9 +77,11 @@ impl Arena {
         }
         drop(read);
         // One by one, so that a map that was read twice is given back with the second.
-        for input in inputs {
-            if let Some(Lent(at)) = input.storage_as::<Lent>().filter(|_| input.is_exclusive()) {
-                self.lent.retain(|lent| lent != at);
+        for input in inputs.into_iter().filter(TValue::is_exclusive) {
+            match (input.storage_as::<Lent>(), &self.spares) {
+                (Some(Lent(at)), _) => self.lent.retain(|lent| lent != at),
+                (None, Some(spares)) => spares.keep(input.into_tensor()),
+                (None, None) => {}
             }
         }
         Ok(own.unwrap_or_else(|| Tensor::from_storage(f32::datum_type(), shape, Lent(place))))
@@ -180,7 +189,7 @@ mod tests {
     #[test]
     fn a_map_takes_the_lowest_place_that_nobody_reads_any_more() {
         let mut arena = Arena::default();
-        arena.clear(400).unwrap();
+        arena.clear(400, None).unwrap();
         let (first, at) = filled(&mut arena, 100, &[]);
         assert_eq!(at, 0);
         let (second, at) = filled(&mut arena, 30, &[&first, &first]);
@@ -195,7 +204,7 @@ mod tests {
         assert_eq!(moved.unwrap().try_as_plain_ram().unwrap().as_slice::<f32>().unwrap(), [100.0; 3]);
         assert_eq!(filled(&mut arena, 101, &[&third]).1, 0, "where the first was");
         assert_eq!(filled(&mut arena, 12, &[&second, &third]).1, 352);
-        arena.clear(0).unwrap();
+        arena.clear(0, None).unwrap();
         assert_eq!(filled(&mut arena, 300, &[]).1, 0);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tract_onnx::tract_core::internal::TractResult;
 
 use super::arena::Arena;
+use crate::spares::Spares;
 use crate::team::Team;
 use collab_kernels::{Buffer, KernelError, PlaneList, Scratch, Share, divide};
 
@@ -29,12 +30,12 @@ impl Workspaces {
         &self.team
     }
 
-    /// One that nobody uses, for one run whose maps take `values`.
-    pub(crate) fn take(&self, values: usize) -> TractResult<Workspace> {
+    /// One that nobody uses, for one run whose maps take `values`, and those that are not lent memory of `spares`.
+    pub(crate) fn take(&self, values: usize, spares: Option<Spares>) -> TractResult<Workspace> {
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let new = || Workspace { team: self.team.clone(), ..Workspace::default() };
         let mut workspace = unused.unwrap_or_else(new);
-        workspace.arena.clear(values)?;
+        workspace.arena.clear(values, spares)?;
         Ok(workspace)
     }
 

@@ -251,7 +251,8 @@ impl Strip {
         self.output.cut
     }
 
-    /// Computes its rows from `input`, which holds exactly [`Strip::input_rows`].
+    /// Computes its rows from `input`, which holds exactly [`Strip::input_rows`]. If that has its memory from
+    /// [`Spares`](crate::Spares), so has what is computed.
     ///
     /// What `clock` shows is read between the engine's operators and added to `times`, layer by layer; give
     /// it the time of this thread's processor or of the wall.
@@ -281,9 +282,10 @@ impl Strip {
         clock: &mut dyn FnMut() -> Duration,
         times: &mut LayerTimes,
     ) -> TractResult<Map> {
-        let input = input.into_tensor(&self.input.shape)?.into_tvalue();
+        let (input, home) = input.into_tensor(&self.input.shape)?;
+        let input = input.into_tvalue();
         let (layers, inner) = (&self.layers, &self.inner);
-        let mut workspace = self.workspaces.take(self.room)?;
+        let mut workspace = self.workspaces.take(self.room, home.clone())?;
         let mut last = clock();
         let mut outputs = self.state.run_plan_with_eval(tvec!(input), |context, state, node, inputs| {
             let result = match node.op_as::<Own>() {
@@ -301,6 +303,6 @@ impl Strip {
             result
         })?;
         self.workspaces.keep(workspace);
-        Map::from_tensor(self.output.cut, self.output.rows, outputs.remove(0).into_tensor())
+        Map::from_tensor(self.output.cut, self.output.rows, outputs.remove(0).into_tensor(), home)
     }
 }

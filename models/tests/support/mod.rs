@@ -3,9 +3,9 @@
 #![allow(dead_code)]
 
 use collab_core::id::Digest;
-use collab_core::network::Split;
+use collab_core::network::{Cut, Split};
 use collab_core::rows::Rows;
-use collab_models::{LayerTimes, LoadOptions, Map, Model};
+use collab_models::{LayerTimes, LoadOptions, Map, Model, Spares};
 use proptest::prelude::ProptestConfig;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -241,11 +241,16 @@ pub fn noise(model: &Model, seed: u64) -> Map {
 
 /// A copy of rows `rows` of `map`.
 pub fn part(map: &Map, rows: Rows) -> Map {
-    let mut bytes = Vec::new();
-    map.read(rows, &mut bytes).expect("the rows are there");
     let mut part = Map::zeros(map.cut(), rows);
-    part.write(rows, &bytes).expect("the bytes fit");
+    copy_rows(map, &mut part);
     part
+}
+
+/// Copies the rows that `part` holds from `map`, which holds them too.
+fn copy_rows(map: &Map, part: &mut Map) {
+    let mut bytes = Vec::new();
+    map.read(part.rows(), &mut bytes).expect("the rows are there");
+    part.write(part.rows(), &bytes).expect("the bytes fit");
 }
 
 /// The whole network's answer.
@@ -256,10 +261,12 @@ pub fn answer(model: &Model, input: &Map) -> Map {
 }
 
 /// The answer of the network cut into blocks at `cuts` and each block divided at random into at most
-/// `strips` strips.
+/// `strips` strips, in memory that other maps left full of what is no number.
 pub fn divided(model: &Model, input: &Map, cuts: &[usize], strips: u32, random: &mut impl Rng) -> Map {
     let network = model.network();
     let mut times = LayerTimes::new(network);
+    let spares = Spares::default();
+    let spoilt = |cut: Cut, rows: Rows| spares.map(cut, rows).values_mut().fill(f32::NAN);
     let mut map = part(input, input.rows());
     let mut start = 0;
     for &end in cuts.iter().chain([&network.units.len()]) {
@@ -277,7 +284,9 @@ pub fn divided(model: &Model, input: &Map, cuts: &[usize], strips: u32, random: 
         for pair in bounds.windows(2).filter(|pair| pair[0] < pair[1]) {
             let rows = Rows::new(pair[0], pair[1]);
             let mut strip = model.strip(start..end, rows).expect("a strip can be prepared");
-            let given = part(&map, strip.input_rows());
+            let mut given = spares.map(map.cut(), strip.input_rows());
+            copy_rows(&map, &mut given);
+            spoilt(cut, rows);
             let made = strip.run(given, &mut no_clock(), &mut times).expect("a strip runs");
             assert_eq!(made.rows(), rows);
             let mut bytes = Vec::new();

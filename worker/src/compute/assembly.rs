@@ -7,7 +7,7 @@ use collab_core::wire::Encoding;
 use collab_models::pixels::normalise;
 
 use super::Held;
-use crate::engine::Map;
+use crate::engine::{Map, Spares};
 
 /// Rows of a block's input that are there.
 pub(super) struct Piece {
@@ -38,20 +38,20 @@ pub(super) fn latest(pieces: &[Piece], need: Rows) -> Option<(u64, Node, Rows)> 
 }
 
 /// The rows `need` of a tensor. `last` says that nobody needs the pieces afterwards: then a piece that is
-/// exactly what is needed is moved, not copied.
+/// exactly what is needed is moved, not copied. Every row of `need` is one piece's, so all of a spare map is written.
 pub(super) fn assemble(
     pieces: &mut Vec<Piece>,
-    cut: Cut,
-    need: Rows,
+    (cut, need): (Cut, Rows),
     pixels: Option<&Pixels>,
     last: bool,
+    spares: &Spares,
 ) -> Result<Map, String> {
     let exact = |piece: &Piece| piece.rows == need && matches!(piece.from, Source::Own(_));
     if last && let Some(index) = pieces.iter().position(exact) {
         let Source::Own(map) = pieces.swap_remove(index).from else { unreachable!("checked above") };
         return Ok(map);
     }
-    let mut input = Map::zeros(cut, need);
+    let mut input = spares.map(cut, need);
     for piece in pieces.iter() {
         let rows = piece.rows.intersect(need);
         if rows.is_empty() {
@@ -63,13 +63,13 @@ pub(super) fn assemble(
                 input.write(piece.rows, body).map_err(|error| error.to_string())?;
             }
             Source::Received { encoding: Encoding::F32, body, .. } => {
-                let mut whole = Map::zeros(cut, piece.rows);
+                let mut whole = spares.map(cut, piece.rows);
                 whole.write(piece.rows, body).map_err(|error| error.to_string())?;
                 copy_rows(&whole, &mut input, rows);
             }
             Source::Received { encoding: Encoding::U8, body, .. } => {
                 let pixels = pixels.ok_or("the network does not start from pictures")?;
-                let mut whole = Map::zeros(cut, piece.rows);
+                let mut whole = spares.map(cut, piece.rows);
                 normalise(pixels, body, whole.values_mut()).map_err(|error| error.to_string())?;
                 copy_rows(&whole, &mut input, rows);
             }
@@ -95,15 +95,15 @@ pub(super) fn copy_rows(from: &Map, to: &mut Map, rows: Rows) {
     }
 }
 
-/// The bytes of `rows`, which the maps hold between them.
-pub(super) fn serialize(maps: &[Map], rows: Rows) -> Result<Vec<u8>, String> {
+/// The bytes of `rows`, all of which the maps hold between them.
+pub(super) fn serialize(maps: &[Map], rows: Rows, spares: &Spares) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let whole = maps.iter().find(|map| map.rows().contains(rows));
     let joined = match whole {
         Some(_) => None,
         None => {
             let cut = maps.first().ok_or("nothing is computed")?.cut();
-            let mut joined = Map::zeros(cut, rows);
+            let mut joined = spares.map(cut, rows);
             maps.iter().for_each(|map| copy_rows(map, &mut joined, map.rows().intersect(rows)));
             Some(joined)
         }
@@ -121,6 +121,13 @@ mod tests {
     use crate::compute::Budget;
 
     const CUT: Cut = Cut { outer: 3, rows: 20, inner: 4 };
+
+    /// Memory that other maps of every size have left.
+    fn used() -> Spares {
+        let spares = Spares::default();
+        (1..=CUT.rows).for_each(|rows| spares.map(CUT, Rows::all(rows)).values_mut().fill(f32::NAN));
+        spares
+    }
 
     fn value(outer: u32, row: u32, inner: u32) -> f32 {
         (outer * 1000 + row * 10 + inner) as f32
@@ -158,7 +165,7 @@ mod tests {
             }).collect();
             let need = Rows::new(a, (a + n).min(20));
             prop_assert!(covers(&pieces, need));
-            let input = assemble(&mut pieces, CUT, need, None, last).unwrap();
+            let input = assemble(&mut pieces, (CUT, need), None, last, &used()).unwrap();
             let expected = map(need);
             prop_assert_eq!(input.values(), expected.values());
         }
@@ -169,7 +176,7 @@ mod tests {
             let rows = Rows::new(a, (a + n).min(20));
             let mut expected = Vec::new();
             map(rows).read(rows, &mut expected).unwrap();
-            prop_assert_eq!(serialize(&maps, rows).unwrap(), expected);
+            prop_assert_eq!(serialize(&maps, rows, &used()).unwrap(), expected);
         }
     }
 
@@ -181,7 +188,7 @@ mod tests {
         let held = Budget::new(8).take(8).unwrap();
         let from = Source::Received { peer: Node::Lab, at_us: 0, encoding: Encoding::U8, body, _held: held };
         let mut pieces = vec![Piece { rows: Rows::all(2), from }];
-        let input = assemble(&mut pieces, cut, Rows::new(1, 2), Some(&pixels), true).unwrap();
+        let input = assemble(&mut pieces, (cut, Rows::new(1, 2)), Some(&pixels), true, &used()).unwrap();
         assert_eq!(input.values(), [10.0, 15.0, 0.2, 0.4]);
     }
 }

@@ -11,7 +11,7 @@ use collab_core::wire::{Encoding, RowsHeader, RunReport, WorkerSpan};
 
 use super::assembly::{Piece, Source, assemble, covers, latest, serialize};
 use super::{Arrival, Prepared};
-use crate::engine::Map;
+use crate::engine::{Map, Spares};
 
 /// A run in progress.
 pub(super) struct Run {
@@ -114,16 +114,21 @@ impl Run {
     }
 
     /// Puts a part's input together.
-    pub(super) fn input(&mut self, part: usize) -> Result<Map, String> {
+    pub(super) fn input(&mut self, part: usize, spares: &Spares) -> Result<Map, String> {
         let partition = &self.partition;
         let need = partition.parts[self.block][part].need;
         let pieces = &mut self.inputs[self.block];
         let last = self.todo.len() == 1;
-        assemble(pieces, partition.cuts[self.block], need, partition.pixels.as_ref(), last)
+        assemble(pieces, (partition.cuts[self.block], need), partition.pixels.as_ref(), last, spares)
     }
 
     /// Takes a part's output in, and gives what can be sent now.
-    pub(super) fn finish(&mut self, part: usize, output: Map) -> Result<Vec<Outgoing>, String> {
+    pub(super) fn finish(
+        &mut self,
+        part: usize,
+        output: Map,
+        spares: &Spares,
+    ) -> Result<Vec<Outgoing>, String> {
         self.todo.retain(|&todo| todo != part);
         self.outputs.push(output);
         let held = |rows: Rows| {
@@ -132,11 +137,11 @@ impl Run {
         };
         let (now, later): (Vec<_>, Vec<_>) = self.unsent.iter().partition(|send| held(send.rows));
         self.unsent = later;
-        now.into_iter().map(|send| self.outgoing(send)).collect()
+        now.into_iter().map(|send| self.outgoing(send, spares)).collect()
     }
 
-    fn outgoing(&self, send: Transfer) -> Result<Outgoing, String> {
-        let body = serialize(&self.outputs, send.rows)?;
+    fn outgoing(&self, send: Transfer, spares: &Spares) -> Result<Outgoing, String> {
+        let body = serialize(&self.outputs, send.rows, spares)?;
         let header = RowsHeader {
             run: self.id,
             partition: self.partition.id,

@@ -17,7 +17,7 @@ use super::stretch::{Debt, Pace, Processor, Throttle, Timed};
 use super::{Arrival, Load, Outlet, Rehearsal, Rehearsed, Work, calibrate};
 use crate::client::Calibrated;
 use crate::clock::Clock;
-use crate::engine::{Engine, Map};
+use crate::engine::{Engine, Map, Spares};
 
 /// The most runs in progress.
 const MOST_RUNS: usize = 32;
@@ -50,6 +50,8 @@ pub(super) struct Thread {
     /// Built when there is first time for it.
     reference: Option<Reference>,
     ended: BTreeSet<RunId>,
+    /// Memory of maps, from one run to the next.
+    spares: Spares,
     debt: Debt,
     /// Since when there is nothing to compute, µs.
     idle_us: u64,
@@ -78,6 +80,7 @@ impl Thread {
             engine,
             reference: None,
             ended: BTreeSet::new(),
+            spares: Spares::default(),
             debt: Debt::default(),
             idle_us: clock.now(),
             times: Vec::new(),
@@ -130,6 +133,7 @@ impl Thread {
                 self.rehearsals.clear();
                 self.rehearsed.clear();
                 self.ended.clear();
+                self.spares.clear();
             }
         }
     }
@@ -207,9 +211,8 @@ impl Thread {
         let mut times = vec![Duration::ZERO; rehearsal.layers];
         let mut strip = rehearsal.strip.lock().unwrap_or_else(PoisonError::into_inner);
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            // Ones, because memory that was never written is shared zeros, which a run would not read.
-            let ones = vec![1.0; cut.row_values() as usize * rows.len() as usize];
-            let input = Map::from_values(cut, rows, &ones).ok()?;
+            let mut input = self.spares.map(cut, rows);
+            input.values_mut().fill(1.0);
             let output = strip.run(input, &mut clock, &mut times).ok()?;
             let mut bytes = Vec::new();
             output.read(output.rows(), &mut bytes).ok()?;
@@ -260,7 +263,8 @@ impl Thread {
         let timed = Timed::start(&self.processor);
         self.times.clear();
         self.times.resize(run.partition.layers, Duration::ZERO);
-        let computed = compute(run, part, pace.clock(|| self.processor.awaited()), &mut self.times);
+        let clock = pace.clock(|| self.processor.awaited());
+        let computed = compute(run, part, &self.spares, clock, &mut self.times);
         let delayed = timed.stretch(pace, &self.processor, &mut self.debt);
         self.load.delayed_us.fetch_add(delayed.as_micros() as u64, Ordering::Relaxed);
         let end_us = self.clock.now();
@@ -299,15 +303,16 @@ impl Thread {
 fn compute(
     run: &mut Run,
     part: usize,
+    spares: &Spares,
     mut clock: impl FnMut() -> Duration,
     times: &mut [Duration],
 ) -> Result<Vec<Outgoing>, String> {
-    let input = run.input(part)?;
+    let input = run.input(part, spares)?;
     let block = run.block() as usize;
     let strip = run.partition.parts[block][part].strip.clone();
     let mut strip = strip.lock().unwrap_or_else(PoisonError::into_inner);
     let computed = catch_unwind(AssertUnwindSafe(|| strip.run(input, &mut clock, times)));
     let output = computed.unwrap_or_else(|_| Err("the engine panicked".to_owned()))?;
     drop(strip);
-    run.finish(part, output)
+    run.finish(part, output, spares)
 }

@@ -7,7 +7,7 @@ use collab_core::network::Network;
 use collab_core::rows::Rows;
 
 use super::stretch::Pace;
-use crate::engine::{Map, Model, Strip};
+use crate::engine::{Map, Model, Spares, Strip};
 
 /// A strip with its layers' times.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,7 @@ pub(super) fn run(
 pub(super) struct Ready {
     strip: Box<dyn Strip>,
     input: Map,
+    spares: Spares,
     timed: TimedStrip,
 }
 
@@ -88,7 +89,8 @@ impl Ready {
         let layers = (first..).zip(demand.layers.iter().map(|rows| rows.len())).collect();
         let input = values(network, units.start, demand.input)?;
         let strip = model.strip(units.clone(), rows)?;
-        Ok(Self { strip, input, timed: TimedStrip { units, rows, layers, rounds: Vec::new() } })
+        let timed = TimedStrip { units, rows, layers, rounds: Vec::new() };
+        Ok(Self { strip, input, spares: Spares::default(), timed })
     }
 
     pub(super) fn run(
@@ -98,8 +100,8 @@ impl Ready {
         times: &mut [Duration],
     ) -> Result<Round, String> {
         times.fill(Duration::ZERO);
-        let (cut, rows) = (self.input.cut(), self.input.rows());
-        let input = Map::from_values(cut, rows, self.input.values()).map_err(|error| error.to_string())?;
+        let mut input = self.spares.map(self.input.cut(), self.input.rows());
+        input.values_mut().copy_from_slice(self.input.values());
         let begun = clock();
         self.strip.run(input, clock, times)?;
         let whole = clock().saturating_sub(begun);

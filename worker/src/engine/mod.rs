@@ -15,7 +15,7 @@ use collab_core::network::Network;
 use collab_core::rows::Rows;
 use collab_core::wire::NetworkOptions;
 
-pub use collab_models::{Map, MapError};
+pub use collab_models::{Map, MapError, Spares};
 pub use tract::Tract;
 
 /// Loads networks.

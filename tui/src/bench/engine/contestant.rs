@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow, bail};
 use collab_core::id::Digest;
 use collab_core::rows::Rows;
-use collab_models::{LayerTimes, LoadOptions, Map, Model, Team, Unmodified};
+use collab_models::{LayerTimes, LoadOptions, Map, Model, Spares, Team, Unmodified};
 use collab_worker::host;
 use serde::{Deserialize, Serialize};
 
@@ -145,7 +145,12 @@ fn ours(file: &Path, threads: usize, input: &PathBuf, output: &PathBuf) -> anyho
     let values = noise((cut.row_values() * u64::from(cut.rows)) as usize);
     fs::write(input, little_endian(&values))?;
     let clock = Instant::now();
-    let input = || Ok(Map::from_values(cut, rows, &values)?);
+    let spares = Spares::default();
+    let input = || {
+        let mut input = spares.map(cut, rows);
+        input.values_mut().copy_from_slice(&values);
+        Ok(input)
+    };
     let mut run = |input: Map| -> anyhow::Result<(Map, LayerTimes)> {
         let mut times = LayerTimes::new(&network);
         let output = whole.run(input, &mut || clock.elapsed(), &mut times)?;
