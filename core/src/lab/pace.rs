@@ -10,7 +10,7 @@ use crate::predict::{
     FleetCosts, Lateness, LayerCost, RunMemory, TimedBlock, TimedLayer, WorkerMemory, assumed_shape,
 };
 use crate::schedule::{Schedule, StripPlan};
-use crate::simulate::simulate;
+use crate::simulate::{Timeline, simulate};
 
 use super::prediction::Prediction;
 
@@ -59,18 +59,29 @@ impl Lab {
         if !used.into_iter().all(|worker| self.learnt.get(worker).is_some_and(WorkerMemory::is_known)) {
             return None;
         }
-        let strips = self.learnt.iter().map(|memory| memory.strips().clone()).collect();
-        let mut costs = self.costs()?.with_strips(strips);
         let schedule = Schedule::new(network, plan);
-        let mut usual = self.usual_lateness();
-        if !self.run_memory.knows(partition) {
-            usual = usual.times(simulate(network, &schedule, &costs).evenness());
-        }
-        costs = costs.with_lateness(self.run_memory.lateness(partition, usual));
-        let timeline = simulate(network, &schedule, &costs);
+        let (costs, timeline) = self.simulated(network, &schedule, partition)?;
         let factor = self.run_memory.factor(partition);
         let half = self.accuracy.run_interval().half();
         Some(Prediction::new(network, &schedule, &costs, timeline, factor, half))
+    }
+
+    /// A run as it is simulated now, from strips that ran as they ran, and what it is simulated from.
+    fn simulated(
+        &self,
+        network: &Network,
+        schedule: &Schedule,
+        partition: Option<PartitionId>,
+    ) -> Option<(FleetCosts, Timeline)> {
+        let strips = self.learnt.iter().map(|memory| memory.strips().clone()).collect();
+        let mut costs = self.costs()?.with_strips(strips);
+        let mut usual = self.usual_lateness();
+        if !self.run_memory.knows(partition) {
+            usual = usual.times(simulate(network, schedule, &costs).evenness());
+        }
+        costs = costs.with_lateness(self.run_memory.lateness(partition, usual));
+        let timeline = simulate(network, schedule, &costs);
+        Some((costs, timeline))
     }
 
     /// The same for a partition that is known under a number; before anything was measured, what its
@@ -144,9 +155,10 @@ impl Lab {
                 self.tell_change(worker, factor);
             }
         }
-        if let Some(predicted) = run.predicted.as_deref().filter(|_| steady) {
-            let ratio = run_ms * predicted.factor / predicted.ms;
-            self.run_memory.learn(run.partition, ratio, late, usual);
+        // What the strips took is known by now: only what they leave out is the run's own.
+        let partition = run.predicted.is_some().then_some(run.partition).filter(|_| steady);
+        if let Some((_, timeline)) = partition.and_then(|id| self.simulated(&network, &schedule, Some(id))) {
+            self.run_memory.learn(run.partition, run_ms / timeline.finish_ms, late, usual);
         }
         self.learn_transfers(&run.spans);
     }

@@ -52,7 +52,7 @@ impl LinkMemory {
             if let [delay_ms, byte_ms] = fit_relative(&rows, &times)[..]
                 && byte_ms > 0.0
             {
-                return LinkCost { delay_ms, bytes_per_ms: byte_ms.recip() };
+                return self.late(LinkCost { delay_ms, bytes_per_ms: byte_ms.recip() });
             }
         }
         // The rate is known: what is left is delay, and its median does not mind a transfer held up once.
@@ -61,12 +61,24 @@ impl LinkMemory {
         if delay_ms < 0.0 && shape.rate_mbps.is_none() {
             // Faster than the rate that was measured when the link was set up, whatever disturbed that.
             let rate = |(bytes, ms): &(u32, f32)| f64::from(*bytes) / f64::from(ms.max(1e-3));
-            return LinkCost {
+            return self.late(LinkCost {
                 delay_ms: shape.delay_ms,
                 bytes_per_ms: median(self.transfers.iter().map(rate).collect()),
-            };
+            });
         }
-        LinkCost { delay_ms: delay_ms.max(shape.delay_ms), ..idle }
+        self.late(LinkCost { delay_ms: delay_ms.max(shape.delay_ms), ..idle })
+    }
+
+    /// With what transfers are later than usual, on average but for the latest: who waits for several, one after the
+    /// other, waits for their sum, of which the middle is no part.
+    fn late(&self, usual: LinkCost) -> LinkCost {
+        let over =
+            |(bytes, ms): &(u32, f32)| f64::from(*ms) - usual.delay_ms - usual.sending_ms(u64::from(*bytes));
+        let mut over: Vec<f64> = self.transfers.iter().map(over).collect();
+        over.sort_by(f64::total_cmp);
+        over.pop();
+        let mean = over.iter().sum::<f64>() / over.len().max(1) as f64;
+        LinkCost { delay_ms: usual.delay_ms + mean.max(0.0), ..usual }
     }
 }
 

@@ -69,9 +69,14 @@ pub(super) fn assemble(
             }
             Source::Received { encoding: Encoding::U8, body, .. } => {
                 let pixels = pixels.ok_or("the network does not start from pictures")?;
-                let mut whole = spares.map(cut, piece.rows);
-                normalise(pixels, body, whole.values_mut()).map_err(|error| error.to_string())?;
-                copy_rows(&whole, &mut input, rows);
+                let turn = |map: &mut Map| normalise(pixels, body, map.values_mut());
+                if piece.rows == need {
+                    turn(&mut input).map_err(|error| error.to_string())?;
+                } else {
+                    let mut whole = spares.map(cut, piece.rows);
+                    turn(&mut whole).map_err(|error| error.to_string())?;
+                    copy_rows(&whole, &mut input, rows);
+                }
             }
         }
     }
