@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tract_onnx::tract_core::internal::TractResult;
 
+use super::Places;
 use super::arena::Arena;
 use crate::team::Team;
 use collab_kernels::{Buffer, KernelError, PlaneList, Scratch, Share, divide};
@@ -29,12 +30,12 @@ impl Workspaces {
         &self.team
     }
 
-    /// One that nobody uses, for one run whose maps take `values`.
-    pub(crate) fn take(&self, values: usize) -> TractResult<Workspace> {
+    /// One that nobody uses, for one run whose maps have these places.
+    pub(crate) fn take(&self, places: &Places) -> TractResult<Workspace> {
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let new = || Workspace { team: self.team.clone(), ..Workspace::default() };
         let mut workspace = unused.unwrap_or_else(new);
-        workspace.arena.clear(values)?;
+        workspace.arena.clear(places)?;
         Ok(workspace)
     }
 
