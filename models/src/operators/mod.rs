@@ -7,6 +7,7 @@
 //! and computes every value by the same sequence of operations. What no file here knows stays with the engine.
 
 mod arena;
+mod banded;
 mod bands;
 mod chain;
 mod channelwise;
@@ -33,7 +34,7 @@ use collab_core::rows::RowMap;
 use collab_kernels::KernelError;
 use tract_onnx::tract_core::internal::*;
 
-use bands::Banded;
+use banded::Banded;
 pub(crate) use chain::rewrite;
 pub(crate) use convolution::Convolution;
 pub(crate) use gate::Gate;
