@@ -1,5 +1,6 @@
 //! Threads that compute one layer together.
 
+mod clock;
 mod processors;
 
 use std::fmt::{self, Debug, Formatter};
@@ -7,9 +8,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use cpu_time::ThreadTime;
 use rayon::{ThreadPool, Yield};
 
+pub(crate) use clock::thread_time;
 use processors::Processors;
 
 /// The thread that runs strips and its helpers. Outputs are the same bits, however many they are.
@@ -164,11 +165,6 @@ impl Debug for Team {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "Team of {}", self.threads)
     }
-}
-
-/// Processor time of this thread.
-pub(crate) fn thread_time() -> Duration {
-    ThreadTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
 
 #[cfg(test)]

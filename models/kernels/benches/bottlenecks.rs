@@ -3,7 +3,7 @@
 //! `cargo bench -p collab-kernels --bench bottlenecks`
 
 use collab_kernels::{
-    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Layout, Map, PlaneList, Scratch, Strip,
+    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Layout, Map, PlaneList, Scratch, Share, Strip,
 };
 use divan::{Bencher, black_box};
 
@@ -75,11 +75,18 @@ fn run(bencher: Bencher, Bottleneck(channels, kernel, stride, size): Bottleneck,
             let input = Map::new(&before[i], planes, size, width).expect("the map has this size");
             let pad = shape.kernel[0] / 2;
             let rows = 0..shape.out_rows(size, pad, pad);
+            let all = Share { rows: rows.clone(), channels: 0..shape.out_channels };
             let strip = Strip { input, top: pad, bottom: pad, rows, residual: None };
             let [count, _] = layouts[i + 1].as_planes(shape.out_channels, 1);
             let mut planes = list.split(&mut behind[0], count);
             layer
-                .run_laid_out(black_box(&strip), [layouts[i], layouts[i + 1]], &mut planes, &mut scratch)
+                .run_laid_out(
+                    black_box(&strip),
+                    [layouts[i], layouts[i + 1]],
+                    &all,
+                    &mut planes,
+                    &mut scratch,
+                )
                 .expect("the maps have these sizes");
             list.keep(planes);
         }

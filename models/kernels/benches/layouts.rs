@@ -3,7 +3,7 @@
 //! `cargo bench -p collab-kernels --bench layouts`
 
 use collab_kernels::{
-    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Layout, Map, PlaneList, Scratch, Strip,
+    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Layout, Map, PlaneList, Scratch, Share, Strip,
 };
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -115,11 +115,12 @@ fn run(
     }
     let input = Map::new(&input, planes, size, width).expect("the map has this size");
     let strip = Strip { input, top: pad, bottom: pad, rows: 0..rows, residual: None };
+    let all = Share { rows: 0..rows, channels: 0..outside };
     let (mut scratch, mut list) = (Scratch::new(), PlaneList::default());
     bencher.counter(ItemsCount::new(macs)).bench_local(|| {
         let mut planes = list.split(&mut output, count);
         layer
-            .run_laid_out(black_box(&strip), layouts, &mut planes, &mut scratch)
+            .run_laid_out(black_box(&strip), layouts, &all, &mut planes, &mut scratch)
             .expect("the maps have these sizes");
         list.keep(planes);
     });

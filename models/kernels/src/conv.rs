@@ -245,25 +245,7 @@ impl Conv {
         self.run_part(strip, [Layout::Planes; 2], channels, output, scratch)
     }
 
-    /// As [`Conv::run_planes`] for an input and an output laid out so; one slice a block where the output has blocks.
-    ///
-    /// # Errors
-    /// If a size does not match the layer's, or it does not take these layouts ([`Conv::takes`]) or a residual with them.
-    pub fn run_laid_out(
-        &self,
-        strip: &Strip<'_>,
-        layouts: [Layout; 2],
-        output: &mut [&mut [f32]],
-        scratch: &mut Scratch,
-    ) -> Result<(), KernelError> {
-        let residual_in_blocks = strip.residual.is_some() && layouts[1] == Layout::Blocks;
-        if residual_in_blocks || !self.takes(layouts) {
-            return Err(KernelError::Layout { layouts });
-        }
-        self.run_part(strip, layouts, 0..self.shape.out_channels, output, scratch)
-    }
-
-    fn run_part(
+    pub(crate) fn run_part(
         &self,
         strip: &Strip<'_>,
         layouts: [Layout; 2],
@@ -340,7 +322,7 @@ impl Conv {
                     residual,
                     output,
                     in_channels: shape.in_channels,
-                    out_channels: shape.out_channels,
+                    channels,
                     layouts,
                     buffers,
                 });

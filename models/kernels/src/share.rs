@@ -19,7 +19,7 @@
 //! # }
 //! ```
 
-use crate::{Conv, KernelError, Scratch, Strip};
+use crate::{Conv, KernelError, Layout, Scratch, Strip};
 use std::ops::Range;
 
 /// A part of a layer's output: some rows of some channels.
@@ -47,12 +47,7 @@ impl Conv {
         };
         let by_channels = smaller || rows < count;
         if by_channels && channels.div_ceil(step) >= count {
-            divided(channels.div_ceil(step), count)
-                .map(|part| Share {
-                    rows: 0..rows,
-                    channels: part.start * step..(part.end * step).min(channels),
-                })
-                .collect()
+            Share::by_channels([channels, step], rows, count)
         } else {
             // Pairs of rows stay together, as a row alone takes longer.
             let step = self.row_step();
@@ -77,6 +72,25 @@ impl Conv {
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
+        self.run_laid_out(strip, [Layout::Planes; 2], share, output, scratch)
+    }
+
+    /// As [`Conv::run_share`] for an input and an output laid out so; one slice a block where the output has blocks.
+    ///
+    /// # Errors
+    /// If a size does not match the layer's, or it does not take these layouts ([`Conv::takes`]) or a residual with them.
+    pub fn run_laid_out(
+        &self,
+        strip: &Strip<'_>,
+        layouts: [Layout; 2],
+        share: &Share,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        let residual_in_blocks = strip.residual.is_some() && layouts[1] == Layout::Blocks;
+        if residual_in_blocks || !self.takes(layouts) {
+            return Err(KernelError::Layout { layouts });
+        }
         let Range { start, end } = share.rows;
         if start > end || end > strip.rows.len() {
             return Err(KernelError::Rows { first: start, end, rows: strip.rows.len() });
@@ -88,7 +102,7 @@ impl Conv {
             residual => residual,
         };
         let strip = Strip { rows, residual, ..strip.clone() };
-        self.run_channels(&strip, share.channels.clone(), output, scratch)
+        self.run_part(&strip, layouts, share.channels.clone(), output, scratch)
     }
 }
 
@@ -96,6 +110,15 @@ impl Share {
     /// All of an output's channels, `rows` divided into at most `count` shares.
     pub fn by_rows(channels: usize, rows: usize, count: usize) -> Vec<Share> {
         divided(rows, count).map(|rows| Share { rows, channels: 0..channels }).collect()
+    }
+
+    /// All of an output's rows, its channels divided at multiples of `step` into at most `count` shares.
+    pub fn by_channels([channels, step]: [usize; 2], rows: usize, count: usize) -> Vec<Share> {
+        let part = |part: Range<usize>| Share {
+            rows: 0..rows,
+            channels: part.start * step..(part.end * step).min(channels),
+        };
+        divided(channels.div_ceil(step), count).map(part).collect()
     }
 }
 

@@ -148,9 +148,16 @@ fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
         (text, _) if text.starts_with("HardSwish") => amounts.all_rows(Term::HardValues, written),
         (text, _) if text.starts_with("SiLU") => amounts.all_rows(Term::SiluValues, written),
         (_, Kind::Elementwise) => amounts.all_rows(Term::CheapValues, written),
+        // Its inputs are written where they belong.
+        _ if own.0.concatenates() && step.sources.iter().all(|source| is_ours(steps, source)) => {}
         (_, Kind::Move) => amounts.all_rows(Term::BytesMoved, 4.0 * written),
         _ => amounts.all_rows(Term::OtherBytes, 4.0 * (written + read(steps, step))),
     }
+}
+
+/// Whether an operator of ours yields what is read.
+fn is_ours(steps: &[Step], source: &Source) -> bool {
+    matches!(source, Source::Step(from) if steps[*from].op.is::<Own>())
 }
 
 /// A pool combines rows first, then columns.
@@ -367,6 +374,18 @@ mod tests {
             0.0,
             "a product that writes blocks reads its map in place"
         );
+    }
+
+    #[test]
+    fn a_concatenation_moves_what_was_not_written_where_it_belongs() {
+        let moved = |network| {
+            let model = calibration::network(network).unwrap().unwrap();
+            let concat = model.network().layers.iter().find(|layer| layer.op == "Concat").unwrap();
+            let (work, rows, _) = of_layer(network, &concat.name);
+            amount(&work, Term::BytesMoved, rows)
+        };
+        assert_eq!(moved(0), 0.0, "two convolutions write it");
+        assert_eq!(moved(8), f64::from(4 * (96 + 32) * 28 * 28), "the input is copied");
     }
 
     #[test]

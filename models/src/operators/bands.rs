@@ -6,100 +6,26 @@
 //! that the next band needs again stay. Every value is computed by the same operations as without bands, as no
 //! algorithm depends on the rows; each thread goes down its own share and computes what lies at the seam twice.
 //!
+//! Of maps of few rows that is much. There, threads divide the first operators by channels, where each channel needs its
+//! own only, and what follows when all have finished ([`Bands::together`]).
+//!
 //! A map between two of them may lie as both like it best: next to depthwise layers in blocks of channels
 //! ([`Layout::Blocks`]), so that they need not turn it.
 
+mod walk;
+
+use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
-use collab_kernels::{KernelError, Layout, Map, Scratch, Strip};
-use tract_onnx::tract_core::internal::*;
+use collab_kernels::{KernelError, Layout, Map, Share};
 
-use super::workspace::{Hand, Workspace};
+use super::banded::{Banded, Reach};
+use super::workspace::Workspace;
 use super::{Operator, chain};
 use crate::rows::{Node, Split};
-use crate::team::thread_time;
-
-/// An operator that computes an output row from rows nearby of its first input, and from the same row of a second one
-/// if it adds that.
-pub(crate) trait Banded: Operator {
-    /// Which rows.
-    fn reach(&self) -> Reach;
-
-    /// Whether it, reading a map laid out as `before`, and `next`, which alone reads what it yields, take that in blocks.
-    fn passes_blocks_to(&self, before: Layout, next: &dyn Banded) -> bool {
-        let (_, _) = (before, next);
-        false
-    }
-
-    /// Computes `strip.rows` into one slice a channel or block, from and to maps laid out as it takes them. The input is
-    /// as wide as [`Reach`] says and holds what they need.
-    ///
-    /// # Errors
-    /// If a size is another one, which is a mistake in here.
-    fn run_band(
-        &self,
-        strip: &Strip<'_>,
-        layouts: [Layout; 2],
-        output: &mut [&mut [f32]],
-        scratch: &mut Scratch,
-    ) -> Result<(), KernelError>;
-}
-
-/// The first input of an operator, and the window over its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reach {
-    /// Channels, rows and width.
-    pub(crate) input: [usize; 3],
-    /// Rows from the first tap of a window to the last, and from one window to the next.
-    pub(crate) span: usize,
-    pub(crate) stride: usize,
-    /// Rows of zeros above and below.
-    pub(crate) pads: [usize; 2],
-    /// 1 if pairs of output rows that are computed together begin at odd rows, 0 if at even ones.
-    pub(crate) odd: usize,
-}
-
-impl Reach {
-    /// An operator that reads of `input` the row that it writes.
-    pub(crate) fn same_row(input: [usize; 3]) -> Self {
-        Self { input, span: 0, stride: 1, pads: [0, 0], odd: 0 }
-    }
-
-    /// The input rows that output rows `rows` need.
-    fn need(&self, rows: &Range<usize>) -> Range<usize> {
-        let first = rows.start * self.stride;
-        let end = (rows.end - 1) * self.stride + self.span + 1;
-        first.saturating_sub(self.pads[0])..end.saturating_sub(self.pads[0]).min(self.input[1])
-    }
-
-    /// Input rows that so many output rows need at most.
-    fn most(&self, rows: usize) -> usize {
-        ((rows - 1) * self.stride + self.span + 1).min(self.input[1])
-    }
-
-    /// Whether a pair of output rows would be cut in two before row `row`.
-    fn cuts_a_pair(&self, row: usize) -> bool {
-        (row + self.odd) % 2 == 1
-    }
-
-    /// What computes output rows `rows` from `held`, whose first row is row `first` of the input.
-    fn strip<'a>(&self, rows: &Range<usize>, held: Map<'a>, first: usize) -> Strip<'a> {
-        let need = self.need(rows);
-        let end = (rows.end - 1) * self.stride + self.span + 1;
-        // An odd row stays an odd one: some kernels compute rows by pairs, which begin at even ones.
-        let skipped = rows.start % 2;
-        Strip {
-            input: held.rows_between(need.start - first, need.end - first),
-            top: self.pads[0].saturating_sub(rows.start * self.stride) + skipped * self.stride,
-            // A window may reach beyond the padding, as with rounding up.
-            bottom: end.saturating_sub(self.pads[0] + self.input[1]).min(self.pads[1]),
-            rows: skipped..skipped + rows.len(),
-            residual: None,
-        }
-    }
-}
+use walk::Walk;
 
 /// Operators of which each reads what the one before yields.
 #[derive(Clone, Debug)]
@@ -131,9 +57,20 @@ impl Stage {
         Some(Self { reach: operator.reach(), operator, output, layout: Layout::Planes, residual, room: 0 })
     }
 
+    /// Multiply-accumulates of so many of its rows.
+    fn macs(&self, rows: usize) -> f64 {
+        self.operator.macs() as f64 * rows as f64 / self.output[1] as f64
+    }
+
     /// Planes of its output, and values in a row of one.
     fn planes(&self) -> [usize; 2] {
         self.layout.as_planes(self.output[0], self.output[2])
+    }
+
+    /// The planes that hold channels `channels` of its output.
+    fn planes_of(&self, channels: &Range<usize>) -> Range<usize> {
+        let [start, end] = [channels.start, channels.end].map(|channel| self.layout.as_planes(channel, 1)[0]);
+        start..end
     }
 
     /// Values of its band.
@@ -148,6 +85,9 @@ const ROWS: usize = 4;
 
 /// Bytes of all bands that stay in a second-level cache, with what else is read.
 const BANDS: usize = 1 << 20;
+
+/// Multiply-accumulates that take as long as handing work over once more.
+const HANDING: f64 = 250_000.0;
 
 /// Bytes of all bands at [`ROWS`] rows up to which another operator is joined.
 const MOST: usize = 3 << 19;
@@ -200,112 +140,67 @@ impl Bands {
         bytes
     }
 
-    /// Computes output rows `rows` into one slice a channel.
-    fn run_rows(
-        &self,
-        inputs: &[&[f32]],
-        rows: Range<usize>,
-        output: &mut [&mut [f32]],
-        hand: &mut Hand,
-    ) -> Result<(), KernelError> {
-        let Hand { scratch, planes: list, bands, laps } = hand;
-        let last = self.stages.len() - 1;
-        laps.resize(self.stages.len(), Default::default());
-        let mut memory = bands.take(self.stages[..last].iter().map(Stage::values).sum());
-        let mut bands: TVec<Band<'_>> = TVec::new();
-        for stage in &self.stages[..last] {
-            let (values, rest) = memory.split_at_mut(stage.values());
-            bands.push(Band { values, held: 0..0 });
-            memory = rest;
-        }
-        let mut needs: TVec<Range<usize>> = self.stages.iter().map(|_| 0..0).collect();
-        let mut begun = thread_time();
-        let mut start = rows.start;
-        while start < rows.end {
-            let end = start + self.rows;
-            let end = end - usize::from(self.rows > 1 && self.stages[last].reach.cuts_a_pair(end));
-            needs[last] = start..end.min(rows.end);
-            start = needs[last].end;
-            for at in (0..last).rev() {
-                let Range { start, end } = self.stages[at + 1].reach.need(&needs[at + 1]);
-                let end = end + usize::from(self.stages[at].reach.cuts_a_pair(end));
-                needs[at] = start..end.min(self.stages[at].output[1]);
+    /// The first operators that `count` threads divide by channels: those that need the same channels only of what the one
+    /// before yields, if that takes less than dividing all by rows.
+    fn together(&self, count: usize) -> Option<Together> {
+        let mut together = Together { stages: 1, step: self.stages[0].operator.by_channels()?.step };
+        for stage in &self.stages[1..] {
+            let Some(channels) = stage.operator.by_channels().filter(|channels| channels.apart) else {
+                break;
+            };
+            let (less, more) = (together.step.min(channels.step), together.step.max(channels.step));
+            if !more.is_multiple_of(less) {
+                break;
             }
-            for (at, stage) in self.stages.iter().enumerate() {
-                let (before, own) = bands.split_at_mut(at);
-                let (input, first, layout) = match before.last() {
-                    Some(band) => {
-                        let from = &self.stages[at - 1];
-                        let [planes, width] = from.planes();
-                        let map = Map::new(band.values, planes, from.room, width)?;
-                        (map.rows_between(0, band.held.len()), band.held.start, from.layout)
-                    }
-                    None => {
-                        let [channels, height, width] = stage.reach.input;
-                        (Map::new(inputs[0], channels, height, width)?, 0, Layout::Planes)
-                    }
-                };
-                let mut made = needs[at].clone();
-                let [count, width] = stage.planes();
-                let mut planes = match own.first_mut() {
-                    Some(band) => {
-                        made.start = band.advance(&made, width, stage.room * width);
-                        let at = (made.start - band.held.start) * width;
-                        let mut planes = list.split(band.values, count);
-                        for plane in &mut planes {
-                            *plane = &mut std::mem::take(plane)[at..][..made.len() * width];
-                        }
-                        planes
-                    }
-                    None => {
-                        let at = (made.start - rows.start) * width;
-                        let mut planes = list.split(&mut [], 1);
-                        let len = made.len() * width;
-                        planes.extend(output.iter_mut().map(|plane| &mut plane[at..][..len]));
-                        planes
-                    }
-                };
-                let result = if made.is_empty() {
-                    Ok(())
-                } else {
-                    let mut strip = stage.reach.strip(&made, input, first);
-                    if let Some(residual) = stage.residual {
-                        let [channels, height, width] = stage.output;
-                        let map = Map::new(inputs[residual], channels, height, width)?;
-                        strip.residual = Some(map.rows_between(made.start, made.end));
-                    }
-                    stage.operator.run_band(&strip, [layout, stage.layout], &mut planes, scratch)
-                };
-                list.keep(planes);
-                result?;
-                let now = thread_time();
-                laps[at] += now.saturating_sub(begun);
-                begun = now;
-            }
+            together = Together { stages: together.stages + 1, step: more };
         }
-        Ok(())
+        let units = self.stages[0].output[0].div_ceil(together.step);
+        if count < 2 || together.stages < 2 || units < count {
+            return None;
+        }
+        let (first, rest) = self.stages.split_at(together.stages);
+        let longest = units.div_ceil(count) as f64 / units as f64;
+        let first = longest * first.iter().map(|stage| stage.macs(stage.output[1])).sum::<f64>();
+        let by_channels = first + if rest.is_empty() { 0.0 } else { HANDING + most_macs(rest, count) };
+        (by_channels < most_macs(&self.stages, count)).then_some(together)
     }
 }
 
-/// The rows of a map that are there at present.
-struct Band<'a> {
-    values: &'a mut [f32],
-    held: Range<usize>,
+/// Operators of which each channel needs its own only.
+struct Together {
+    /// How many they are.
+    stages: usize,
+    /// Channels are divided at multiples of this.
+    step: usize,
 }
 
-impl Band<'_> {
-    /// Goes on to rows `next`, of which those held already are moved to the beginning; the first row that is not.
-    fn advance(&mut self, next: &Range<usize>, width: usize, plane: usize) -> usize {
-        let kept = next.start..self.held.end.max(next.start);
-        if !kept.is_empty() {
-            let from = (kept.start - self.held.start) * width;
-            for plane in self.values.chunks_exact_mut(plane) {
-                plane.copy_within(from..from + kept.len() * width, 0);
-            }
-        }
-        self.held = next.clone();
-        kept.end
+/// How `count` threads divide `stages`: by rows, or one alone by channels where that is more even.
+fn shares(stages: &[Stage], count: usize) -> Vec<Share> {
+    let [channels, rows, _] = stages[stages.len() - 1].output;
+    let uneven = |parts: usize| parts.div_ceil(count) as f64 / parts as f64;
+    let step = match stages {
+        [only] => only.operator.by_channels().map(|channels| channels.step),
+        _ => None,
+    };
+    match step.filter(|step| uneven(channels.div_ceil(*step)) < uneven(rows)) {
+        Some(step) => Share::by_channels([channels, step], rows, count),
+        None => Share::by_rows(channels, rows, count),
     }
+}
+
+/// Multiply-accumulates of the largest share of `stages` that `count` threads get.
+fn most_macs(stages: &[Stage], count: usize) -> f64 {
+    let last = &stages[stages.len() - 1];
+    let macs = |share: Share| {
+        let mut rows = share.rows;
+        let mut macs = last.macs(rows.len()) * share.channels.len() as f64 / last.output[0] as f64;
+        for at in (0..stages.len() - 1).rev() {
+            rows = stages[at + 1].reach.need(&rows);
+            macs += stages[at].macs(rows.len());
+        }
+        macs
+    };
+    shares(stages, count).into_iter().map(macs).fold(0.0, f64::max)
 }
 
 impl Operator for Bands {
@@ -337,10 +232,31 @@ impl Operator for Bands {
         output: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
-        let [channels, rows, _] = self.stages[self.stages.len() - 1].output;
-        workspace.by_rows(output, [channels, rows], self.macs(), |rows, planes, hand| {
-            self.run_rows(inputs, rows, planes, hand)
-        })
+        let count = workspace.threads_for(self.macs(), output.len());
+        let [channels, height, width] = self.stages[0].reach.input;
+        let input = Map::new(inputs[0], channels, height, width)?;
+        let all = Walk { stages: &self.stages, first: 0, input, layout: Layout::Planes, inputs };
+        let Some(together) = self.together(count) else {
+            return all.run(output, &shares(&self.stages, count), self.rows, workspace);
+        };
+        let (first, rest) = self.stages.split_at(together.stages);
+        let end = &first[together.stages - 1];
+        let [channels, rows, _] = end.output;
+        let by_channels = Share::by_channels([channels, together.step], rows, count);
+        let first = Walk { stages: first, ..all };
+        if rest.is_empty() {
+            return first.run(output, &by_channels, self.rows, workspace);
+        }
+        let mut between = take(&mut workspace.between);
+        let [planes, row] = end.planes();
+        let map = between.take(planes * rows * row);
+        let result = first.run(map, &by_channels, end.room, workspace).and_then(|()| {
+            let input = Map::new(map, planes, rows, row)?;
+            let rest = Walk { stages: rest, first: together.stages, input, layout: end.layout, inputs };
+            rest.run(output, &shares(rest.stages, count), self.rows, workspace)
+        });
+        workspace.between = between;
+        result
     }
 
     /// They are joined after everything was cut.

@@ -1,6 +1,7 @@
 //! Arithmetic that no product before it could take along: batch norms, sums of two maps, activations, several of
 //! them in one pass over the map.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
@@ -10,7 +11,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 
-use super::bands::{Banded, Reach};
+use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::{Operator, Workspace};
@@ -135,6 +136,7 @@ impl Banded for Channelwise {
         &self,
         strip: &collab_kernels::Strip<'_>,
         _layouts: [Layout; 2],
+        _channels: Range<usize>,
         output: &mut [&mut [f32]],
         _scratch: &mut Scratch,
     ) -> Result<(), KernelError> {

@@ -84,6 +84,10 @@ impl Operator for Concat {
         })
     }
 
+    fn concatenates(&self) -> bool {
+        *self.epilogue == Epilogue::none()
+    }
+
     fn split(&self, node: &Node) -> Option<Split> {
         let along = Along::Rows(self.shape.len() - 2);
         let needs: Vec<RowMap> = node.feeds.iter().map(super::residual_need).collect();

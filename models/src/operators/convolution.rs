@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Algorithm, Conv, Isa, KernelError, Layout, Map, Scratch, Strip};
+use collab_kernels::{Algorithm, Conv, Isa, KernelError, Layout, Map, Scratch, Share, Strip};
 use tract_onnx::tract_core::internal::*;
 
 use layer::Layer;
 
-use super::bands::{Banded, Reach};
+use super::banded::{Banded, ByChannels, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::{Operator, Workspace};
@@ -168,9 +168,9 @@ impl Operator for Convolution {
         let input = Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?;
         let [top, bottom] = self.pads;
         let strip = Strip { input, top, bottom, rows: self.rows.clone(), residual };
-        let shares = |threads| self.conv.shares(count, threads);
-        let (size, macs) = ([shape.out_channels, count], self.macs());
-        workspace.by_shares(output, size, &self.places, macs, shares, |share, planes, hand| {
+        let shares = self.conv.shares(count, workspace.threads_for(self.macs(), output.len()));
+        let size = [shape.out_channels, count];
+        workspace.by_shares(output, size, &self.places, &shares, |share, planes, hand| {
             self.conv.run_share(&strip, share, planes, &mut hand.scratch)
         })
     }
@@ -221,14 +221,22 @@ impl Banded for Convolution {
         })
     }
 
+    fn by_channels(&self) -> Option<ByChannels> {
+        let shape = self.conv.shape();
+        let apart = shape.groups > 1 && shape.in_channels == shape.out_channels;
+        Some(ByChannels { step: self.conv.channel_step(), apart })
+    }
+
     fn run_band(
         &self,
         strip: &Strip<'_>,
         layouts: [Layout; 2],
+        channels: Range<usize>,
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
-        self.conv.run_laid_out(strip, layouts, output, scratch)
+        let share = Share { rows: 0..strip.rows.len(), channels };
+        self.conv.run_laid_out(strip, layouts, &share, output, scratch)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Local response normalisation: neighbouring channels, row by row.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
@@ -8,7 +9,7 @@ use collab_kernels::{Isa, KernelError, Layout, LocalResponse, Map, Scratch, Stri
 use tract_onnx::tract_core::internal::*;
 use tract_onnx_opl::lrn::Lrn;
 
-use super::bands::{Banded, Reach};
+use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::{Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
@@ -88,6 +89,7 @@ impl Banded for Normalisation {
         &self,
         strip: &Strip<'_>,
         _layouts: [Layout; 2],
+        _channels: Range<usize>,
         output: &mut [&mut [f32]],
         _scratch: &mut Scratch,
     ) -> Result<(), KernelError> {

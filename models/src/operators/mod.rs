@@ -7,6 +7,7 @@
 //! and computes every value by the same sequence of operations. What no file here knows stays with the engine.
 
 mod arena;
+mod banded;
 mod bands;
 mod chain;
 mod channelwise;
@@ -18,8 +19,10 @@ mod gate;
 mod global_pool;
 mod join;
 mod lrn;
+mod places;
 mod pool;
 mod resample;
+mod take;
 mod transposed;
 mod workspace;
 
@@ -32,15 +35,16 @@ use collab_core::rows::RowMap;
 use collab_kernels::KernelError;
 use tract_onnx::tract_core::internal::*;
 
-pub(crate) use arena::room;
-use bands::Banded;
+use banded::Banded;
 pub(crate) use chain::rewrite;
 pub(crate) use convolution::Convolution;
 pub(crate) use gate::Gate;
 pub(crate) use global_pool::GlobalPool;
 pub(crate) use join::{BETWEEN, join};
+pub(crate) use places::{Place, Places};
 pub(crate) use pool::Pool as Pooling;
 pub(crate) use resample::Resample;
+pub(crate) use take::Take;
 pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::rows::{Along, Feed, Node, Split};
@@ -88,6 +92,12 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
     /// What it does with rows; `node` holds what it reads.
     fn split(&self, node: &Node) -> Option<Split>;
 
+    /// Whether all it does is to put its inputs one behind the other, so that nothing is left to do where they were
+    /// written so.
+    fn concatenates(&self) -> bool {
+        false
+    }
+
     /// As an operator that can be computed in bands, if it can.
     fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
         None
@@ -112,16 +122,15 @@ impl Own {
         Self(Arc::new(operator))
     }
 
-    /// Computes it in `workspace`. What it yields is lent from there if `lent` says so, which it may where every
-    /// reader is an operator of ours in the same run.
+    /// Computes it in `workspace`, where what it yields has its `place` if it has one.
     pub(crate) fn compute(
         &self,
         inputs: TVec<TValue>,
         workspace: &mut Workspace,
-        lent: bool,
+        place: Option<&Place>,
     ) -> TractResult<TVec<TValue>> {
         let mut arena = std::mem::take(&mut workspace.arena);
-        let output = arena.fill(self.0.shape(), lent, inputs, |inputs, output| {
+        let output = arena.fill(self.0.shape(), place, inputs, |inputs, output| {
             Ok(self.0.run(inputs, output, workspace)?)
         });
         workspace.arena = arena;
@@ -145,7 +154,7 @@ impl EvalOp for Own {
     op_out_of_plan!();
 
     fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        self.compute(inputs, &mut Workspace::default(), false)
+        self.compute(inputs, &mut Workspace::default(), None)
     }
 }
 

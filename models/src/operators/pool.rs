@@ -1,5 +1,6 @@
 //! Maximum and average pools.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
@@ -8,7 +9,7 @@ use collab_kernels::{Isa, KernelError, Layout, Map, Pool as Kernel, PoolKind, Sc
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 
-use super::bands::{Banded, Reach};
+use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::convolution::window;
 use super::{Operator, Workspace};
@@ -161,6 +162,7 @@ impl Banded for Pool {
         &self,
         strip: &Strip<'_>,
         _layouts: [Layout; 2],
+        _channels: Range<usize>,
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {

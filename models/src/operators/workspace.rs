@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tract_onnx::tract_core::internal::TractResult;
 
+use super::Places;
 use super::arena::Arena;
 use crate::spares::Spares;
 use crate::team::Team;
@@ -30,12 +31,12 @@ impl Workspaces {
         &self.team
     }
 
-    /// One that nobody uses, for one run whose maps take `values`, and those that are not lent memory of `spares`.
-    pub(crate) fn take(&self, values: usize, spares: Option<Spares>) -> TractResult<Workspace> {
+    /// One that nobody uses, for one run whose maps have these places, and other memory from `spares`.
+    pub(crate) fn take(&self, places: &Places, spares: Option<Spares>) -> TractResult<Workspace> {
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let new = || Workspace { team: self.team.clone(), ..Workspace::default() };
         let mut workspace = unused.unwrap_or_else(new);
-        workspace.arena.clear(values, spares)?;
+        workspace.arena.clear(places, spares)?;
         Ok(workspace)
     }
 
@@ -53,6 +54,8 @@ pub(crate) struct Workspace {
     /// Memory for lists of an output's planes, as they lie and in the kernel's order.
     planes: PlaneList,
     ordered: PlaneList,
+    /// What threads made together for all of them within one operator.
+    pub(super) between: Buffer,
     /// Maps on their way from one operator to the next.
     pub(super) arena: Arena,
 }
@@ -92,27 +95,28 @@ impl Workspace {
         work: u64,
         kernel: impl Fn(Range<usize>, &mut [&mut [f32]], &mut Hand) -> Result<(), KernelError> + Sync,
     ) -> Result<(), KernelError> {
-        let shares = |count| Share::by_rows(channels, rows, count);
-        self.by_shares(output, [channels, rows], &[], work, shares, |share, planes, hand| {
+        let shares = Share::by_rows(channels, rows, self.threads_for(work, output.len()));
+        self.by_shares(output, [channels, rows], &[], &shares, |share, planes, hand| {
             kernel(share.rows.clone(), planes, hand)
         })
     }
 
-    /// Runs `kernel` for every share that `shares` makes for so many threads. The plane of channel `i` is number
-    /// `places[i]` of the output, or `i` where `places` is empty.
+    /// How many threads are worth handing something to that writes so many values by `work` multiply-accumulates.
+    pub(super) fn threads_for(&self, work: u64, values: usize) -> usize {
+        (work.max(8 * values as u64) / WORTH_A_THREAD).clamp(1, self.team.threads() as u64) as usize
+    }
+
+    /// Runs `kernel` for every share, each on a thread. The plane of channel `i` is number `places[i]` of the output, or
+    /// `i` where `places` is empty.
     pub(super) fn by_shares(
         &mut self,
         output: &mut [f32],
         [channels, rows]: [usize; 2],
         places: &[usize],
-        work: u64,
-        shares: impl FnOnce(usize) -> Vec<Share>,
+        shares: &[Share],
         kernel: impl Fn(&Share, &mut [&mut [f32]], &mut Hand) -> Result<(), KernelError> + Sync,
     ) -> Result<(), KernelError> {
-        let work = work.max(8 * output.len() as u64);
-        let worthwhile = (work / WORTH_A_THREAD).clamp(1, self.team.threads() as u64) as usize;
         let width = output.len() / (channels * rows).max(1);
-        let shares = shares(worthwhile);
         while self.hands.len() < shares.len() {
             self.hands.push(Hand::default());
         }
@@ -122,14 +126,14 @@ impl Workspace {
             ordered.extend(places.iter().map(|&place| take(&mut planes[place])));
             self.ordered.keep(replace(&mut planes, ordered));
         }
-        if let ([hand, ..], [share]) = (&mut self.hands[..], &shares[..]) {
+        if let ([hand, ..], [share]) = (&mut self.hands[..], shares) {
             let result = kernel(share, &mut planes, hand);
             self.planes.keep(planes);
             return result;
         }
         let hands = &mut self.hands[..shares.len()];
         let mut lists: Vec<_> = hands.iter_mut().map(|hand| hand.planes.split(&mut [], 1)).collect();
-        divide(planes.drain(..), width, &shares, &mut lists);
+        divide(planes.drain(..), width, shares, &mut lists);
         self.planes.keep(planes);
         let tasks: Vec<_> = shares.iter().zip(lists).zip(hands).collect();
         let results = self.team.run(tasks, |((share, mut planes), hand)| {

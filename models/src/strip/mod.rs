@@ -29,7 +29,7 @@ use wiring::layers_of;
 use crate::graph::cut;
 use crate::load::Model;
 use crate::map::Map;
-use crate::operators::{self, Own, Workspaces};
+use crate::operators::{self, Own, Places, Workspaces};
 use crate::packs::{Packs, SharePacks};
 use crate::rows::Along;
 use crate::run::LayerTimes;
@@ -100,10 +100,8 @@ pub struct Strip {
     state: TypedSimpleState,
     /// The layers of each of the engine's nodes: several where they are computed together.
     layers: Vec<TVec<u32>>,
-    /// Whether only operators of ours read what each of the engine's nodes yields.
-    inner: Vec<bool>,
-    /// Values that the maps of a run take.
-    room: usize,
+    /// Where what each of the engine's nodes yields lies.
+    places: Places,
     workspaces: Arc<Workspaces>,
 }
 
@@ -153,9 +151,9 @@ impl Model {
         let layers = model.nodes().iter().map(|node| layers_of(&node.name)).collect();
         let inner: Vec<bool> = model.nodes().iter().map(|node| is_inner(&model, node)).collect();
         let plan = TypedSimplePlan::new(model)?;
-        let room = operators::room(plan.model(), plan.order_without_consts(), &inner);
+        let places = Places::of(plan.model(), plan.order_without_consts(), &inner);
         let (state, workspaces) = (plan.spawn()?, self.workspaces.clone());
-        Ok(Strip { units, input, output, state, layers, inner, room, workspaces })
+        Ok(Strip { units, input, output, state, layers, places, workspaces })
     }
 }
 
@@ -284,12 +282,12 @@ impl Strip {
     ) -> TractResult<Map> {
         let (input, home) = input.into_tensor(&self.input.shape)?;
         let input = input.into_tvalue();
-        let (layers, inner) = (&self.layers, &self.inner);
-        let mut workspace = self.workspaces.take(self.room, home.clone())?;
+        let (layers, places) = (&self.layers, &self.places);
+        let mut workspace = self.workspaces.take(places, home.clone())?;
         let mut last = clock();
         let mut outputs = self.state.run_plan_with_eval(tvec!(input), |context, state, node, inputs| {
             let result = match node.op_as::<Own>() {
-                Some(own) => own.compute(inputs, &mut workspace, inner[node.id]),
+                Some(own) => own.compute(inputs, &mut workspace, places.get(node.id)),
                 None => plan::eval(context, state, node, inputs),
             };
             let now = clock();

@@ -1,11 +1,13 @@
 //! The graph of one strip, as it grows operator by operator.
 
+use std::ops::Range;
+
 use collab_core::rows::Rows;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::Slice;
 use tract_onnx::tract_core::ops::konst::Const;
 
-use crate::operators::{self, Operator, Own};
+use crate::operators::{self, Operator, Own, Take};
 use crate::packs::Packs;
 use crate::rows::Part;
 
@@ -87,7 +89,7 @@ impl<'a> Wiring<'a> {
         if self.shape(wire)?[axis] == rows.len() as usize {
             return Ok(wire);
         }
-        self.op(Box::new(Slice::new(axis, rows.start as usize, rows.end as usize)), &[wire])
+        self.range(wire, axis, rows.start as usize..rows.end as usize)
     }
 
     /// Rows `wanted` of a wire that holds rows `held` along `axis`.
@@ -103,7 +105,17 @@ impl<'a> Wiring<'a> {
         }
         ensure!(held.contains(wanted), "rows {wanted} are needed, {held} are there");
         let (start, end) = ((wanted.start - held.start) as usize, (wanted.end - held.start) as usize);
-        self.op(Box::new(Slice::new(axis, start, end)), &[wire])
+        self.range(wire, axis, start..end)
+    }
+
+    /// A range of an axis.
+    fn range(&mut self, wire: OutletId, axis: usize, range: Range<usize>) -> TractResult<OutletId> {
+        let fact = self.model.outlet_fact(wire)?;
+        if fact.datum_type == f32::datum_type() && fact.konst.is_none() {
+            let shape = self.shape(wire)?;
+            return self.own(Take::new(&shape, axis, range), &[wire]);
+        }
+        self.op(Box::new(Slice::new(axis, range.start, range.end)), &[wire])
     }
 
     /// Whatever is given, as a wire.

@@ -37,8 +37,10 @@ const PIXELS: usize = 96;
 struct Stretch<'a, 'b> {
     weights: &'a PackedWeights,
     set: usize,
+    /// The panel of the set that holds the first of `channels`.
+    panel: usize,
     epilogue: &'a Epilogue,
-    /// The set's output channels.
+    /// Output channels of the set.
     channels: Range<usize>,
     /// Where in `input` the value for pixel 0 lies for each `k`.
     taps: &'a [usize],
@@ -72,7 +74,7 @@ impl Stretch<'_, '_> {
         }
     }
 
-    /// The channels of `NB` panels from number `panel` on.
+    /// The channels of `NB` panels, the first of which is number `panel` of these channels.
     #[inline(always)]
     fn panels<V: Vector, const NB: usize, const STEP: usize>(&mut self, v: V, panel: usize) {
         let own = panel * PANEL..(panel * PANEL + NB * PANEL).min(self.channels.len());
@@ -112,7 +114,7 @@ impl Stretch<'_, '_> {
                 let end = depth.min(k + step);
                 let mut lines = [&[][..]; NB];
                 for (j, lines) in lines.iter_mut().enumerate() {
-                    *lines = &self.weights.panel(self.set, panel + j)[k..end];
+                    *lines = &self.weights.panel(self.set, self.panel + panel + j)[k..end];
                 }
                 let epilogue = if end == depth { Some(epilogue) } else { None };
                 let finish = Finish { starts: k == 0, epilogue };

@@ -7,6 +7,7 @@ use crate::scratch::Buffers;
 use crate::tile::PANEL;
 use crate::weights::PackedWeights;
 use crate::{Layout, Map};
+use std::ops::Range;
 
 /// One run of a 1×1 layer, each pixel of which reads the input's in the same place.
 pub(crate) struct Pointwise<'a, 'b> {
@@ -17,9 +18,11 @@ pub(crate) struct Pointwise<'a, 'b> {
     pub(crate) pixels: usize,
     /// In planes, and so is the output then.
     pub(crate) residual: Option<Map<'a>>,
+    /// Of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
     pub(crate) in_channels: usize,
-    pub(crate) out_channels: usize,
+    /// Output channels to compute: from the start of a panel on.
+    pub(crate) channels: Range<usize>,
     /// Of input and output.
     pub(crate) layouts: [Layout; 2],
     pub(crate) buffers: &'a mut Buffers,
@@ -54,8 +57,9 @@ fn run<V: Vector, const STEP: usize>(v: V, layer: Pointwise<'_, '_>) {
     let stretch = Stretch {
         weights,
         set: 0,
+        panel: layer.channels.start / PANEL,
         epilogue,
-        channels: 0..layer.out_channels,
+        channels: layer.channels,
         taps: &buffers.taps,
         input: input.beyond(0),
         pixels: 0..pixels,

@@ -106,6 +106,7 @@ fn few_channels<V: Vector>(v: V, layer: Windowed<'_, '_>) {
         let stretch = Stretch {
             weights,
             set: 0,
+            panel: layer.channels.start / PANEL,
             epilogue,
             channels: layer.channels.clone(),
             taps: &buffers.taps,
@@ -191,6 +192,7 @@ fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
             let stretch = Stretch {
                 weights,
                 set: group,
+                panel: 0,
                 epilogue,
                 channels: group * outside..(group + 1) * outside,
                 taps,

@@ -2,7 +2,7 @@
 
 use super::case::{Case, cases, groups_of_whole_blocks};
 use super::common::{bits, config};
-use collab_kernels::{Algorithm, Isa, Layout, Map, Scratch, Strip};
+use collab_kernels::{Algorithm, Isa, Layout, Map, Scratch, Share, Strip};
 use proptest::prelude::*;
 
 /// Values of planes with channels in `layout`, and back; what fills the last block is `filling`.
@@ -43,7 +43,14 @@ fn run(case: &Case, isa: Isa, first: usize, [from, to]: [Layout; 2]) -> Option<V
     let [planes, width] = to.as_planes(case.shape.out_channels, out_width);
     let mut output = vec![f32::NAN; planes * rows * width];
     let mut slices: Vec<_> = output.chunks_exact_mut(rows * width).collect();
-    conv.run_laid_out(&strip, [from, to], &mut slices, &mut Scratch::new()).unwrap();
+    // Some channels, then the others, as threads may divide them.
+    let (all, step) = (case.shape.out_channels, conv.channel_step());
+    let cut = (case.seed as usize / 7 % (all / step + 1) * step).min(all);
+    let (some, others) = slices.split_at_mut(to.as_planes(cut, 1)[0]);
+    for (channels, slices) in [(0..cut, some), (cut..all, others)] {
+        let share = Share { rows: 0..rows, channels };
+        conv.run_laid_out(&strip, [from, to], &share, slices, &mut Scratch::new()).unwrap();
+    }
     let pixels = rows * out_width;
     let channels = 0..case.shape.out_channels;
     Some(

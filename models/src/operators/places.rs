@@ -1,0 +1,235 @@
+//! Where the maps of a run lie.
+
+use std::ops::Range;
+
+use tract_onnx::tract_core::internal::*;
+
+use super::Own;
+use super::arena::{LINE, Lent, Part};
+
+/// Where each map of a strip's runs lies, fixed once the strip is prepared.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// Of each node of the graph; none where it has memory of its own.
+    of: Vec<Option<Place>>,
+    /// Values that maps between operators take.
+    pub(super) values: usize,
+    /// Values of what the run yields, where several operators write it.
+    pub(super) output: usize,
+}
+
+/// Where one map lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(super) lent: Lent,
+    /// Whether it needs no computing: it is the concatenation of maps that were written there side by side.
+    pub(super) filled: bool,
+}
+
+impl Places {
+    /// Those of `model`, whose nodes are computed in `order`. `inner` says of each node whether only operators of ours
+    /// read what it yields.
+    pub(crate) fn of(model: &TypedModel, order: &[usize], inner: &[bool]) -> Self {
+        let mut read = vec![0; model.nodes().len()];
+        for (step, &id) in order.iter().enumerate() {
+            model.node(id).inputs.iter().for_each(|input| read[input.node] = step);
+        }
+        let joined = joined(model, order, inner, &read);
+        let mut places = Self { of: vec![None; model.nodes().len()], ..Self::default() };
+        // Of what is no part of another map, in order of place.
+        let mut lent = Vec::new();
+        let mut begun: Vec<Option<Lent>> = vec![None; model.nodes().len()];
+        for (step, &id) in order.iter().enumerate() {
+            let node = model.node(id);
+            let (mut root, mut offset) = (id, 0);
+            while let Some((whole, before)) = joined[root].part_of {
+                (root, offset) = (whole, offset + before);
+            }
+            if let Some(len) = values(model, id).filter(|_| inner[root] || joined[root].filled) {
+                let whole = values(model, root).unwrap_or(len);
+                let all = begun[root].get_or_insert_with(|| match inner[root] {
+                    true => Lent { part: Part::Run, at: lowest_free(&mut lent, whole) },
+                    false => Lent { part: Part::Output, at: 0..whole },
+                });
+                match all.part {
+                    Part::Run => places.values = places.values.max(all.at.end),
+                    Part::Output => places.output = whole,
+                }
+                let start = all.at.start + offset;
+                let own = Lent { part: all.part, at: start..start + len };
+                places.of[id] = Some(Place { lent: own, filled: joined[id].filled });
+            }
+            for input in node.inputs.iter().map(|input| input.node).filter(|&input| read[input] == step) {
+                if let (Some(all), None) = (&begun[input], joined[input].part_of) {
+                    lent.retain(|at| *at != all.at);
+                }
+            }
+        }
+        places
+    }
+
+    /// That of what node `id` yields.
+    pub(crate) fn get(&self, id: usize) -> Option<&Place> {
+        self.of[id].as_ref()
+    }
+}
+
+/// What a node's map has to do with concatenations that copy nothing.
+#[derive(Clone, Debug, Default)]
+struct Joined {
+    /// It is made of maps that are written in their places.
+    filled: bool,
+    /// It is part of what another node yields, after so many values.
+    part_of: Option<(usize, usize)>,
+}
+
+/// Finds the concatenations all of whose inputs can be written where they belong, as nobody reads them later. `read` is
+/// the step that reads each node's map last.
+fn joined(model: &TypedModel, order: &[usize], inner: &[bool], read: &[usize]) -> Vec<Joined> {
+    let mut joined = vec![Joined::default(); model.nodes().len()];
+    // From the end, so that one that is part of another knows it.
+    for (step, &id) in order.iter().enumerate().rev() {
+        let node = model.node(id);
+        let concatenates = node.op_as::<Own>().is_some_and(|own| own.0.concatenates());
+        let yielded = model.outputs[..] == [OutletId::new(id, 0)] && node.outputs[0].successors.is_empty();
+        let fits = node.inputs.iter().all(|input| {
+            let once = node.inputs.iter().filter(|other| *other == input).count() == 1;
+            let free = joined[input.node].part_of.is_none() && read[input.node] == step;
+            once && free && inner[input.node] && values(model, input.node).is_some()
+        });
+        if !concatenates || node.inputs.len() < 2 || !(inner[id] || yielded) || !fits {
+            continue;
+        }
+        joined[id].filled = true;
+        let mut before = 0;
+        for input in &node.inputs {
+            joined[input.node].part_of = Some((id, before));
+            before += values(model, input.node).unwrap_or(0);
+        }
+    }
+    joined
+}
+
+/// Values that node `id` yields, if it is an operator of ours.
+fn values(model: &TypedModel, id: usize) -> Option<usize> {
+    Some(model.node(id).op_as::<Own>()?.0.shape().iter().product())
+}
+
+/// Lends the lowest free place for `len` values.
+fn lowest_free(lent: &mut Vec<Range<usize>>, len: usize) -> Range<usize> {
+    let (mut start, mut index) = (0, 0);
+    while let Some(next) = lent.get(index).filter(|next| next.start < start + len) {
+        (start, index) = (next.end.next_multiple_of(LINE), index + 1);
+    }
+    lent.insert(index, start..start + len);
+    start..start + len
+}
+
+#[cfg(test)]
+mod tests {
+    use collab_core::network::Kind;
+    use collab_kernels::KernelError;
+
+    use super::*;
+    use crate::operators::{Operator, Workspace};
+    use crate::rows::{Node, Split};
+
+    /// Yields so many values.
+    #[derive(Clone, Debug)]
+    struct Yields {
+        shape: [usize; 1],
+        concatenates: bool,
+    }
+
+    impl Operator for Yields {
+        fn name(&self) -> &'static str {
+            "Yields"
+        }
+
+        fn label(&self) -> (String, Kind) {
+            (String::new(), Kind::Move)
+        }
+
+        fn shape(&self) -> &[usize] {
+            &self.shape
+        }
+
+        fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+            Ok(())
+        }
+
+        fn split(&self, _: &Node) -> Option<Split> {
+            None
+        }
+
+        fn concatenates(&self) -> bool {
+            self.concatenates
+        }
+    }
+
+    /// A graph of nodes, each of so many values (negative where it concatenates) and with its inputs; the last yields the
+    /// output. Where each begins, if it has a place, and the places.
+    fn begins(nodes: &[(i32, &[usize])]) -> (Vec<Option<(Part, usize)>>, Places) {
+        let mut model = TypedModel::default();
+        for (id, (len, inputs)) in nodes.iter().enumerate() {
+            let yields = Yields { shape: [len.unsigned_abs() as usize], concatenates: *len < 0 };
+            let fact = f32::fact(yields.shape);
+            let node = model.add_node(format!("{id}"), Own::new(yields), tvec!(fact)).unwrap();
+            for (slot, &input) in inputs.iter().enumerate() {
+                model.add_edge(OutletId::new(input, 0), InletId::new(node, slot)).unwrap();
+            }
+        }
+        model.select_output_outlets(&[OutletId::new(nodes.len() - 1, 0)]).unwrap();
+        let order: Vec<usize> = (0..nodes.len()).collect();
+        let inner: Vec<bool> = order.iter().map(|&id| id + 1 < nodes.len()).collect();
+        let places = Places::of(&model, &order, &inner);
+        let begins = |id| places.get(id).map(|place| (place.lent.part, place.lent.at.start));
+        (order.iter().map(|&id| begins(id)).collect(), places)
+    }
+
+    #[test]
+    fn a_map_takes_the_lowest_place_that_nobody_reads_any_more() {
+        let nodes: &[(i32, &[usize])] = &[
+            (100, &[]),
+            (30, &[0]),
+            (200, &[0, 1]),
+            // The last reader of the first.
+            (3, &[0, 2]),
+            (101, &[2]),
+            (12, &[2, 3]),
+            (1, &[4, 5]),
+        ];
+        let (begins, places) = begins(nodes);
+        let at = |begins: Option<(Part, usize)>| begins.map(|(_, at)| at);
+        assert_eq!(at(begins[1]), Some(112), "behind the first, which is still read, on a cache line");
+        assert_eq!(at(begins[2]), Some(144), "behind both");
+        assert_eq!(at(begins[3]), Some(112), "where the second was");
+        assert_eq!(at(begins[4]), Some(0), "where the first was");
+        assert_eq!(at(begins[5]), Some(128));
+        assert_eq!(begins[6], None, "what the run yields has memory of its own");
+        assert_eq!((places.values, places.output), (344, 0));
+    }
+
+    #[test]
+    fn maps_that_are_concatenated_are_written_side_by_side() {
+        // The second concatenation takes the first as a part, which is read by another before.
+        let nodes: &[(i32, &[usize])] =
+            &[(10, &[]), (20, &[0]), (30, &[0]), (-50, &[1, 2]), (5, &[3]), (-55, &[3, 4]), (1, &[5])];
+        let (begins, places) = begins(nodes);
+        let starts: Vec<Option<usize>> = begins[..6].iter().map(|begin| begin.map(|(_, at)| at)).collect();
+        assert_eq!(starts, [0, 16, 36, 16, 66, 16].map(Some));
+        let filled: Vec<bool> = (0..6).map(|id| places.get(id).unwrap().filled).collect();
+        assert_eq!(filled, [false, false, false, true, false, true]);
+        assert_eq!(places.values, 71);
+    }
+
+    #[test]
+    fn what_a_run_yields_is_written_side_by_side_and_what_is_read_later_is_copied() {
+        let (begins, places) = begins(&[(10, &[]), (20, &[0]), (-30, &[0, 1])]);
+        assert_eq!(begins, [0, 10, 0].map(|at| Some((Part::Output, at))));
+        assert_eq!((places.values, places.output), (0, 30));
+        let (begins, places) = self::begins(&[(10, &[]), (20, &[0]), (-30, &[0, 1]), (1, &[0, 2])]);
+        assert_eq!(begins[2], Some((Part::Run, 48)));
+        assert!(!places.get(2).unwrap().filled);
+    }
+}
