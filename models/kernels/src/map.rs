@@ -61,6 +61,16 @@ impl<'a> Map<'a> {
         Map { data: &self.data[start..], rows: end - first, ..self }
     }
 
+    /// The channels `first..end` of this view.
+    ///
+    /// # Panics
+    /// If the range does not lie within the view.
+    pub fn channels_between(self, first: usize, end: usize) -> Map<'a> {
+        assert!(first <= end && end <= self.channels, "channels {first}..{end} of {}", self.channels);
+        let start = (first * self.stride).min(self.data.len());
+        Map { data: &self.data[start..], channels: end - first, ..self }
+    }
+
     /// The same values as one row a channel.
     pub(crate) fn as_one_row(self) -> Map<'a> {
         Map { rows: 1, width: self.rows * self.width, ..self }

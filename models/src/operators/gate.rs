@@ -1,10 +1,11 @@
 //! Products of a map with one computed value a channel, as of squeeze-and-excite.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, apply_epilogue};
+use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, Share, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
@@ -19,6 +20,9 @@ pub(crate) struct Gate {
     shape: TVec<usize>,
     isa: Isa,
 }
+
+/// Rows of a map up to which depthwise layers are mostly divided by channels, see [`super::bands`].
+const FEW_ROWS: usize = 14;
 
 /// Knows products of a map and values of one pixel.
 pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> TractResult<Option<Found>> {
@@ -62,10 +66,18 @@ impl Operator for Gate {
     ) -> Result<(), KernelError> {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let input = Map::new(inputs[0], channels, rows, width)?;
-        let (scale, shift) = (inputs[1].to_vec(), vec![0.0; channels]);
-        let gate = Epilogue { bias: Vec::new(), scale, shift, activation: Activation::None };
-        workspace.by_rows(output, [channels, rows], 0, |part, planes, _| {
-            apply_epilogue(self.isa, &gate, input.rows_between(part.start, part.end), None, planes)
+        let count = workspace.threads_for(0, output.len());
+        // As the layers before it do, so that each thread finds what it made.
+        let shares = match rows <= FEW_ROWS {
+            true => Share::by_channels([channels, 1], rows, count),
+            false => Share::by_rows(channels, rows, count),
+        };
+        workspace.by_shares(output, [channels, rows], &[], &shares, |share, planes, _| {
+            let Range { start, end } = share.channels;
+            let (scale, shift) = (inputs[1][start..end].to_vec(), vec![0.0; end - start]);
+            let gate = Epilogue { bias: Vec::new(), scale, shift, activation: Activation::None };
+            let input = input.channels_between(start, end).rows_between(share.rows.start, share.rows.end);
+            apply_epilogue(self.isa, &gate, input, None, planes)
         })
     }
 

@@ -87,20 +87,23 @@ fn next_panel(
     }
 }
 
-/// Reads the rows of some channels of a map one after the other and transforms them along.
+/// Reads rows of some channels of a map and transforms them along.
+///
+/// Rows of few groups would leave most of a vector idle, so several are laid side by side first, twice: as they are, and
+/// from the fifth column on, as each group also needs two columns beyond its four.
 struct Reader<'a> {
     window: &'a Window<'a>,
     channels: Range<usize>,
     /// Groups of columns in a row.
     groups: usize,
-    /// Holds a row between its zeros: [`Reader::values`].
+    /// Holds rows between their zeros: [`Reader::values`].
     padded: &'a mut [f32],
 }
 
 impl<'a> Reader<'a> {
-    /// Values that `padded` has to hold for rows of so many groups.
-    const fn values(groups: usize) -> usize {
-        COLUMNS * (groups + 2 * SLACK)
+    /// Values that `padded` has to hold for so many rows of so many groups.
+    const fn values(groups: usize, rows: usize) -> usize {
+        2 * COLUMNS * (groups * (rows + 1) + 2 * SLACK)
     }
 
     fn new(window: &'a Window<'a>, channels: Range<usize>, groups: usize, padded: &'a mut [f32]) -> Self {
@@ -108,31 +111,96 @@ impl<'a> Reader<'a> {
         Reader { window, channels, groups, padded }
     }
 
-    /// Writes row `line` of `channel` (zeros where the map has none) at the points, which lie `stride` apart in `to`.
-    /// Whole vectors are written, so what follows a row must be written after it.
+    /// Writes `count` rows of `channel`, from `line` on each `step` further (zeros where the map has none), one after the
+    /// other at the points, which lie `stride` apart in `to`. Whole vectors are written, so what follows must be written
+    /// after it.
     #[inline(always)]
-    fn read<V: Vector>(&mut self, v: V, channel: usize, line: isize, stride: usize, to: &mut [f32]) {
+    fn read<V: Vector>(
+        &mut self,
+        v: V,
+        channel: usize,
+        [line, step, count]: [isize; 3],
+        stride: usize,
+        to: &mut [f32],
+    ) {
+        let lines = (0..count).map(|row| line + row * step);
+        if 2 * self.groups <= V::F32_LANES {
+            self.read_side_by_side(v, channel, lines, stride, to);
+        } else {
+            for (row, line) in lines.enumerate() {
+                self.read_row(v, channel, line, stride, &mut to[row * self.groups..]);
+            }
+        }
+    }
+
+    /// The row of the map, and asks for the next channel's, which lies elsewhere: nothing but this asks for it in time.
+    #[inline(always)]
+    fn row<V: Vector>(&self, v: V, channel: usize, line: isize) -> Option<&'a [f32]> {
         let map = &self.window.map;
-        let Some(line) = usize::try_from(line).ok().filter(|&line| line < map.rows()) else {
-            return to.chunks_mut(stride).for_each(|to| to[..self.groups].fill(0.0));
-        };
-        // Rows of the next channel lie elsewhere: nothing but this asks for them in time.
+        let line = usize::try_from(line).ok().filter(|&line| line < map.rows())?;
         if channel + 1 < self.channels.end {
             for values in map.row(channel + 1, line).chunks(16) {
                 v.prefetch(values);
             }
         }
-        let row = map.row(channel, line);
+        Some(map.row(channel, line))
+    }
+
+    #[inline(always)]
+    fn read_row<V: Vector>(&mut self, v: V, channel: usize, line: isize, stride: usize, to: &mut [f32]) {
+        let Some(row) = self.row(v, channel, line) else {
+            return to.chunks_mut(stride).for_each(|to| to[..self.groups].fill(0.0));
+        };
         copy(v, row, &mut self.padded[self.window.left as usize..], row.len());
         for group in (0..self.groups).step_by(V::F32_LANES) {
             let from = &self.padded[group * COLUMNS..];
             let [a, b, c, d] = fourths::<V>(v, from);
             let [e, f, ..] = fourths::<V>(v, &from[COLUMNS..]);
-            let points = forth(v, [a, b, c, d, e, f]);
-            for (point, value) in points.into_iter().enumerate() {
-                store::<V>(&mut to[point * stride + group..], value);
+            store_points::<V>(forth(v, [a, b, c, d, e, f]), stride, &mut to[group..]);
+        }
+    }
+
+    #[inline(always)]
+    fn read_side_by_side<V: Vector>(
+        &mut self,
+        v: V,
+        channel: usize,
+        lines: impl ExactSizeIterator<Item = isize>,
+        stride: usize,
+        to: &mut [f32],
+    ) {
+        let (width, left, all) =
+            (COLUMNS * self.groups, self.window.left as usize, lines.len() * self.groups);
+        let half = self.padded.len() / 2;
+        for (number, line) in lines.enumerate() {
+            let row = self.row(v, channel, line);
+            let (first, second) = self.padded.split_at_mut(half);
+            let places = [first, second].map(|copy| &mut copy[number * width..][..width]);
+            let Some(row) = row else {
+                places.into_iter().for_each(|place| place.fill(0.0));
+                continue;
+            };
+            for (place, skipped) in places.into_iter().zip([0, COLUMNS]) {
+                // Column `skipped` of the row with its zeros comes first.
+                let (zeros, from) = (left.saturating_sub(skipped), skipped.saturating_sub(left));
+                let len = row.len().saturating_sub(from).min(width.saturating_sub(zeros));
+                if len > 0 {
+                    copy(v, &row[from..], &mut place[zeros..], len);
+                }
             }
         }
+        for group in (0..all).step_by(V::F32_LANES) {
+            let [a, b, c, d] = fourths::<V>(v, &self.padded[group * COLUMNS..]);
+            let [e, f, ..] = fourths::<V>(v, &self.padded[half + group * COLUMNS..]);
+            store_points::<V>(forth(v, [a, b, c, d, e, f]), stride, &mut to[group..]);
+        }
+    }
+}
+
+#[inline(always)]
+fn store_points<V: Vector>(points: [V::f32s; ALONG], stride: usize, to: &mut [f32]) {
+    for (point, value) in points.into_iter().enumerate() {
+        store::<V>(&mut to[point * stride..], value);
     }
 }
 

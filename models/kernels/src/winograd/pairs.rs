@@ -99,7 +99,8 @@ impl Kernel for WinogradPairs<'_, '_> {
         let sums = buffers.second.take(POINTS * sums_len);
         let along_len = odd_lines((band_pairs + 1) * groups + SLACK);
         let work = (2 * ALONG * along_len).max(2 * COLUMNS * stride);
-        let (work, padded) = buffers.third.take(work + Reader::values(groups)).split_at_mut(work);
+        let (work, padded) =
+            buffers.third.take(work + Reader::values(groups, band_pairs + 1)).split_at_mut(work);
 
         for set in channels.start / group_channels..channels.end.div_ceil(group_channels) {
             let own = channels.start.max(set * group_channels)..channels.end.min((set + 1) * group_channels);
@@ -113,11 +114,9 @@ impl Kernel for WinogradPairs<'_, '_> {
                 let mut reader = Reader::new(&window, from.clone(), groups, padded);
                 for (index, channel) in from.clone().enumerate() {
                     let (even, odd) = work.split_at_mut(ALONG * along_len);
-                    for pair in 0..pairs + 1 {
-                        let line = line + 2 * pair as isize;
-                        reader.read(v, channel, line, along_len, &mut even[pair * groups..]);
-                        reader.read(v, channel, line + 1, along_len, &mut odd[pair * groups..]);
-                    }
+                    let count = pairs as isize + 1;
+                    reader.read(v, channel, [line, 2, count], along_len, even);
+                    reader.read(v, channel, [line + 1, 2, count], along_len, odd);
                     let rows = Along { even, odd, len: along_len, groups };
                     rows.transform(v, pixels, in_channels, index, transformed, point_len);
                 }

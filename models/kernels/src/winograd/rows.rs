@@ -75,8 +75,8 @@ impl Kernel for WinogradRows<'_, '_> {
         let stride = (band_rows * groups).next_multiple_of(lanes);
         let sums_len = odd_lines(PANELS * PANEL * stride);
         let sums = buffers.second.take(ALONG * sums_len);
-        let (columns, padded) =
-            buffers.third.take(COLUMNS * stride + Reader::values(groups)).split_at_mut(COLUMNS * stride);
+        let padded = Reader::values(groups, band_rows + 2);
+        let (columns, padded) = buffers.third.take(COLUMNS * stride + padded).split_at_mut(COLUMNS * stride);
         buffers.taps.clear();
         buffers.taps.extend((0..in_channels * 3).map(|k| k / 3 * channel_len + k % 3 * groups));
 
@@ -90,10 +90,8 @@ impl Kernel for WinogradRows<'_, '_> {
                 let line = (window.first_row + start) as isize - window.top as isize;
                 let mut reader = Reader::new(&window, from.clone(), groups, padded);
                 for (index, channel) in from.clone().enumerate() {
-                    for row in 0..count + 2 {
-                        let to = &mut transformed[index * channel_len + row * groups..];
-                        reader.read(v, channel, line + row as isize, point_len, to);
-                    }
+                    let lines = [line, 1, count as isize + 2];
+                    reader.read(v, channel, lines, point_len, &mut transformed[index * channel_len..]);
                 }
                 let pixels = count * groups;
                 for (chunk, planes) in output.chunks_mut(PANELS * PANEL).enumerate() {

@@ -142,9 +142,20 @@ fn weights_read(bytes: f64, blocks: f64, amounts: &mut Amounts) {
     amounts.all_rows(Term::WeightBytes, bytes * (blocks - 1.0 / blocks));
 }
 
-/// Values that a row of each channel yields when it is transformed along: vectors of groups, a row at a time.
-fn along(shape: &ConvShape, groups: usize) -> f64 {
-    (ALONG * shape.in_channels * groups.next_multiple_of(LANES)) as f64
+/// Rows of each channel transformed along, two more in each of the bands of `band` rows: vectors of groups, a row at a time, or
+/// of several rows that were copied side by side, twice, where one would leave half of a vector idle.
+fn of_rows_along(shape: &ConvShape, groups: usize, rows: f64, band: f64, amounts: &mut Amounts) {
+    let (inputs, read) = (shape.in_channels, rows * (1.0 + 2.0 / band));
+    let several = 2 * groups <= LANES;
+    let filled = if several { groups } else { groups.next_multiple_of(LANES) };
+    let values = (ALONG * inputs * filled) as f64;
+    amounts.once(Term::WinogradValues, 2.0 * values);
+    amounts.all_rows(Term::WinogradValues, values * read);
+    if several {
+        let copies = (2 * inputs) as f64;
+        amounts.once(Term::GatherRuns, 2.0 * copies);
+        amounts.all_rows(Term::GatherRuns, copies * read);
+    }
 }
 
 fn of_winograd_rows(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
@@ -160,9 +171,7 @@ fn of_winograd_rows(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     amounts.once(Term::WinogradMacs, channels * products * RAGGED);
     amounts.all_rows(Term::WinogradMacs, channels * products * groups as f64 * rows);
     amounts.all_rows(Term::PanelReads, of_a_group.div_ceil(PANEL) as f64 * products * groups as f64 * rows);
-    // Each band of rows reads two more.
-    amounts.once(Term::WinogradValues, 2.0 * along(shape, groups));
-    amounts.all_rows(Term::WinogradValues, along(shape, groups) * rows * (1.0 + 2.0 / band as f64));
+    of_rows_along(shape, groups, rows, band as f64, amounts);
     amounts.all_rows(Term::WinogradSums, (ALONG * outputs * groups) as f64 * rows);
     weights_read(4.0 * (2 * shape.weights()) as f64, rows / band as f64, amounts);
 }
@@ -183,9 +192,10 @@ fn of_winograd_pairs(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     let panels = of_a_group[1].div_ceil(PANEL) as f64;
     amounts.once(Term::PanelReads, panels * alone);
     amounts.all_rows(Term::PanelReads, panels * paired);
-    // Along, each row of input and two more of each band; then down, for each pair.
-    amounts.once(Term::WinogradValues, 2.0 * along(shape, groups) + 2.0 * alone);
-    amounts.all_rows(Term::WinogradValues, along(shape, groups) * rows * (1.0 + 2.0 / band as f64) + paired);
+    // Along, then down, for each pair.
+    of_rows_along(shape, groups, rows, band as f64, amounts);
+    amounts.once(Term::WinogradValues, 2.0 * alone);
+    amounts.all_rows(Term::WinogradValues, paired);
     amounts.all_rows(Term::WinogradSums, (2 * ALONG * outputs * groups) as f64 * rows);
     weights_read(4.0 * (24 * shape.weights() / 9) as f64, rows / band as f64, amounts);
 }
