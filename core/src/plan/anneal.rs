@@ -137,7 +137,7 @@ impl Search<'_> {
             spare.push(self.costing.state());
         }
         // From this block on all are as before, `shift` places further on.
-        let same = count - draft.same_blocks_at_the_end(&now.draft);
+        let same = count - draft.same_blocks_at_the_end(&now.draft, first);
         let shift = now.draft.len() as isize - count as isize;
         let before = |index: usize| &now.states[index.wrapping_add_signed(shift)];
         let hopeless = limit + HOPELESS * now.cost;
@@ -204,7 +204,7 @@ impl Current {
     /// at the beginning lie differently.
     fn take(&mut self, first: usize, known: usize, draft: &Draft, spare: &mut [State]) -> usize {
         let (old, new) = (self.draft.len(), draft.len());
-        let same = new - draft.same_blocks_at_the_end(&self.draft);
+        let same = new - draft.same_blocks_at_the_end(&self.draft, first);
         // What follows keeps its places, so that only times are exchanged there.
         if new > old {
             self.states.resize_with(self.states.len().max(new), || spare[0].clone());
