@@ -80,7 +80,7 @@ impl Search<'_> {
         std::mem::swap(&mut now.states, &mut spare);
         let unit = now.cost;
         let mut best = (now.cost, start.clone());
-        self.costing.look_back(&mut now.states[..start.len()], start.len());
+        self.costing.look_back(&mut now.states[..start.len()], 0..start.len());
         let (hot, cold) = TEMPERATURE;
         let cooling = (cold / hot).ln() / evaluations.max(1) as f64;
         let begun = self.evaluations;
@@ -107,7 +107,7 @@ impl Search<'_> {
             let changed = now.take(first, known, &candidate, &mut spare);
             std::mem::swap(&mut now.draft, &mut candidate);
             now.cost = cost;
-            self.costing.look_back(&mut now.states[..now.draft.len()], changed);
+            self.costing.look_back(&mut now.states[..now.draft.len()], first..changed);
             if cost < best.0 {
                 best.0 = cost;
                 best.1.copy(&now.draft);

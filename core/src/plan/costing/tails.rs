@@ -4,8 +4,11 @@
 //! If a time gets later, the latency gets at least as late as that time and its tail together. So most changes that make a
 //! plan slower are known as such a block or two after what they changed, and times need not be passed on to the end.
 
+use std::ops::Range;
+
 use super::Costing;
 use super::state::{Clock, Job, Layout, Parcel, State, Way, later};
+use crate::rows::Rows;
 
 /// In place of a tail where nothing waits.
 const NOTHING: f64 = f64::NEG_INFINITY;
@@ -14,16 +17,19 @@ const NOTHING: f64 = f64::NEG_INFINITY;
 const FREE: Clock = Clock { computing: NOTHING, sending: NOTHING, arrivals: [NOTHING; 4] };
 
 impl Costing<'_> {
-    /// Makes the tails of the first `count` of `states` known, which are those after all blocks; those of later ones are.
-    pub(crate) fn look_back(&self, states: &mut [State], count: usize) {
+    /// Makes the tails of `states` known, which are those after all blocks, where only those of blocks `changed` lie differently from
+    /// when they were known before.
+    pub(crate) fn look_back(&self, states: &mut [State], changed: Range<usize>) {
         let last = states.len() - 1;
-        for at in (0..count).rev() {
+        for at in (0..changed.end).rev() {
             if at == last {
                 self.end(&mut states[at]);
                 continue;
             }
             let (states, next) = states.split_at_mut(at + 1);
-            next[0].layout.tails(&next[0].tails, &mut states[at].tails);
+            if next[0].layout.tails(&next[0].tails, &mut states[at].tails) && at < changed.start {
+                return;
+            }
         }
     }
 
@@ -46,57 +52,64 @@ impl Costing<'_> {
     /// Whether a plan would be slower than `limit` ms in which `state`'s block had these `bounds`, of what was known of the plan before:
     /// `next` is the state after it. Takes everybody to begin the block when they did.
     pub(crate) fn is_too_much(&self, state: &State, bounds: &[u32], next: &State, limit: f64) -> bool {
-        let rates = self.spans.ground(state.layout.place).rates();
         let old = &state.layout.bounds;
-        (0..self.workers).any(|worker| {
-            let (start, end) = (bounds[worker], bounds[worker + 1]);
-            if start >= end || (start, end) == (old[worker], old[worker + 1]) {
-                return false;
+        if old == bounds {
+            return false;
+        }
+        let rates = self.spans.ground(state.layout.place).rates();
+        let (mut start, mut begin) = (0, 0);
+        let edges = bounds[1..].iter().zip(&old[1..]);
+        for (((&end, &finish), rate), (clock, tail)) in
+            edges.zip(rates).zip(next.clocks.iter().zip(&next.tails))
+        {
+            let (now, before) = (Rows { start, end }, Rows { start: begin, end: finish });
+            (start, begin) = (end, finish);
+            if now == before || now.is_empty() {
+                continue;
             }
-            let rate = &rates[worker];
-            let ms = |start: u32, end: u32| rate.unsent_ms(rate.at(start), rate.at(end));
-            let more = ms(start, end)
-                - if old[worker] < old[worker + 1] { ms(old[worker], old[worker + 1]) } else { 0.0 };
-            more > 0.0 && next.clocks[worker].computing + more + next.tails[worker].computing > limit
-        })
+            let ms = |rows: Rows| rate.unsent_ms(rate.at(rows.start), rate.at(rows.end));
+            let had = if before.is_empty() { 0.0 } else { ms(before) };
+            let more = ms(now) - had;
+            if more > 0.0 && clock.computing + more + tail.computing > limit {
+                return true;
+            }
+        }
+        false
     }
 }
 
 impl Layout {
-    /// The tails before the block before from those after it.
-    fn tails(&self, after: &[Clock], before: &mut [Clock]) {
-        for (before, after) in before.iter_mut().zip(after) {
-            *before = Clock { arrivals: [NOTHING; 4], ..*after };
-        }
-        if self.is_near {
-            self.tails_near(after, before);
-        } else {
-            self.tails_any(after, before);
-        }
-    }
-
-    fn tails_near(&self, after: &[Clock], before: &mut [Clock]) {
-        for (job, [above, below]) in self.jobs().iter().zip(self.parcels.as_chunks().0) {
-            let (upper, lower) = (above.tail(Way::Below, after), below.tail(Way::Above, after));
-            let own = &after[job.worker as usize];
-            let tail = job.tail(own.computing, upper, lower, self.sent_has_gaps);
-            before[job.worker as usize] = Clock { sending: later(own.sending, later(upper, lower)), ..tail };
-        }
-    }
-
-    fn tails_any(&self, after: &[Clock], before: &mut [Clock]) {
+    /// The tails before the block before from those after it; whether they are as they were.
+    fn tails(&self, after: &[Clock], before: &mut [Clock]) -> bool {
+        let mut is_same = true;
+        let mut jobs = self.jobs().iter();
         let mut begin = 0;
-        for job in self.jobs() {
-            let (turn, end) = (job.turn as usize, job.end as usize);
-            let sent = |parcels: &[Parcel]| {
-                parcels.iter().map(|parcel| parcel.tail(parcel.way, after)).fold(NOTHING, later)
+        let mut next = jobs.next().map(|job| (0, job));
+        for (worker, (before, after_own)) in before.iter_mut().zip(after).enumerate() {
+            let tail = match next {
+                Some((at, job)) if job.worker as usize == worker => {
+                    let (upper, lower) = if self.is_near {
+                        let [above, below] = &self.parcels.as_chunks().0[at];
+                        (above.tail(Way::Below, after), below.tail(Way::Above, after))
+                    } else {
+                        let (turn, end) = (job.turn as usize, job.end as usize);
+                        let sent = |parcels: &[Parcel]| {
+                            parcels.iter().map(|parcel| parcel.tail(parcel.way, after)).fold(NOTHING, later)
+                        };
+                        let both = (sent(&self.parcels[begin..turn]), sent(&self.parcels[turn..end]));
+                        begin = end;
+                        both
+                    };
+                    next = jobs.next().map(|job| (at + 1, job));
+                    let tail = job.tail(after_own.computing, upper, lower, self.sent_has_gaps);
+                    Clock { sending: later(after_own.sending, later(upper, lower)), ..tail }
+                }
+                _ => Clock { arrivals: [NOTHING; 4], ..*after_own },
             };
-            let (upper, lower) = (sent(&self.parcels[begin..turn]), sent(&self.parcels[turn..end]));
-            begin = end;
-            let own = &after[job.worker as usize];
-            let tail = job.tail(own.computing, upper, lower, self.sent_has_gaps);
-            before[job.worker as usize] = Clock { sending: later(own.sending, later(upper, lower)), ..tail };
+            is_same &= *before == tail;
+            *before = tail;
         }
+        is_same
     }
 }
 
@@ -188,7 +201,7 @@ mod tests {
                 costing.step(&done[index - 1], draft.ends[index], draft.block(index), &mut next[0]);
             }
             let latency = costing.finish(&states[draft.len() - 1]);
-            costing.look_back(&mut states, draft.len());
+            costing.look_back(&mut states, 0..draft.len());
             for state in &states {
                 let least = state.least_latency(state);
                 assert!(least <= latency * (1.0 + 1e-9), "{}: {least} {latency}", network.name);
