@@ -20,8 +20,8 @@ const DRAWN: u64 = 4;
 const HOPELESS: f64 = 0.01;
 /// As what part of an evaluation such a change counts, by how long it takes: if strips alone were looked at, and if blocks
 /// were placed.
-const FORESEEN: f64 = 0.25;
-const GIVEN_UP: f64 = 0.7;
+const FORESEEN: f64 = 0.4;
+const GIVEN_UP: f64 = 0.8;
 
 /// Annealing from the proportional plan.
 pub struct Anneal;

@@ -150,9 +150,10 @@ impl State {
     /// The least latency of a plan that goes on from here as that of `other` does from this block on, ms.
     pub(crate) fn least_latency(&self, other: &Self) -> f64 {
         let mut least = 0.0;
+        let ways = if self.layout.has_gaps { 4 } else { 2 };
         for (clock, tail) in self.clocks.iter().zip(&other.tails) {
             least = later(least, later(clock.computing + tail.computing, clock.sending + tail.sending));
-            for (at, tail) in clock.arrivals.iter().zip(&tail.arrivals) {
+            for (at, tail) in clock.arrivals[..ways].iter().zip(&tail.arrivals) {
                 if *at > 0.0 {
                     least = later(least, at + tail);
                 }
