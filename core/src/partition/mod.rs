@@ -64,12 +64,19 @@ pub fn apportion(rows: u32, weights: &[f64]) -> Vec<u32> {
     if total <= 0.0 {
         return vec![0; weights.len()];
     }
-    let exact: Vec<f64> = weights.iter().map(|weight| weight.max(0.0) / total * f64::from(rows)).collect();
-    let mut counts: Vec<u32> = exact.iter().map(|share| share.floor() as u32).collect();
-    let mut order: Vec<usize> = (0..weights.len()).filter(|&at| weights[at] > 0.0).collect();
-    order.sort_by(|&a, &b| (exact[b].fract()).total_cmp(&exact[a].fract()).then(a.cmp(&b)));
+    let mut counts = Vec::with_capacity(weights.len());
+    // What is left of each share beyond whole rows, and whose it is.
+    let mut left = Vec::with_capacity(weights.len());
+    for (at, weight) in weights.iter().enumerate() {
+        let exact = weight.max(0.0) / total * f64::from(rows);
+        counts.push(exact as u32);
+        if *weight > 0.0 {
+            left.push((exact - f64::from(exact as u32), at));
+        }
+    }
     let missing = rows.saturating_sub(counts.iter().sum());
-    for at in order.iter().cycle().take(missing as usize) {
+    left.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    for (_, at) in left.iter().cycle().take(missing as usize) {
         counts[*at] += 1;
     }
     counts

@@ -15,11 +15,13 @@ const TEMPERATURE: (f64, f64) = (0.0027, 0.000_06);
 /// At most so many changes are drawn for each that is costed.
 const DRAWN: u64 = 4;
 
-/// A change of many blocks is given up when the last worker is done with one of them later than before by this share of the
-/// latency, beyond what the limit allows. That it could have come right again misses hardly any that would be taken.
-const HOPELESS: f64 = 0.05;
-/// As what part of an evaluation such a change counts; it takes about that long.
-const GIVEN_UP: f64 = 0.7;
+/// A change is given up when it looks as if it would take longer than the limit by this share of the latency. That it could
+/// have come right again misses hardly any that would be taken.
+const HOPELESS: f64 = 0.01;
+/// As what part of an evaluation such a change counts, by how long it takes: if strips alone were looked at, and if blocks
+/// were placed.
+const FORESEEN: f64 = 0.4;
+const GIVEN_UP: f64 = 0.8;
 
 /// Annealing from the proportional plan.
 pub struct Anneal;
@@ -46,10 +48,12 @@ impl Planner for Anneal {
 const UNMOVED: usize = 2;
 
 /// A draft with the simulated state after each of its blocks.
-struct Current {
-    draft: Draft,
+pub(crate) struct Current {
+    pub(crate) draft: Draft,
     cost: f64,
-    states: Vec<State>,
+    pub(crate) states: Vec<State>,
+    /// What its latency hangs on, if that was asked for.
+    pub(crate) path: Vec<usize>,
 }
 
 /// What came of a change.
@@ -65,17 +69,18 @@ impl Search<'_> {
     ///
     /// Changes that do not apply, or that change nothing, are drawn anew and not counted.
     pub(crate) fn anneal(&mut self, start: &Draft, evaluations: u64, rng: &mut ChaCha8Rng) -> (f64, Draft) {
-        let mut now = Current { draft: start.clone(), cost: 0.0, states: Vec::new() };
-        let mut spare = Vec::new();
+        let [states, mut spare] = std::mem::take(&mut self.states);
+        let mut now =
+            Current { draft: Draft::new(self.problem.workers()), cost: 0.0, states, path: Vec::new() };
         let mut candidate = start.clone();
         if let Trial::Costed(cost, _) = self.try_change(&candidate, 0, f64::INFINITY, &now, &mut spare) {
             now.cost = cost;
         }
+        now.draft.copy(start);
         std::mem::swap(&mut now.states, &mut spare);
         let unit = now.cost;
         let mut best = (now.cost, start.clone());
-        let mut path = Vec::new();
-        self.costing.critical(&now.states[..now.draft.len()], &mut path);
+        self.costing.look_back(&mut now.states[..start.len()], 0..start.len());
         let (hot, cold) = TEMPERATURE;
         let cooling = (cold / hot).ln() / evaluations.max(1) as f64;
         let begun = self.evaluations;
@@ -86,7 +91,7 @@ impl Search<'_> {
             }
             let temperature = unit * hot * (cooling * spent as f64).exp();
             candidate.copy(&now.draft);
-            let Some(first) = self.change(&mut candidate, &now.states, &path, rng) else { continue };
+            let Some(first) = self.change(&mut candidate, &mut now, rng) else { continue };
             if candidate == now.draft {
                 continue;
             }
@@ -99,23 +104,25 @@ impl Search<'_> {
             if cost > limit {
                 continue;
             }
-            now.take(first, known, &candidate, &mut spare);
+            let changed = now.take(first, known, &candidate, &mut spare);
             std::mem::swap(&mut now.draft, &mut candidate);
             now.cost = cost;
-            self.costing.critical(&now.states[..now.draft.len()], &mut path);
+            self.costing.look_back(&mut now.states[..now.draft.len()], first..changed);
             if cost < best.0 {
                 best.0 = cost;
                 best.1.copy(&now.draft);
             }
         }
+        self.states = [now.states, spare];
         best
     }
 
-    /// Costs `draft`, which differs from `now` from block `first` on, and leaves new states in `spare`.
+    /// Costs `draft`, which differs from `now`, if that has blocks, from block `first` on, and leaves new states in `spare`.
     ///
-    /// Where both have the same blocks up to the end, times can only be passed on. If all of them are later
-    /// than before by more than the limit allows, so is the end; if none has changed, nor has the end.
-    /// Where blocks differ, it is given up if it is too late to hope for.
+    /// Where both have the same blocks up to the end, times can only be passed on. If what lay behind one of them makes
+    /// it exceed the limit, so does the end; if none has changed, nor has the end.
+    /// Where blocks differ, it is given up if it is too late to hope for, and before that if somebody gets more rows than
+    /// it has time for.
     /// (The order of a strip's pieces may bend that rule a little, which only misleads the search.)
     fn try_change(
         &mut self,
@@ -130,10 +137,23 @@ impl Search<'_> {
             spare.push(self.costing.state());
         }
         // From this block on all are as before, `shift` places further on.
-        let same =
-            if now.states.is_empty() { count } else { count - draft.same_blocks_at_the_end(&now.draft) };
+        let same = count - draft.same_blocks_at_the_end(&now.draft, first);
         let shift = now.draft.len() as isize - count as isize;
         let before = |index: usize| &now.states[index.wrapping_add_signed(shift)];
+        let hopeless = limit + HOPELESS * now.cost;
+        // What exceeds a memory counts as slower, whatever it takes.
+        let may_stop = now.draft.len() > 0 && !self.limits.bind();
+        if may_stop && shift == 0 {
+            let is_alike = |&index: &usize| draft.ends[index] == now.draft.ends[index];
+            let is_too_much = |index: usize| {
+                let (before, after) = (&now.states[index], &now.states[index + 1]);
+                self.costing.is_too_much(before, draft.block(index), after, hopeless)
+            };
+            if (first..same.min(count - 1)).take_while(is_alike).any(is_too_much) {
+                self.count_part(FORESEEN);
+                return Trial::Rejected;
+            }
+        }
         for index in first..count {
             let (done, next) = spare.split_at_mut(index);
             let (end, bounds, next) = (draft.ends[index], draft.block(index), &mut next[0]);
@@ -147,24 +167,25 @@ impl Search<'_> {
                 Some(state) if index >= same + UNMOVED => self.costing.again(state, before(index), next),
                 Some(state) => self.costing.step(state, end, bounds, next),
             }
-            // Both have come as far there.
-            let compares = || shift == 0 && draft.ends[index - 1] == now.draft.ends[index - 1];
-            if !now.states.is_empty() && index > first && index <= same && compares() && !self.limits.bind() {
-                let late = next.last_computed() - before(index).last_computed();
-                if late > limit - now.cost + HOPELESS * now.cost {
+            if index == first || !may_stop {
+                continue;
+            }
+            if index <= same {
+                // Both have come as far there.
+                let compares = shift == 0 && draft.ends[index - 1] == now.draft.ends[index - 1];
+                if compares && next.likely_latency(&now.states[index]) > hopeless {
                     self.count_part(GIVEN_UP);
                     return Trial::Rejected;
                 }
+                continue;
             }
-            if index > same && !self.limits.bind() {
-                let (least, most) = next.later_than(before(index));
-                if now.cost + least > limit {
-                    self.evaluations += 1;
-                    return Trial::Rejected;
-                }
-                if shift == 0 && least == 0.0 && most == 0.0 {
-                    return Trial::Costed(self.judge(draft, now.cost), index + 1);
-                }
+            let known = index.wrapping_add_signed(shift);
+            if next.least_latency(&now.states[known]) > limit {
+                self.evaluations += 1;
+                return Trial::Rejected;
+            }
+            if shift == 0 && next.times_are_those_of(&now.states[known]) {
+                return Trial::Costed(self.judge(draft, now.cost), index + 1);
             }
         }
         // A merge may leave the last block as it was.
@@ -179,10 +200,11 @@ impl Search<'_> {
 }
 
 impl Current {
-    /// Takes over the states that [`Search::try_change`] left in `spare` for blocks `first..known` of `draft`.
-    fn take(&mut self, first: usize, known: usize, draft: &Draft, spare: &mut [State]) {
+    /// Takes over the states that [`Search::try_change`] left in `spare` for blocks `first..known` of `draft`; so many blocks
+    /// at the beginning lie differently.
+    fn take(&mut self, first: usize, known: usize, draft: &Draft, spare: &mut [State]) -> usize {
         let (old, new) = (self.draft.len(), draft.len());
-        let same = new - draft.same_blocks_at_the_end(&self.draft);
+        let same = new - draft.same_blocks_at_the_end(&self.draft, first);
         // What follows keeps its places, so that only times are exchanged there.
         if new > old {
             self.states.resize_with(self.states.len().max(new), || spare[0].clone());
@@ -196,6 +218,8 @@ impl Current {
         for (state, other) in self.states[moved..known].iter_mut().zip(&mut spare[moved..known]) {
             state.swap_clocks(other);
         }
+        self.path.clear();
+        moved
     }
 }
 
@@ -212,21 +236,19 @@ mod tests {
         let allowed = vec![true; workers];
         let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
         let mut search = Search::new(&problem).unwrap();
-        let draft = Draft::of(&any_partition(rng, network, workers));
-        let mut now = Current { draft, cost: 0.0, states: Vec::new() };
+        let start = Draft::of(&any_partition(rng, network, workers));
+        let mut now = Current { draft: Draft::new(workers), cost: 0.0, states: Vec::new(), path: Vec::new() };
         let mut spare = Vec::new();
-        let start = now.draft.clone();
         let Trial::Costed(cost, _) = search.try_change(&start, 0, f64::INFINITY, &now, &mut spare) else {
             panic!()
         };
-        now.cost = cost;
+        (now.draft, now.cost) = (start, cost);
         std::mem::swap(&mut now.states, &mut spare);
         let mut pair = search.costing.pair();
-        let (mut compared, mut path) = (0, Vec::new());
+        let mut compared = 0;
         for _ in 0..changes {
             let mut candidate = now.draft.clone();
-            search.costing.critical(&now.states[..now.draft.len()], &mut path);
-            let Some(first) = search.change(&mut candidate, &now.states, &path, rng) else { continue };
+            let Some(first) = search.change(&mut candidate, &mut now, rng) else { continue };
             let Trial::Costed(cost, known) =
                 search.try_change(&candidate, first, f64::INFINITY, &now, &mut spare)
             else {

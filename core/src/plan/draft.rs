@@ -84,8 +84,16 @@ impl Draft {
         self.bounds.drain(index * self.stride..(index + 1) * self.stride);
     }
 
-    /// How many blocks at the end are the same in both.
-    pub(crate) fn same_blocks_at_the_end(&self, other: &Self) -> usize {
+    /// How many blocks at the end are the same in both, which differ in block `first` or before.
+    pub(crate) fn same_blocks_at_the_end(&self, other: &Self, first: usize) -> usize {
+        let next = first + 1;
+        // Mostly only that one differs.
+        if self.len() == other.len()
+            && self.ends[first..] == other.ends[first..]
+            && self.bounds[next * self.stride..] == other.bounds[next * self.stride..]
+        {
+            return self.len() - next;
+        }
         let pairs = (0..self.len()).rev().zip((0..other.len()).rev());
         let same = |&(own, its): &(usize, usize)| {
             self.ends[own] == other.ends[its] && self.block(own) == other.block(its)

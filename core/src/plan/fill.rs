@@ -8,13 +8,15 @@ use crate::rows::Rows;
 const HALVINGS: usize = 12;
 
 /// Boundaries for counts of rows.
-fn stack(counts: impl IntoIterator<Item = u32>) -> Vec<u32> {
-    let mut bounds = vec![0];
+fn stack(counts: &[u32]) -> Vec<u32> {
     let mut sum = 0;
-    for count in counts {
+    let ends = counts.iter().map(|count| {
         sum += count;
-        bounds.push(sum);
-    }
+        sum
+    });
+    let mut bounds = Vec::with_capacity(counts.len() + 1);
+    bounds.push(0);
+    bounds.extend(ends);
     bounds
 }
 
@@ -57,7 +59,7 @@ impl Search<'_> {
     /// Rows of cut `end` in proportion to `weights`; for the heaviest alone where it cannot be split.
     pub(crate) fn in_proportion(&self, end: usize, weights: &[f64]) -> Vec<u32> {
         if self.shared(end) {
-            return stack(apportion(self.rows(end), weights));
+            return stack(&apportion(self.rows(end), weights));
         }
         let heaviest = (0..weights.len()).max_by(|&a, &b| weights[a].total_cmp(&weights[b]).then(b.cmp(&a)));
         self.alone(end, heaviest.unwrap_or(0))
@@ -141,7 +143,7 @@ impl Search<'_> {
                 sum += if line.takes_part { (finish - line.begin) * line.rate } else { 0.0 };
                 at += 1;
             }
-            bounds[worker + 1] = (sum.round() as u32).min(rows);
+            bounds[worker + 1] = ((sum + 0.5) as u32).min(rows);
         }
         bounds[lab] = rows;
         // Rounding must not leave the last rows to somebody who takes no part.

@@ -1,12 +1,15 @@
 //! Greedy row moves between pools, in the manner of EdgeLD: blocks end at pools, rows start out equal, and
-//! one row at a time goes from the slowest worker to the fastest while the slowest gets faster.
+//! rows go from the slowest worker to the fastest while the slowest gets faster, at first many at once, then one at a time.
 
 use super::draft::Draft;
 use super::search::{Budget, Search};
 use super::{Plan, Planner, Problem};
 use crate::network::{Kind, Split};
 
-/// Blocks between pools, one row at a time from the slowest worker to the fastest.
+/// At first rows are moved by this part of all.
+const COARSEST: u32 = 32;
+
+/// Blocks between pools, rows from the slowest worker to the fastest.
 pub struct Greedy;
 
 impl Planner for Greedy {
@@ -50,7 +53,20 @@ impl Search<'_> {
         self.offer(draft);
     }
 
+    /// Moves rows while the slowest gets faster, first many at once, then one by one.
     fn move_rows(&self, from: usize, to: usize, workers: &[usize], bounds: &mut [u32]) {
+        let mut by = (bounds[bounds.len() - 1] / COARSEST).max(1);
+        loop {
+            self.move_some(from, to, workers, bounds, by);
+            if by == 1 {
+                return;
+            }
+            by /= 2;
+        }
+    }
+
+    /// Moves `by` rows from the slowest to the fastest while the slowest gets faster.
+    fn move_some(&self, from: usize, to: usize, workers: &[usize], bounds: &mut [u32], by: u32) {
         let strip = |worker: usize, bounds: &[u32]| match (bounds[worker], bounds[worker + 1]) {
             (start, end) if start < end => self.strip(from, to, worker, start, end),
             _ => 0.0,
@@ -65,13 +81,13 @@ impl Search<'_> {
             let Some(taker) = workers.iter().copied().min_by(|&a, &b| now[a].total_cmp(&now[b])) else {
                 return;
             };
-            // Between the two everybody's rows move on by one.
+            // Between the two everybody's rows move on.
             let (first, last) = (giver.min(taker), giver.max(taker));
-            if first == last {
+            if first == last || bounds[giver + 1] - bounds[giver] < by {
                 return;
             }
             for bound in &mut moved[first + 1..=last] {
-                *bound = if giver < taker { *bound - 1 } else { *bound + 1 };
+                *bound = if giver < taker { *bound - by } else { *bound + by };
             }
             for (worker, ms) in after.iter_mut().enumerate().take(last + 1).skip(first) {
                 *ms = strip(worker, &moved);

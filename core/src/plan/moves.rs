@@ -5,6 +5,7 @@
 
 use rand::{Rng, RngExt};
 
+use super::anneal::Current;
 use super::costing::State;
 use super::draft::Draft;
 use super::fill::Party;
@@ -25,21 +26,22 @@ const WIDEST_ISLAND: usize = 3;
 pub(crate) const LEVELLED: f64 = 0.25;
 
 impl Search<'_> {
-    /// Changes `draft` in one random way; `states` are the simulated ones after its blocks, `path` is what its latency
-    /// hangs on.
+    /// Changes `draft`, a copy of the one of `now`, in one random way.
     ///
     /// How often each way is tried was found by the cross-entropy method (what 2 000 changes gain on seventy
     /// random fleets and seven networks), then moved towards those that gain most for each plan costed when refining.
     pub(crate) fn change(
         &mut self,
         draft: &mut Draft,
-        states: &[State],
-        path: &[usize],
+        now: &mut Current,
         rng: &mut impl Rng,
     ) -> Option<usize> {
         let index = rng.random_range(0..draft.len());
         if rng.random_bool(RELIEVED) {
-            return self.relieve(draft, path, index, rng).inspect(|&first| self.mend(draft, first));
+            if now.path.is_empty() {
+                self.costing.critical(&now.states[..draft.len()], &mut now.path);
+            }
+            return self.relieve(draft, &now.path, index, rng).inspect(|&first| self.mend(draft, first));
         }
         if rng.random_bool(ISLANDS) {
             return self.share_some(draft, index, rng).inspect(|&first| self.mend(draft, first));
@@ -62,9 +64,9 @@ impl Search<'_> {
             47..60 => self.split(draft, index, rng).inspect(|&first| self.relevel(draft, first, rng)),
             60..70 => self.copy_shares(draft, index, rng),
             70..78 => self.resize_share(draft, index, rng),
-            78..82 => self.refill(draft, states, index, rng),
+            78..82 => self.refill(draft, &now.states, index, rng),
             82..84 => self.hand_over(draft, index, rng),
-            84..87 => self.pass_on(draft, states, index, rng),
+            84..87 => self.pass_on(draft, &now.states, index, rng),
             87..94 => {
                 let (first, end) = run(draft, index, rng);
                 self.drop_or_wake(draft, index, (first, end), rng)
@@ -97,6 +99,9 @@ impl Search<'_> {
 
     /// Makes blocks from `first` on that cannot be split belong to whoever has most of them.
     pub(crate) fn mend(&self, draft: &mut Draft, first: usize) {
+        if !self.some_whole {
+            return;
+        }
         for index in first..draft.len() {
             if !self.shared(draft.ends[index]) {
                 let bounds = draft.block_mut(index);

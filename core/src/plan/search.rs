@@ -1,9 +1,10 @@
 //! What every search shares: the cost of a draft, how many were costed, the best so far.
 
-use super::costing::Costing;
+use super::costing::{Costing, State};
 use super::draft::{Draft, Pair};
 use super::memory::{Limits, fits};
 use super::{Plan, Problem};
+use crate::network::Split;
 
 /// How much slower a draft that exceeds the memory counts, for each full share of excess.
 const PENALTY: f64 = 8.0;
@@ -39,9 +40,13 @@ pub(crate) struct Search<'a> {
     partly: f64,
     /// Networks per ms, by worker; 0 for those that are not allowed.
     pub(crate) speeds: Vec<f64>,
+    /// Some units cannot be split.
+    pub(crate) some_whole: bool,
     /// Links are not what they are: what is costed is not remembered as the best.
     pub(crate) eased: bool,
     pair: Pair,
+    /// For annealing, from one time to the next.
+    pub(crate) states: [Vec<State>; 2],
     best: Option<(f64, Draft)>,
     /// Drafts from which a search may start, with their cost.
     offered: Vec<(f64, Draft)>,
@@ -65,8 +70,10 @@ impl<'a> Search<'a> {
             evaluations: 0,
             partly: 0.0,
             speeds,
+            some_whole: problem.network.units.iter().any(|unit| matches!(unit.split, Split::Whole(_))),
             eased: false,
             pair,
+            states: [Vec::new(), Vec::new()],
             best: None,
             offered: Vec::new(),
         })
@@ -84,7 +91,7 @@ impl<'a> Search<'a> {
 
     /// Whether a block that ends at cut `end` may have several owners.
     pub(crate) fn shared(&self, end: usize) -> bool {
-        !matches!(self.problem.network.units[end - 1].split, crate::network::Split::Whole(_))
+        !matches!(self.problem.network.units[end - 1].split, Split::Whole(_))
     }
 
     /// The allowed workers, the fastest first.

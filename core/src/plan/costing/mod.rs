@@ -12,10 +12,12 @@
 mod clock;
 mod divide;
 mod state;
+mod tails;
 
 pub use state::State;
+pub(crate) use state::later;
 
-use state::{Clock, Layout, Strip, later};
+use state::{Clock, Layout, Strip};
 
 use super::Problem;
 use super::spans::{Ground, Spans};

@@ -98,7 +98,7 @@ pub(super) struct Layout {
 }
 
 /// When one worker is done with the blocks before, ms.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Clock {
     /// Has computed them.
     pub(super) computing: f64,
@@ -114,18 +114,15 @@ pub struct State {
     pub(super) layout: Layout,
     /// By worker.
     pub(super) clocks: Vec<Clock>,
+    /// By worker, if somebody looked back from the end: for each of its times how much lies behind it at least, ms; `-∞` if
+    /// nothing waits for it.
+    pub(super) tails: Vec<Clock>,
 }
 
 /// The later of two times: one instruction, where `max` takes six for what is no number.
 #[inline(always)]
-pub(super) fn later(a: f64, b: f64) -> f64 {
+pub(crate) fn later(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
-}
-
-/// The earlier of two times.
-#[inline(always)]
-pub(super) fn sooner(a: f64, b: f64) -> f64 {
-    if a < b { a } else { b }
 }
 
 /// When all of an input is there.
@@ -170,6 +167,7 @@ impl State {
                 ..Layout::default()
             },
             clocks: vec![Clock::default(); workers],
+            tails: vec![Clock::default(); workers],
         }
     }
 
@@ -193,31 +191,9 @@ impl State {
         self.clocks[worker].computing
     }
 
-    /// By how much the workers' times are later than in `other`, of whose blocks this one and the one before are
-    /// the same, ms: least and most.
-    pub(crate) fn later_than(&self, other: &Self) -> (f64, f64) {
-        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-        // A link that was free before rows were computed holds nothing up: it only counts as a change.
-        let mut is_sending_changed = false;
-        for (own, others) in self.clocks.iter().zip(&other.clocks) {
-            is_sending_changed |= own.sending != others.sending;
-        }
-        for strip in other.layout.strips() {
-            let (own, others) = (&self.clocks[strip.worker as usize], &other.clocks[strip.worker as usize]);
-            let mut see = |late: f64| (least, most) = (sooner(least, late), later(most, late));
-            see(own.computing - others.computing);
-            for (at, other) in own.arrivals.iter().zip(&others.arrivals) {
-                if *at > 0.0 {
-                    see(at - other);
-                }
-            }
-        }
-        (least, if is_sending_changed { f64::INFINITY } else { most })
-    }
-
-    /// When the last worker has computed all blocks before this one, ms.
-    pub(crate) fn last_computed(&self) -> f64 {
-        self.clocks.iter().fold(0.0, |last, clock| later(last, clock.computing))
+    /// Whether everybody is as far as in `other`, of whose blocks this one and the one before are the same.
+    pub(crate) fn times_are_those_of(&self, other: &Self) -> bool {
+        self.clocks == other.clocks
     }
 
     /// When the last worker has its input, if this is the first block, ms.

@@ -74,7 +74,7 @@ pub(crate) fn stretch(rows: u32, weights: &[f64], bounds: &mut Vec<u32>) {
     let mut sum = 0.0;
     for weight in weights {
         sum += weight;
-        bounds.push((sum / total * f64::from(rows)).round() as u32);
+        bounds.push((sum / total * f64::from(rows) + 0.5) as u32);
     }
     if let Some(last) = bounds.last_mut() {
         *last = rows;
@@ -165,7 +165,7 @@ impl Search<'_> {
         let fastest = members.iter().map(|&member| own(member)).fold(f64::INFINITY, f64::min);
         let (team, share) = (1.0 / rates, 1.0 / own(member) / rates);
         let rows = self.rows(to);
-        let strip = ((share * f64::from(rows)).round() as u32).clamp(1, rows);
+        let strip = ((share * f64::from(rows) + 0.5) as u32).clamp(1, rows);
         let start = (rows - strip) / 2;
         let halo = self.strip(from, to, member, start, start + strip) / (share * own(member) + NOTHING) - 1.0;
         let levelled = table.rows(from, to);

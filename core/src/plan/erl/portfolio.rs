@@ -33,9 +33,9 @@ const ALL: Walks = Walks { members: usize::MAX, tried: usize::MAX, teams: 2, sam
 /// Where plans are changed afterwards: what the others find is worth less than the changes that can be tried in the time
 /// they take.
 const FEW: Walks = Walks { members: 3, tried: 4, teams: 1, samples: 2 };
-/// Changes tried by a policy, times units and workers: a change costs about as many strips, so this bounds
-/// the time, together with [`CHANGES`].
-const STRIPS: usize = 72_000;
+/// Changes tried by a policy, times units and workers, some more of both than there are: a change costs about as many
+/// strips, so this bounds the time, together with [`CHANGES`].
+const STRIPS: usize = 240_000;
 /// Fewest and most changes.
 const CHANGES: (usize, usize) = (300, 3000);
 
@@ -191,7 +191,7 @@ impl Planner for Erl {
         match self.reach {
             Reach::Forward => {}
             Reach::Mended => {
-                let changes = STRIPS / (search.units() * problem.workers()).max(1);
+                let changes = STRIPS / ((search.units() + 8) * (problem.workers() + 1));
                 search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
             }
             Reach::Refined => {

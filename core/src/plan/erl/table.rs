@@ -55,8 +55,8 @@ impl Table {
             to_go: vec![f64::INFINITY; units + 1],
         };
         let (mut weights, mut bounds, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-        for from in 0..units {
-            for to in from + 1..=units.min(from + LONGEST_BLOCK) {
+        for to in 1..=units {
+            for from in (to.saturating_sub(LONGEST_BLOCK)..to).rev() {
                 search.costing.spans.span(from, to);
                 outlook.weights(team, from, to, &mut weights);
                 search.level_for(team, from, to, &weights, &mut bounds, &mut lines);
@@ -64,15 +64,16 @@ impl Table {
                 table.bounds[at * stride..(at + 1) * stride].copy_from_slice(&bounds);
             }
         }
+        let mut asks = Vec::with_capacity(stride);
         for from in (0..units).rev() {
             for to in from + 1..=units.min(from + LONGEST_BLOCK) {
                 let bounds = table.rows(from, to);
                 let rows = search.rows(to) / team.len() as u32;
                 let entry = Entry {
-                    slowest: search.slowest(from, to, bounds),
+                    slowest: search.slowest(from, to, bounds).1,
                     exchange: match from {
                         0 => 0.0,
-                        _ => search.exchange(table.rows(from - 1, from), from, to, bounds),
+                        _ => search.exchange(table.rows(from - 1, from), from, to, bounds, &mut asks),
                     },
                     hides: search.shared(to) && search.costing.hides(from, to, rows),
                 };
@@ -120,7 +121,8 @@ impl Table {
 }
 
 impl Search<'_> {
-    /// Levelled rows of `team` for the block `from..to`, which must be tabulated; for the fastest alone where
+    /// Turns the rows of the block that begins one unit later into levelled ones of `team` for the block `from..to`, which
+    /// must be tabulated; a block of one unit begins with rows in proportion to `weights`. Those of the fastest alone where
     /// it cannot be split.
     fn level_for(
         &self,
@@ -133,10 +135,11 @@ impl Search<'_> {
     ) {
         let rows = self.rows(to);
         if self.shared(to) {
-            stretch(rows, weights, bounds);
-            for _ in 0..2 {
+            if from + 1 == to {
+                stretch(rows, weights, bounds);
                 self.balance(from, to, &Party::of(team), bounds, lines);
             }
+            self.balance(from, to, &Party::of(team), bounds, lines);
             return;
         }
         let owner = team.iter().copied().max_by(|&a, &b| weights[a].total_cmp(&weights[b])).unwrap_or(0);

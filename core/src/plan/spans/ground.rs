@@ -87,7 +87,7 @@ impl Spans<'_> {
             ample: span.ample(),
             least: least_rows(output.inner),
             output_row_bytes: bytes.1,
-            has_gaps: inner.iter().any(|ends| ends.hi < ends.lo),
+            has_gaps: !span.constant && inner.iter().any(|ends| ends.hi < ends.lo),
             first: from == 0,
             last: to == self.network.units.len(),
         }
@@ -132,6 +132,11 @@ impl Span {
     fn reached(&self, inputs: u32) -> Box<[Ends<u32>]> {
         let (rows, inputs) = (self.needs.len() as u32 - 1, inputs as usize);
         let mut reach = vec![Ends { lo: rows, hi: rows }; inputs + 1];
+        if self.constant {
+            reach[..=self.lo(0) as usize].iter_mut().for_each(|reach| reach.lo = 0);
+            reach[..self.hi(rows) as usize].iter_mut().for_each(|reach| reach.hi = 0);
+            return reach.into();
+        }
         let (mut lo, mut hi) = (0, 0);
         for row in 0..rows {
             let need = Ends { lo: self.lo(row) as usize, hi: self.hi(row + 1) as usize };
@@ -149,8 +154,7 @@ impl Span {
 
     /// Multiply-accumulates from which on two cuts add too few to matter.
     fn ample(&self) -> f64 {
-        let rows = 1..self.needs.len() as u32 - 1;
-        let most = 2.0 * rows.map(|row| self.twice_at(row)).fold(0.0, f64::max);
+        let most = 2.0 * (self.fixed_macs + self.tables.most_twice);
         let mut work = most;
         while !divides_freely(work + most, work) {
             work *= 1.25;

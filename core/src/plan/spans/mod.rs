@@ -47,12 +47,14 @@ pub(crate) struct Span {
 }
 
 /// Costs by row. Shared among spans that differ only in layers of which every strip needs all rows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Tables {
     /// Multiply-accumulates by row: whole numbers, exact below 2⁵³.
-    macs: Vec<Ends<f64>>,
+    macs: Arc<[Ends<f64>]>,
     /// Milliseconds by class of workers, then by row.
     ms: Vec<Arc<[Ends<f64>]>>,
+    /// The most of them that are done twice when a strip is cut, beside those that do not depend on the rows.
+    most_twice: f64,
 }
 
 /// The spans of one network, as far as they were asked for.

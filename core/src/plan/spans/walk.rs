@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Ends, Span, Spans, Tables};
+use crate::predict::LayerCost;
 use crate::rows::RowMap;
 
 /// A span's costs while its first unit is added.
@@ -28,11 +29,8 @@ impl Spans<'_> {
         let constant = after.is_some_and(|after| after.constant);
         let mut charge = Charge {
             constant,
-            tables: match after {
-                Some(after) if constant => Arc::clone(&after.tables),
-                Some(after) => Arc::new(Tables::clone(&after.tables)),
-                None => Arc::new(Tables::new(entries, classes)),
-            },
+            tables: after
+                .map_or_else(|| Arc::new(Tables::new(entries, classes)), |after| Arc::clone(&after.tables)),
             fixed_macs: after.map_or(0.0, |after| after.fixed_macs),
             fixed_ms: after.map_or_else(|| vec![0.0; classes], |after| after.fixed_ms.clone()),
         };
@@ -43,19 +41,21 @@ impl Spans<'_> {
         let input_rows = self.network.cut(at).rows;
         // One strip stands for all where every strip needs the same rows.
         let different = if constant { 2 } else { entries };
-        if let Some(last) = reached.last_mut() {
-            *last = Some(own[..different].to_vec());
-        }
         for layer in (first..end).rev() {
-            let Some(needed) = reached[layer - first].take() else { continue };
-            self.charge(&mut charge, layer, &needed);
+            let needed = reached[layer - first].take();
+            let needed = match &needed {
+                Some(needed) => needed,
+                None if layer + 1 == end => &own[..different],
+                None => continue,
+            };
+            self.charge(&mut charge, layer, needed);
             for edge in &self.network.layers[layer].inputs {
                 let inside = edge.from.map(|from| from as usize).filter(|&from| from >= first);
                 let (slot, there) = match inside {
                     Some(from) => (&mut reached[from - first], self.network.layers[from].output.rows),
                     None => (&mut input, input_rows),
                 };
-                widen(slot, &needed, edge.map, there);
+                widen(slot, needed, edge.map, there);
             }
         }
         let needs = input.unwrap_or_else(|| vec![Ends::default(); entries]);
@@ -86,26 +86,36 @@ impl Spans<'_> {
             charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.ms(rows));
             return;
         }
-        let add = |sums: &mut [Ends<f64>], each: f64| {
-            for (sum, ends) in sums.iter_mut().zip(needed) {
-                sum.lo += each * f64::from(ends.lo);
-                sum.hi += each * f64::from(ends.hi);
-            }
-        };
-        let tables = Arc::make_mut(&mut charge.tables);
-        add(&mut tables.macs, row_macs);
-        for (sums, cost) in tables.ms.iter_mut().zip(costs) {
-            add(Arc::make_mut(sums), cost.row_ms);
-        }
+        charge.tables = Arc::new(charge.tables.with(needed, row_macs, costs));
         charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.call_ms);
     }
 }
 
 impl Tables {
     fn new(entries: usize, classes: usize) -> Self {
+        let nothing: Arc<[Ends<f64>]> = vec![Ends::default(); entries].into();
+        Self { macs: Arc::clone(&nothing), ms: vec![nothing; classes], most_twice: 0.0 }
+    }
+
+    /// Together with a layer of which so many multiply-accumulates and so much of `costs` are due for each row `needed`.
+    fn with(&self, needed: &[Ends<u32>], row_macs: f64, costs: &[LayerCost]) -> Self {
+        let rows: Vec<Ends<f64>> =
+            needed.iter().map(|ends| Ends { lo: f64::from(ends.lo), hi: f64::from(ends.hi) }).collect();
+        let add = |sums: &Arc<[Ends<f64>]>, each: f64| -> Arc<[Ends<f64>]> {
+            let both = sums.iter().zip(&rows);
+            both.map(|(sum, rows)| Ends { lo: sum.lo + each * rows.lo, hi: sum.hi + each * rows.hi })
+                .collect()
+        };
+        let macs = add(&self.macs, row_macs);
+        let inner = &macs[1..macs.len() - 1];
+        let most_twice = inner
+            .iter()
+            .map(|ends| ends.hi - ends.lo)
+            .fold(0.0, |most, twice| if twice > most { twice } else { most });
         Self {
-            macs: vec![Ends::default(); entries],
-            ms: vec![vec![Ends::default(); entries].into(); classes],
+            macs,
+            ms: self.ms.iter().zip(costs).map(|(sums, cost)| add(sums, cost.row_ms)).collect(),
+            most_twice,
         }
     }
 }
