@@ -35,7 +35,7 @@ const ALL: Walks = Walks { members: usize::MAX, tried: usize::MAX, teams: 2, sam
 const FEW: Walks = Walks { members: 3, tried: 4, teams: 1, samples: 2 };
 /// Changes tried by a policy, times units and workers, some more of both than there are: a change costs about as many
 /// strips, so this bounds the time, together with [`CHANGES`].
-const STRIPS: usize = 240_000;
+const STRIPS: usize = 215_000;
 /// Fewest and most changes.
 const CHANGES: (usize, usize) = (300, 3000);
 
