@@ -92,7 +92,6 @@ impl Lab {
             let half = self.accuracy.run_interval().half();
             Some(Prediction {
                 ms: known.predicted_ms?,
-                factor: 1.0,
                 half,
                 spans: known.spans.clone(),
                 layers: known.layers.clone(),
@@ -156,8 +155,10 @@ impl Lab {
             }
         }
         // What the strips took is known by now: only what they leave out is the run's own.
-        let partition = run.predicted.is_some().then_some(run.partition).filter(|_| steady);
-        if let Some((_, timeline)) = partition.and_then(|id| self.simulated(&network, &schedule, Some(id))) {
+        if steady
+            && run.predicted.is_some()
+            && let Some((_, timeline)) = self.simulated(&network, &schedule, Some(run.partition))
+        {
             self.run_memory.learn(run.partition, run_ms / timeline.finish_ms, late, usual);
         }
         self.learn_transfers(&run.spans);

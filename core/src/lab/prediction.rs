@@ -14,9 +14,6 @@ use crate::simulate::Timeline;
 pub struct Prediction {
     /// From the first byte sent to the last received, ms.
     pub ms: f64,
-    /// Of that, what runs take over what is simulated: `ms` is this times what is simulated.
-    #[serde(default = "simulated")]
-    pub factor: f64,
     /// Four of five runs should be no further off than this share of it.
     pub half: f64,
     /// Every interval on every node.
@@ -35,7 +32,7 @@ impl Prediction {
         half: f64,
     ) -> Self {
         let layers = layers(network, schedule, costs);
-        Self { ms: factor * timeline.finish_ms, factor, half, spans: timeline.spans, layers }
+        Self { ms: factor * timeline.finish_ms, half, spans: timeline.spans, layers }
     }
 
     /// The bounds that four of five runs should be within, ms.
@@ -57,10 +54,6 @@ impl Prediction {
         let found = self.layers.iter().find(|at| (at.worker, at.block, at.layer) == key);
         found.map(|at| at.ms)
     }
-}
-
-fn simulated() -> f64 {
-    1.0
 }
 
 /// Every layer, in as many pieces as the schedule says.
