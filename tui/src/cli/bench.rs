@@ -94,7 +94,7 @@ pub struct BenchPredictArgs {
     /// Of weights and of what is drawn at random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Random strips of each network.
+    /// Strips of random partitions of each network, at least.
     #[arg(long, default_value_t = 40)]
     pub strips: usize,
     /// Random partitions of each network that run live.

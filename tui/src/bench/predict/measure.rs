@@ -9,9 +9,6 @@ use collab_core::rows::Rows;
 use collab_models::Model;
 use collab_worker::{TimedStrip, time_strips};
 
-/// Rows of a block's output that a random strip has at least, where there are so many.
-const FEWEST: u32 = 3;
-
 /// Seeded random numbers (splitmix64): what a bench draws must not depend on what else is drawn.
 pub struct Dice(u64);
 
@@ -44,42 +41,40 @@ pub fn whole(network: &Network) -> (Range<usize>, Rows) {
 
 /// The share of one of so many workers as a lab has it rehearsed: of one in the middle, who has neighbours on both sides.
 pub fn share(network: &Network, workers: usize) -> Vec<(Range<usize>, Rows)> {
-    let blocks = sounding(network, &vec![true; workers]).blocks;
-    let strips = blocks.iter().map(|block| (block.span(), block.rows(workers / 2)));
-    strips.filter(|(_, rows)| !rows.is_empty()).collect()
+    strips_of(&sounding(network, &vec![true; workers]), workers / 2)
 }
 
-/// Random strips of random blocks: one unit to all of them, a few rows to all of them.
-pub fn random_strips(network: &Network, count: usize, dice: &mut Dice) -> Vec<(Range<usize>, Rows)> {
-    (0..count).map(|_| random_strip(network, dice)).collect()
-}
-
-fn random_strip(network: &Network, dice: &mut Dice) -> (Range<usize>, Rows) {
-    let units = network.units.len() as u64;
-    let start = dice.below(units);
-    // Short blocks are what planners make: lengths are uniform in their logarithm.
-    let most = units - start;
-    let bits = 64 - most.leading_zeros();
-    let longest = 1 << dice.below(u64::from(bits) + 1);
-    let length = (1 + dice.below(longest)).min(most);
-    let block = start as usize..(start + length) as usize;
-    let rows = network.cut(block.end).rows;
-    if rows <= FEWEST || network.units[block.clone()].iter().any(|unit| matches!(unit.split, Split::Whole(_)))
-    {
-        return (block, Rows::all(rows));
+/// What one of `workers` computes of random partitions, each in the order of a run, until there are `count` strips at least.
+///
+/// A strip is as fast as the caches let it be, and what they hold is what the worker computed before it: a strip that is
+/// run again and again by itself finds weights there that it never finds in a run.
+pub fn random_shares(
+    network: &Network,
+    count: usize,
+    workers: u32,
+    dice: &mut Dice,
+) -> Vec<Vec<(Range<usize>, Rows)>> {
+    let (mut shares, mut strips) = (Vec::new(), 0);
+    while strips < count {
+        // Short blocks are what planners make: lengths are uniform in their logarithm.
+        let bits = usize::BITS - network.units.len().leading_zeros();
+        let longest = 1 << dice.below(u64::from(bits) + 1);
+        let partition = random_partition(network, workers, longest, dice);
+        let share = strips_of(&partition, dice.below(u64::from(workers)) as usize);
+        strips += share.len();
+        shares.push(share);
     }
-    let some = dice.within(FEWEST, rows);
-    let first = dice.within(0, rows - some);
-    (block, Rows::new(first, first + some))
+    shares.retain(|share| !share.is_empty());
+    shares
 }
 
-/// A random partition among `workers`: blocks of one to six units, rows drawn at will.
-pub fn random_partition(network: &Network, workers: u32, dice: &mut Dice) -> Partition {
+/// A random partition among `workers`: blocks of one to `longest` units, rows drawn at will.
+pub fn random_partition(network: &Network, workers: u32, longest: u32, dice: &mut Dice) -> Partition {
     let mut blocks = Vec::new();
     let mut start = 0;
     while start < network.units.len() {
         let most = (network.units.len() - start) as u32;
-        let end = start + dice.within(1, most.min(6)) as usize;
+        let end = start + dice.within(1, most.min(longest)) as usize;
         // Units that cannot be divided have one owner.
         let divided = |unit: usize| !matches!(network.units[unit].split, Split::Whole(_));
         let end = (start + 1..end).find(|&unit| divided(unit) != divided(start)).unwrap_or(end);
@@ -98,13 +93,10 @@ pub fn random_partition(network: &Network, workers: u32, dice: &mut Dice) -> Par
     Partition { blocks }
 }
 
-/// The strips that its workers compute.
-pub fn strips_of(partition: &Partition) -> Vec<(Range<usize>, Rows)> {
-    let strips = |block: &Block| {
-        let (span, owners) = (block.span(), block.owners().collect::<Vec<_>>());
-        owners.into_iter().map(|owner| (span.clone(), block.rows(owner))).collect::<Vec<_>>()
-    };
-    partition.blocks.iter().flat_map(strips).collect()
+/// The strips of one worker, in the order of a run.
+pub fn strips_of(partition: &Partition, worker: usize) -> Vec<(Range<usize>, Rows)> {
+    let strips = partition.blocks.iter().map(|block| (block.span(), block.rows(worker)));
+    strips.filter(|(_, rows)| !rows.is_empty()).collect()
 }
 
 /// Times strips on this machine, or on a device that is so much slower.
@@ -124,19 +116,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_strips_and_partitions_can_be_computed_and_depend_on_the_seed_only() {
+    fn random_partitions_and_shares_can_be_computed_and_depend_on_the_seed_only() {
         for name in ZOO {
             let network = named(name).unwrap();
             let mut dice = Dice::new(3);
-            let strips = random_strips(&network, 50, &mut dice);
-            assert_eq!(strips, random_strips(&network, 50, &mut Dice::new(3)));
-            for (units, rows) in &strips {
-                let there = network.cut(units.end).rows;
-                assert!(units.end <= network.units.len() && rows.end <= there && !rows.is_empty(), "{name}");
+            let shares = random_shares(&network, 50, 3, &mut dice);
+            assert_eq!(shares, random_shares(&network, 50, 3, &mut Dice::new(3)));
+            assert!(shares.iter().map(Vec::len).sum::<usize>() >= 50, "{name}");
+            for share in &shares {
+                assert!(
+                    share.is_sorted_by_key(|(units, _)| units.start),
+                    "{name}: not in the order of a run"
+                );
+                for (units, rows) in share {
+                    let there = network.cut(units.end).rows;
+                    assert!(
+                        units.end <= network.units.len() && rows.end <= there && !rows.is_empty(),
+                        "{name}"
+                    );
+                }
             }
-            let partition = random_partition(&network, 3, &mut dice);
+            let partition = random_partition(&network, 3, 6, &mut dice);
             partition.check(&network, 3).unwrap();
-            let covered: u32 = strips_of(&partition).iter().map(|(_, rows)| rows.len()).sum();
+            let strips = (0..3).flat_map(|worker| strips_of(&partition, worker));
+            let covered: u32 = strips.map(|(_, rows)| rows.len()).sum();
             let rows = partition.blocks.iter().map(|block| network.cut(block.span().end).rows);
             assert_eq!(covered, rows.sum::<u32>(), "{name}");
         }

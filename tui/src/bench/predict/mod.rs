@@ -35,7 +35,9 @@ use crate::lab::{self, ModelChoice};
 const HOST: &str = "host";
 /// Workers that a random partition is for.
 const WORKERS: u32 = 3;
-/// Rounds of the whole network and of random strips.
+/// Units of a block of it, at most, where it runs again and again.
+const LONGEST: u32 = 6;
+/// Rounds of the whole network and of random shares.
 const ROUNDS: usize = 3;
 /// Runs of a partition before it is predicted live, and runs that are then predicted.
 const LEARNED: usize = 20;
@@ -187,8 +189,9 @@ fn cases(
     let whole = measure::time(model, &[measure::whole(network)], slowdown, ROUNDS)?;
     let share = measure::time(model, &measure::share(network, WORKERS as usize), slowdown, ROUNDS)?;
     let pass = [run_of(&whole, None), run_of(&share, None)].concat();
-    let strips = measure::random_strips(network, args.strips, &mut dice);
-    let timed = measure::time(model, &strips, slowdown, ROUNDS)?;
+    let shares = measure::random_shares(network, args.strips, WORKERS, &mut dice);
+    let timed = shares.iter().map(|share| measure::time(model, share, slowdown, ROUNDS));
+    let timed = timed.collect::<anyhow::Result<Vec<_>>>()?.concat();
     let layers: Vec<Seen> = run_of(&timed, None).into_iter().flat_map(|block| block.layers).collect();
     export(&layers)?;
     let mut predictors = known.predictors(network);
@@ -198,16 +201,18 @@ fn cases(
     }
     compare("profiled", network, &predictors, &timed, 0, &mut cases);
     for _ in 0..args.partitions {
-        let parts = measure::strips_of(&measure::random_partition(network, WORKERS, &mut dice));
-        let timed = measure::time(model, &parts, slowdown, LEARNED + PREDICTED)?;
-        let mut predictors = known.predictors(network);
-        for (_, predictor) in &mut predictors {
-            predictor.learn(network, &pass);
-            for round in 0..LEARNED {
-                predictor.learn(network, &run_of(&timed, Some(round)));
+        let partition = measure::random_partition(network, WORKERS, LONGEST, &mut dice);
+        for strips in (0..WORKERS as usize).map(|worker| measure::strips_of(&partition, worker)) {
+            let timed = measure::time(model, &strips, slowdown, LEARNED + PREDICTED)?;
+            let mut predictors = known.predictors(network);
+            for (_, predictor) in &mut predictors {
+                predictor.learn(network, &pass);
+                for round in 0..LEARNED {
+                    predictor.learn(network, &run_of(&timed, Some(round)));
+                }
             }
+            compare("live", network, &predictors, &timed, LEARNED, &mut cases);
         }
-        compare("live", network, &predictors, &timed, LEARNED, &mut cases);
     }
     Ok(cases)
 }

@@ -6,7 +6,7 @@ use tokio::runtime::Builder;
 
 use super::measure::{self, Dice};
 use super::score::Pair;
-use super::{Case, LEARNED, PREDICTED, ROUNDS, WORKERS};
+use super::{Case, LEARNED, LONGEST, PREDICTED, ROUNDS, WORKERS};
 use crate::cli::BenchPredictArgs;
 use crate::lab::{self, ModelChoice, Setup, Workers};
 
@@ -31,7 +31,7 @@ pub fn cases(
         output: None,
     };
     let mut dice = Dice::new(args.seed);
-    let random = |_| measure::random_partition(network, WORKERS, &mut dice);
+    let random = |_| measure::random_partition(network, WORKERS, LONGEST, &mut dice);
     let partitions: Vec<Partition> = (0..args.partitions).map(random).collect();
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let runs = (ROUNDS, LEARNED, PREDICTED);
