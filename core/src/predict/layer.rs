@@ -12,12 +12,17 @@ const SMOOTHED: f64 = 8.0;
 const MOST_MOVE: f64 = 0.1;
 /// How far a layer may be from its profile: beyond, the profile tells nothing of it.
 const FACTORS: (f64, f64) = (0.5, 2.0);
-/// What the shape known before counts beside one measured time.
-const PRIOR_WEIGHT: f64 = 0.05;
+/// What a call and a row as they were known before count, each beside one measured time. Two numbers of rows alone are no
+/// line to extrapolate: either differs by chance, and that by a few per cent of a map is more than most calls cost.
+const PRIOR_WEIGHT: f64 = 0.2;
+/// The same where it is not known of this worker.
+const ASSUMED_WEIGHT: f64 = 0.02;
+/// By what share of a whole map's rows a call may well differ from what was known: weights come from farther than expected.
+const CALL_DIFFERS: f64 = 0.1;
+/// Errors are relative to times, and to this where they are shorter, ms.
+const LEAST_MS: f64 = 1e-3;
 /// Times before an anchor is smoothed; of these the least counts.
 const FEW_TIMES: u32 = 3;
-/// What the times of the rows computed last count beside others.
-const LATEST_WEIGHT: f64 = 4.0;
 
 /// The smoothed time of a layer for one number of rows, at full CPU share and the worker's scale of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,19 +89,23 @@ impl LayerMemory {
     }
 
     /// What it takes for any rows: through what was measured, in the shape of `prior`, the cost expected
-    /// before anything was. `trusted` says that the prior was fitted for this worker: then the layer's
-    /// factor is kept within bounds.
+    /// before anything was. `trusted` says that the prior was fitted for this worker: then it counts for more, and
+    /// the layer's factor is kept within bounds.
     pub fn cost(&self, prior: LayerCost, trusted: bool) -> LayerCost {
         let Some(factor) = self.factor(prior) else { return self.without_prior(prior) };
-        let factor = if trusted { factor.clamp(FACTORS.0, FACTORS.1) } else { factor };
-        let shape = LayerCost { call_ms: prior.call_ms * factor, row_ms: prior.row_ms * factor };
+        let (factor, weight) = match trusted {
+            true => (factor.clamp(FACTORS.0, FACTORS.1), PRIOR_WEIGHT),
+            false => (factor, ASSUMED_WEIGHT),
+        };
         let most = self.anchors.iter().map(|anchor| anchor.rows).max().unwrap_or(1);
-        let guess = |rows: u32| (1, rows, shape.ms(rows), PRIOR_WEIGHT);
-        let measured = self.anchors.iter().enumerate().map(|(at, anchor)| {
-            let weight = if at == 0 { LATEST_WEIGHT } else { 1.0 } * f64::from(anchor.times).sqrt();
-            (anchor.pieces, anchor.rows, f64::from(anchor.ms), weight)
+        let (call, rows) = (prior.call_ms * factor, prior.row_ms * factor * f64::from(most));
+        let call_weight = weight * ((call + LEAST_MS) / (call + CALL_DIFFERS * rows + LEAST_MS)).powi(2);
+        let known = [(1, 0, call, call_weight), (0, most, rows, weight)];
+        let measured = self.anchors.iter().map(|anchor| {
+            let Anchor { pieces, rows, ms, times } = *anchor;
+            (pieces, rows, f64::from(ms), f64::from(times).sqrt())
         });
-        line(measured.chain([guess(most), guess((most / 4).max(1))]))
+        line(measured.chain(known))
     }
 
     fn without_prior(&self, prior: LayerCost) -> LayerCost {
@@ -127,7 +136,7 @@ impl Anchor {
 fn line(times: impl Iterator<Item = (u32, u32, f64, f64)>) -> LayerCost {
     let (mut cc, mut cr, mut rr, mut ct, mut rt) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for (pieces, rows, ms, weight) in times {
-        let weight = weight / (ms + 1e-3).powi(2);
+        let weight = weight / (ms + LEAST_MS).powi(2);
         let (pieces, rows) = (f64::from(pieces), f64::from(rows));
         cc += weight * pieces * pieces;
         cr += weight * pieces * rows;
