@@ -25,6 +25,7 @@ mod isa;
 mod linear;
 mod map;
 mod mean;
+mod memory;
 mod normalisation;
 mod peak;
 mod pool;

@@ -5,7 +5,7 @@
 
 use crate::epilogue::Epilogue;
 use crate::isa::{Kernel, MAX_LANES, Vector, add_lanes, load, load_at_most, store_at_most};
-use crate::scratch::LINE;
+use crate::memory::LINE;
 use crate::{Isa, KernelError};
 use std::ops::Range;
 

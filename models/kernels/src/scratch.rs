@@ -1,6 +1,7 @@
 //! Memory a kernel works in, owned by the caller and reused from layer to layer.
 
 use crate::map::PlaneList;
+use crate::memory::{LINE, Memory};
 
 /// Grows to the largest need it has met and stays there: a second run of the same layers allocates nothing. One for
 /// each thread.
@@ -30,13 +31,10 @@ impl Scratch {
     /// Bytes held at present.
     pub fn bytes(&self) -> usize {
         let values = [&self.buffers.first, &self.buffers.second, &self.buffers.third, &self.phases];
-        values.iter().map(|b| b.0.capacity() * size_of::<f32>()).sum::<usize>()
+        values.iter().map(|buffer| buffer.bytes()).sum::<usize>()
             + self.buffers.taps.capacity() * size_of::<usize>()
     }
 }
-
-/// Values of a cache line.
-pub(crate) const LINE: usize = 64 / size_of::<f32>();
 
 /// At least `len` values, in an odd number of cache lines, so that what lies so far apart spreads over the whole cache.
 pub(crate) fn odd_lines(len: usize) -> usize {
@@ -45,16 +43,21 @@ pub(crate) fn odd_lines(len: usize) -> usize {
 
 /// Memory for values that start on a cache line; it grows to the largest need it has met.
 #[derive(Debug, Default)]
-pub struct Buffer(Vec<f32>);
+pub struct Buffer(Memory);
 
 impl Buffer {
     /// `len` values of unspecified content, the first on a cache line.
     pub fn take(&mut self, len: usize) -> &mut [f32] {
-        if self.0.len() < len + LINE {
-            self.0.resize(len + LINE, 0.0);
+        if self.0.values().len() < len {
+            // The old memory goes first, so that both are never there at once.
+            self.0 = Memory::default();
+            self.0 = Memory::to_work_in(len);
         }
-        // The offset is at most a line, or `usize::MAX` where it cannot be known (under an interpreter).
-        let skip = self.0.as_ptr().align_offset(64).min(LINE);
-        &mut self.0[skip..skip + len]
+        &mut self.0.values_mut()[..len]
+    }
+
+    /// Bytes held at present.
+    fn bytes(&self) -> usize {
+        size_of_val(self.0.values())
     }
 }

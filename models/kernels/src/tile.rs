@@ -199,7 +199,7 @@ fn multiply_some<V: Vector, const MC: usize, const NV: usize, const STEPS: usize
 ) {
     if let Some(lines) = ahead.next() {
         for line in lines {
-            v.prefetch(&line.0);
+            v.prefetch(line);
         }
     }
     for i in 0..STEPS {
@@ -216,7 +216,7 @@ fn multiply<V: Vector, const MC: usize, const NV: usize>(
     input: &[f32],
     sums: &mut [[V::f32s; NV]; MC],
 ) {
-    let weights = &weights.0[first..first + MC];
+    let weights = &weights[first..first + MC];
     let input = &input[..NV * V::F32_LANES];
     let mut x = [v.splat_f32s(0.0); NV];
     for (j, x) in x.iter_mut().enumerate() {
@@ -278,7 +278,7 @@ fn by_pixels_of<V: Vector, T: Target, const NP: usize, const NW: usize>(
         let input = &product.input[product.taps.at(k) + pixel..][..NP];
         let mut w = [v.splat_f32s(0.0); NW];
         for (j, w) in w.iter_mut().enumerate() {
-            *w = load::<V>(&weights.0[j * V::F32_LANES..]);
+            *w = load::<V>(&weights[j * V::F32_LANES..]);
         }
         for i in 0..NP {
             let x = v.splat_f32s(input[i]);

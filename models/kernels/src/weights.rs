@@ -1,11 +1,10 @@
 //! Packed weights: laid out once as the kernels read them, then shared by all strips of a layer.
 
+use crate::memory::Memory;
 use crate::tile::PANEL;
 
 /// The weights of one output channel each, for one product: a cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Line(pub(crate) [f32; PANEL]);
+pub(crate) type Line = [f32; PANEL];
 
 /// Weights as the kernels read them. Shared by [`std::sync::Arc`]; not changed after packing.
 ///
@@ -13,7 +12,8 @@ pub(crate) struct Line(pub(crate) [f32; PANEL]);
 /// output channels, one line a product, zeros where the channels end.
 #[derive(Debug)]
 pub struct PackedWeights {
-    lines: Vec<Line>,
+    memory: Memory,
+    sets: usize,
     panels: usize,
     depth: usize,
 }
@@ -27,31 +27,30 @@ impl PackedWeights {
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedWeights {
         let panels = channels.div_ceil(PANEL);
-        let mut lines = Vec::with_capacity(sets * panels * depth);
+        let mut memory = Memory::to_keep(sets * panels * depth * PANEL);
+        let mut lines = memory.values_mut().as_chunks_mut::<PANEL>().0.iter_mut();
         for set in 0..sets {
             for panel in 0..panels {
                 let first = panel * PANEL;
                 let count = (channels - first).min(PANEL);
-                lines.extend((0..depth).map(|k| {
-                    let mut line = Line([0.0; PANEL]);
-                    for (i, value) in line.0.iter_mut().enumerate().take(count) {
+                for (k, line) in (0..depth).zip(&mut lines) {
+                    for (i, value) in line.iter_mut().enumerate().take(count) {
                         *value = weight(set, first + i, k);
                     }
-                    line
-                }));
+                }
             }
         }
-        PackedWeights { lines, panels, depth }
+        PackedWeights { memory, sets, panels, depth }
     }
 
     /// The lines of one panel of one set.
     #[inline(always)]
     pub(crate) fn panel(&self, set: usize, panel: usize) -> &[Line] {
-        &self.lines[(set * self.panels + panel) * self.depth..][..self.depth]
+        &self.memory.values().as_chunks().0[(set * self.panels + panel) * self.depth..][..self.depth]
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.lines.capacity() * size_of::<Line>()
+        self.sets * self.panels * self.depth * size_of::<Line>()
     }
 }

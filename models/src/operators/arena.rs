@@ -10,6 +10,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use collab_kernels::Buffer;
 use tract_onnx::tract_core::internal::*;
 
 use super::places::{Place, Places};
@@ -18,7 +19,9 @@ use crate::spares::Spares;
 /// Memory for the maps of one run at a time.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
-    memory: Tensor,
+    memory: Buffer,
+    /// Values of it that the run takes.
+    values: usize,
     /// What the run yields, where several operators write it.
     output: Tensor,
     /// Where what the run yields, and maps without a place, have their memory from and leave it; `None` for the allocator.
@@ -31,11 +34,7 @@ pub(super) const LINE: usize = 16;
 impl Arena {
     /// Makes room for the next run, which has its other memory from `spares`.
     pub(super) fn clear(&mut self, places: &Places, spares: Option<Spares>) -> TractResult<()> {
-        if places.values > self.memory.len() {
-            // The old memory goes first, so that both are never there at once.
-            self.memory = Tensor::default();
-            self.memory = Tensor::zero_aligned::<f32>(&[places.values], size_of::<f32>() * LINE)?;
-        }
+        self.values = places.values;
         self.spares = spares;
         self.output = self.own(&[places.output])?;
         Ok(())
@@ -66,9 +65,9 @@ impl Arena {
         }
         let mut own = if place.is_none() { Some(self.own(shape)?) } else { None };
         let lent = place.map_or(Lent { part: Part::Run, at: 0..0 }, |place| place.lent.clone());
-        let (mut memory, mut output) =
-            (self.memory.try_as_plain_ram_mut()?, self.output.try_as_plain_ram_mut()?);
-        let (memory, output) = (memory.as_slice_mut::<f32>()?, output.as_slice_mut::<f32>()?);
+        let memory = self.memory.take(self.values);
+        let mut output = self.output.try_as_plain_ram_mut()?;
+        let output = output.as_slice_mut::<f32>()?;
         let (target, other) = match lent.part {
             Part::Run => (memory, output),
             Part::Output => (output, memory),

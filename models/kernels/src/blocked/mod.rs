@@ -16,7 +16,8 @@ pub(crate) use windowed::{Windowed, holds_groups, reads_few};
 
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::isa::Vector;
-use crate::scratch::{Buffer, LINE};
+use crate::memory::LINE;
+use crate::scratch::Buffer;
 use crate::tile::PANEL;
 use crate::turn::{Added, turn_back};
 use crate::weights::PackedWeights;

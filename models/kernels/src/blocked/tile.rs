@@ -104,7 +104,7 @@ fn tile<V: Vector, const NP: usize, const NB: usize, const STEP: usize>(
         let pixels = &input[tap..][..(NP - 1) * STEP + 1];
         let mut weights = [v.splat_f32s(0.0); NB];
         for j in 0..NB {
-            weights[j] = load::<V>(&lines[j][k].0);
+            weights[j] = load::<V>(&lines[j][k]);
         }
         for i in 0..NP {
             let x = v.splat_f32s(pixels[i * STEP]);

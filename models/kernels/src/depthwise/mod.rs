@@ -213,7 +213,7 @@ fn some_columns<V: Vector, const S: usize, const N: usize>(
     let step = if S > 0 { S } else { stride } * V::F32_LANES;
     let mut acc = [v.splat_f32s(0.0); N];
     for (&tap, line) in taps.iter().zip(lines) {
-        let weight = load::<V>(&line.0[sub * V::F32_LANES..]);
+        let weight = load::<V>(&line[sub * V::F32_LANES..]);
         let from = &tile[tap..][..(N - 1) * step + V::F32_LANES];
         for (j, acc) in acc.iter_mut().enumerate() {
             *acc = v.fma(weight, load::<V>(&from[j * step..]), *acc);

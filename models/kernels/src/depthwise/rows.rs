@@ -181,7 +181,7 @@ impl Products<'_> {
             let even = &copied[row..][..(N - 1) * step + lanes + (K - 1) / S];
             let odd = &copied[row + odd..][..(N - 1) * step + lanes + (K - 1) / S];
             for (x, line) in lines.iter().enumerate() {
-                let weight = v.splat_f32s(line.0[self.lane % PANEL]);
+                let weight = v.splat_f32s(line[self.lane % PANEL]);
                 let from = if S == 2 && x % 2 == 1 { odd } else { even };
                 for (j, sum) in sums.iter_mut().enumerate() {
                     *sum = v.fma(weight, load::<V>(&from[x / S + j * step..]), *sum);
@@ -197,7 +197,7 @@ impl Products<'_> {
         let mut sums = [v.splat_f32s(0.0); N];
         for (&row, lines) in self.tap_rows.iter().zip(self.lines.chunks_exact(self.tap_columns.len())) {
             for (&column, line) in self.tap_columns.iter().zip(lines) {
-                let weight = v.splat_f32s(line.0[self.lane % PANEL]);
+                let weight = v.splat_f32s(line[self.lane % PANEL]);
                 let from = &copied[row + column..][..(N - 1) * step + lanes];
                 for (j, sum) in sums.iter_mut().enumerate() {
                     *sum = v.fma(weight, load::<V>(&from[j * step..]), *sum);

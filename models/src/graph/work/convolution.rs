@@ -13,10 +13,10 @@ const TILE_CHANNELS: usize = 4;
 /// Pixels of the widest tile.
 const TILE_PIXELS: usize = 48;
 /// Depth of a block of a product, and pixels that are gathered together.
-const DEPTH: usize = 256;
+const DEPTH: usize = 128;
 const GATHERED: usize = 7 * TILE_PIXELS;
 /// Up to this many output channels a plain 1×1 convolution reads the map where it lies.
-const IN_PLACE_CHANNELS: usize = 64;
+const IN_PLACE_CHANNELS: usize = 32;
 /// Columns of a group, and points along them, of Winograd's algorithm.
 const COLUMNS: usize = 4;
 const ALONG: usize = 6;
