@@ -297,12 +297,12 @@ mod tests {
 
     #[test]
     fn a_1x1_is_counted_in_tiles_and_its_weights_pass_by_for_every_block_of_pixels() {
-        // 48 channels to 64 over 40×40, read in place.
+        // 48 channels to 64 over 40×40, gathered for more than 32.
         let (work, rows, macs) = of_layer(0, "l2");
         let ragged = 2.5 * (48 * 64) as f64;
         assert_eq!(amount(&work, Term::PointwiseMacs, rows), macs as f64 + ragged);
         assert_eq!(amount(&work, Term::PanelReads, rows), (4 * 48 * 40 * 40) as f64);
-        assert_eq!(amount(&work, Term::Packed, rows), 0.0);
+        assert_eq!(amount(&work, Term::Packed, rows), (48 * 40 * 40) as f64);
         let few = amount(&work, Term::WeightBytes, 1);
         assert!(few >= 0.5 * (4 * 48 * 64) as f64, "{few}");
     }
