@@ -130,6 +130,25 @@ impl Costing<'_> {
         }
         self.finish(now)
     }
+
+    /// The same, if `state` is that of its first `placed` blocks.
+    pub(crate) fn latency_from(
+        &mut self,
+        state: &State,
+        draft: &Draft,
+        placed: usize,
+        Pair(now, next): &mut Pair,
+    ) -> f64 {
+        if placed == draft.len() {
+            return self.finish(state);
+        }
+        self.step(state, draft.ends[placed], draft.block(placed), now);
+        for index in placed + 1..draft.len() {
+            self.step(now, draft.ends[index], draft.block(index), next);
+            std::mem::swap(now, next);
+        }
+        self.finish(now)
+    }
 }
 
 #[cfg(test)]
