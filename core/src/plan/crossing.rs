@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::search::Search;
 
 /// So many of the best plans are put together.
-const PARENTS: usize = 8;
+const PARENTS: usize = 16;
 /// As what part of an evaluation a plan counts that is given up two blocks after it was put together.
 const GIVEN_UP: f64 = 0.5;
 

@@ -26,9 +26,9 @@ pub(crate) const MENDING: Refinement = Refinement {
 
 /// For the whole budget.
 pub(crate) const REFINING: Refinement = Refinement {
-    easing: Easing { share: 0.25, ranked: usize::MAX, chains: 8, easiest: 0.125, stages: 8 },
+    easing: Easing { share: 0.25, ranked: usize::MAX, chains: 20, easiest: 0.125, stages: 8 },
     kept: 4,
-    rounds: &[(12, 0.15), (8, 0.15), (6, 0.15), (4, 0.15), (2, 0.15), (1, 0.25)],
+    rounds: &[(24, 0.15), (16, 0.15), (10, 0.15), (7, 0.15), (4, 0.2), (2, 0.2)],
 };
 
 impl Search<'_> {
