@@ -44,7 +44,7 @@ impl Planner for Auto {
         drafts.into_iter().for_each(|draft| {
             search.offer(draft);
         });
-        let left = budget.evaluations.saturating_sub(search.evaluations);
+        let left = search.bounded(budget.evaluations).saturating_sub(search.evaluations);
         search.refine(&REFINING, left, &mut rng);
         search.answer()
     }
