@@ -196,8 +196,8 @@ impl<'a> Search<'a> {
 mod tests {
     use super::*;
     use crate::network::samples::named;
-    use crate::plan::scenario::{LinkClass, costs, seed_like};
     use crate::plan::planner;
+    use crate::plan::scenario::{LinkClass, costs, seed_like};
 
     #[test]
     fn many_workers_get_fewer_evaluations_few_workers_all_of_them() {
