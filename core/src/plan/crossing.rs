@@ -116,27 +116,20 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
-    use rand::{RngExt, SeedableRng};
+    use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::network::samples::random;
-    use crate::plan::Problem;
-    use crate::plan::draft::tests::{AnyCosts, any_partition};
+    use crate::plan::draft::tests::{any_partition, on_any_problems};
 
     #[test]
     fn plans_put_together_are_partitions_that_take_what_is_said_and_no_other_pair_is_faster() {
         let mut rng = ChaCha8Rng::seed_from_u64(8);
         let mut found = 0;
-        for _ in 0..60 {
-            let network = random(&mut rng, 9, 64);
-            let workers = rng.random_range(2..6);
-            let costs = AnyCosts::random(&mut rng, &network, workers);
-            let allowed = vec![true; workers];
-            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
-            let mut search = Search::new(&problem).unwrap();
+        on_any_problems(&mut rng, 60, |search, rng| {
+            let (network, workers) = (search.problem.network, search.problem.workers());
             let mut parents: Vec<(f64, Draft)> = (0..4)
-                .map(|_| Draft::of(&any_partition(&mut rng, &network, workers)))
+                .map(|_| Draft::of(&any_partition(rng, network, workers)))
                 .map(|draft| (search.cost(&draft), draft))
                 .collect();
             parents.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -144,7 +137,7 @@ mod tests {
             search.cross(&mut pool);
             assert!(pool.is_sorted_by(|a, b| a.0 <= b.0));
             for (cost, draft) in &pool {
-                draft.partition().check(&network, workers).unwrap();
+                draft.partition().check(network, workers).unwrap();
                 let real = search.cost(draft);
                 assert!((cost - real).abs() <= 1e-9 * real, "{cost} {real}");
             }
@@ -157,7 +150,7 @@ mod tests {
                     assert!(pool[0].0 <= cost * (1.0 + 1e-9), "{} {cost}", pool[0].0);
                 }
             }
-        }
+        });
         assert!(found > 60, "{found}");
     }
 }

@@ -161,6 +161,7 @@ pub(crate) mod tests {
     use crate::network::Network;
     use crate::network::samples::{ZOO, named, random};
     use crate::plan::Problem;
+    use crate::plan::search::Search;
     use crate::predict::{Costs, Lateness, LayerCost, LinkCost, PieceCost};
 
     /// Any costs that are linear in rows, a link for every ordered pair.
@@ -243,6 +244,22 @@ pub(crate) mod tests {
             from = to;
         }
         Partition { blocks }
+    }
+
+    /// Has `check` look at searches for `rounds` random networks and a few workers each.
+    pub(crate) fn on_any_problems(
+        rng: &mut ChaCha8Rng,
+        rounds: usize,
+        mut check: impl FnMut(&mut Search<'_>, &mut ChaCha8Rng),
+    ) {
+        for _ in 0..rounds {
+            let network = random(rng, 9, 64);
+            let workers = rng.random_range(2..6);
+            let costs = AnyCosts::random(rng, &network, workers);
+            let allowed = vec![true; workers];
+            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+            check(&mut Search::new(&problem).unwrap(), rng);
+        }
     }
 
     fn agree(rng: &mut ChaCha8Rng, network: &Network, workers: usize, rounds: usize) -> usize {

@@ -72,25 +72,20 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::network::samples::{chain, random};
+    use crate::network::samples::chain;
     use crate::plan::Problem;
-    use crate::plan::draft::tests::{AnyCosts, any_partition};
+    use crate::plan::draft::tests::{AnyCosts, any_partition, on_any_problems};
 
     #[test]
     fn slides_lead_from_partitions_to_partitions() {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let mut changed = 0;
-        for _ in 0..60 {
-            let network = random(&mut rng, 9, 64);
-            let workers = rng.random_range(2..6);
-            let costs = AnyCosts::random(&mut rng, &network, workers);
-            let allowed = vec![true; workers];
-            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
-            let mut search = Search::new(&problem).unwrap();
-            let start = Draft::of(&any_partition(&mut rng, &network, workers));
+        on_any_problems(&mut rng, 60, |search, rng| {
+            let (network, workers) = (search.problem.network, search.problem.workers());
+            let start = Draft::of(&any_partition(rng, network, workers));
             for index in (0..start.len()).cycle().take(20) {
                 let mut draft = start.clone();
-                let Some(first) = search.slide(&mut draft, index, &mut rng) else {
+                let Some(first) = search.slide(&mut draft, index, rng) else {
                     assert_eq!(draft, start, "what does not apply changes nothing");
                     continue;
                 };
@@ -98,9 +93,9 @@ mod tests {
                 (0..first).for_each(|at| assert_eq!(draft.block(at), start.block(at)));
                 assert_ne!(draft.block(first), start.block(first));
                 search.mend(&mut draft, first);
-                draft.partition().check(&network, workers).unwrap();
+                draft.partition().check(network, workers).unwrap();
             }
-        }
+        });
         assert!(changed > 60, "{changed}");
     }
 
