@@ -11,7 +11,7 @@ use super::{Plan, Planner, Problem};
 use crate::partition::Partition;
 
 /// What every simple planner answers, levelled rows for the best subsets, the shipped policies' plans and
-/// what the caller brings; the best eight are annealed, the better of them longer. So it is never slower than any of them.
+/// what the caller brings; the best are annealed, the better of them longer. So it is never slower than any of them.
 #[derive(Clone, Debug, Default)]
 pub struct Auto {
     /// Partitions to start from as well: the running one, a policy's. Those that do not fit are skipped.
@@ -44,7 +44,7 @@ impl Planner for Auto {
         drafts.into_iter().for_each(|draft| {
             search.offer(draft);
         });
-        let left = budget.evaluations.saturating_sub(search.evaluations);
+        let left = search.bounded(budget.evaluations).saturating_sub(search.evaluations);
         search.refine(&REFINING, left, &mut rng);
         search.answer()
     }

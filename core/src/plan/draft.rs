@@ -130,6 +130,25 @@ impl Costing<'_> {
         }
         self.finish(now)
     }
+
+    /// The same, if `state` is that of its first `placed` blocks.
+    pub(crate) fn latency_from(
+        &mut self,
+        state: &State,
+        draft: &Draft,
+        placed: usize,
+        Pair(now, next): &mut Pair,
+    ) -> f64 {
+        if placed == draft.len() {
+            return self.finish(state);
+        }
+        self.step(state, draft.ends[placed], draft.block(placed), now);
+        for index in placed + 1..draft.len() {
+            self.step(now, draft.ends[index], draft.block(index), next);
+            std::mem::swap(now, next);
+        }
+        self.finish(now)
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +161,7 @@ pub(crate) mod tests {
     use crate::network::Network;
     use crate::network::samples::{ZOO, named, random};
     use crate::plan::Problem;
+    use crate::plan::search::Search;
     use crate::predict::{Costs, Lateness, LayerCost, LinkCost, PieceCost};
 
     /// Any costs that are linear in rows, a link for every ordered pair.
@@ -224,6 +244,22 @@ pub(crate) mod tests {
             from = to;
         }
         Partition { blocks }
+    }
+
+    /// Has `check` look at searches for `rounds` random networks and a few workers each.
+    pub(crate) fn on_any_problems(
+        rng: &mut ChaCha8Rng,
+        rounds: usize,
+        mut check: impl FnMut(&mut Search<'_>, &mut ChaCha8Rng),
+    ) {
+        for _ in 0..rounds {
+            let network = random(rng, 9, 64);
+            let workers = rng.random_range(2..6);
+            let costs = AnyCosts::random(rng, &network, workers);
+            let allowed = vec![true; workers];
+            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+            check(&mut Search::new(&problem).unwrap(), rng);
+        }
     }
 
     fn agree(rng: &mut ChaCha8Rng, network: &Network, workers: usize, rounds: usize) -> usize {

@@ -71,28 +71,21 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::network::samples::random;
-    use crate::plan::Problem;
-    use crate::plan::draft::tests::{AnyCosts, any_partition};
+    use crate::plan::draft::tests::{any_partition, on_any_problems};
 
     #[test]
     fn leaps_lead_from_partitions_to_partitions() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let (mut exchanged, mut cut) = (0, 0);
-        for _ in 0..60 {
-            let network = random(&mut rng, 9, 64);
-            let workers = rng.random_range(2..6);
-            let costs = AnyCosts::random(&mut rng, &network, workers);
-            let allowed = vec![true; workers];
-            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
-            let mut search = Search::new(&problem).unwrap();
-            let start = Draft::of(&any_partition(&mut rng, &network, workers));
+        on_any_problems(&mut rng, 60, |search, rng| {
+            let (network, workers) = (search.problem.network, search.problem.workers());
+            let start = Draft::of(&any_partition(rng, network, workers));
             for index in 0..start.len() {
                 for leap in 0..2 {
                     let mut draft = start.clone();
                     let first = match leap {
-                        0 => search.exchange_shares(&mut draft, index, &mut rng),
-                        _ => search.cut_anew(&mut draft, index, &mut rng),
+                        0 => search.exchange_shares(&mut draft, index, rng),
+                        _ => search.cut_anew(&mut draft, index, rng),
                     };
                     let Some(first) = first else {
                         assert_eq!(draft, start, "what does not apply changes nothing");
@@ -101,10 +94,10 @@ mod tests {
                     (exchanged, cut) = (exchanged + 1 - leap, cut + leap);
                     (0..first).for_each(|at| assert_eq!(draft.block(at), start.block(at)));
                     search.mend(&mut draft, first);
-                    draft.partition().check(&network, workers).unwrap();
+                    draft.partition().check(network, workers).unwrap();
                 }
             }
-        }
+        });
         assert!(exchanged > 50 && cut > 50, "{exchanged} {cut}");
     }
 }

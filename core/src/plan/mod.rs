@@ -6,6 +6,7 @@ mod beam;
 mod correction;
 mod costing;
 mod critical;
+mod crossing;
 mod cuts;
 mod draft;
 mod ease;
@@ -26,6 +27,7 @@ pub mod scenario;
 mod search;
 mod shifts;
 mod single;
+mod slides;
 mod spans;
 mod stages;
 #[cfg(test)]

@@ -15,6 +15,8 @@ use crate::network::Split;
 
 /// How often rows are taken from whoever a block hangs on; of 0.2, 0.3, 0.4 what did best when refining.
 const RELIEVED: f64 = 0.3;
+/// How often a boundary is moved to where rows cross it one way only.
+const SLID: f64 = 0.15;
 /// How often some units of a block are shared anew.
 const ISLANDS: f64 = 0.06;
 /// How often two workers exchange their shares, and how often some blocks are cut anew.
@@ -37,6 +39,9 @@ impl Search<'_> {
         rng: &mut impl Rng,
     ) -> Option<usize> {
         let index = rng.random_range(0..draft.len());
+        if rng.random_bool(SLID) {
+            return self.slide(draft, index, rng).inspect(|&first| self.mend(draft, first));
+        }
         if rng.random_bool(RELIEVED) {
             if now.path.is_empty() {
                 self.costing.critical(&now.states[..draft.len()], &mut now.path);

@@ -12,7 +12,8 @@ pub(crate) struct Refinement {
     easing: Easing,
     /// So many of the best starts enter the races as they come, beside what easier links led to.
     kept: usize,
-    /// How many plans are annealed in every round, and for which share of what is left.
+    /// How many plans are annealed in every round, and for which share of what is left; after each, plans are put together
+    /// from two.
     rounds: &'static [(usize, f64)],
 }
 
@@ -25,9 +26,9 @@ pub(crate) const MENDING: Refinement = Refinement {
 
 /// For the whole budget.
 pub(crate) const REFINING: Refinement = Refinement {
-    easing: Easing { share: 0.25, ranked: usize::MAX, chains: 4, easiest: 0.125, stages: 8 },
+    easing: Easing { share: 0.25, ranked: usize::MAX, chains: 20, easiest: 0.125, stages: 8 },
     kept: 4,
-    rounds: &[(8, 0.15), (4, 0.15), (2, 0.2), (1, 0.5)],
+    rounds: &[(24, 0.15), (16, 0.15), (10, 0.15), (7, 0.15), (4, 0.2), (2, 0.2)],
 };
 
 impl Search<'_> {
@@ -42,13 +43,15 @@ impl Search<'_> {
             left.truncate(how.kept);
             left.extend(eased);
         }
-        let evaluations = evaluations.saturating_sub(self.evaluations - begun);
-        for &(count, share) in how.rounds {
+        for (at, &(count, share)) in how.rounds.iter().enumerate() {
             left.truncate(count);
-            let each = (evaluations as f64 * share) as u64 / left.len().max(1) as u64;
+            let rest: f64 = how.rounds[at..].iter().map(|round| round.1).sum();
+            let remaining = evaluations.saturating_sub(self.evaluations - begun);
+            let each = (remaining as f64 * share / rest) as u64 / left.len().max(1) as u64;
             let mut ended: Vec<(f64, Draft)> =
                 left.iter().map(|start| self.anneal(start, each, rng)).collect();
             ended.sort_by(|a, b| a.0.total_cmp(&b.0));
+            self.cross(&mut ended);
             left = ended.into_iter().map(|(_, draft)| draft).collect();
         }
     }

@@ -13,6 +13,9 @@ const ALIKE: f64 = 1e-9;
 /// By how much a plan may be slower, as a fraction, if it has fewer blocks.
 const INDIFFERENCE: f64 = 1e-4;
 
+/// Where an evaluation costs more than so many strips, there are fewer.
+const STRIPS: usize = 180;
+
 /// How far a planner may go. The caller translates time into evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -82,6 +85,18 @@ impl<'a> Search<'a> {
     /// How many units the network has.
     pub(crate) fn units(&self) -> usize {
         self.problem.network.units.len()
+    }
+
+    /// About how many strips a change costs, times a number that is the same for all networks and fleets: units and workers, some more
+    /// of both than there are.
+    pub(crate) fn strips(&self) -> usize {
+        (self.units() + 8) * (self.problem.workers() + 1)
+    }
+
+    /// So many of `evaluations` take no longer than all of them would with fewer workers.
+    pub(crate) fn bounded(&self, evaluations: u64) -> u64 {
+        let share = (STRIPS as f64 / self.strips() as f64).min(1.0);
+        (evaluations as f64 * share) as u64
     }
 
     /// Rows of the tensor at cut `end`.
@@ -174,5 +189,40 @@ impl<'a> Search<'a> {
             && costing.latency(&Draft::of(&joined), &mut pair) <= latency * (1.0 + INDIFFERENCE);
         let partition = if simpler { joined } else { partition };
         Some(Plan { evaluations, ..problem.cost(partition) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::samples::named;
+    use crate::plan::planner;
+    use crate::plan::scenario::{LinkClass, costs, seed_like};
+
+    #[test]
+    fn many_workers_get_fewer_evaluations_few_workers_all_of_them() {
+        let network = named("vgg16").unwrap();
+        let bounded = |workers: usize| {
+            let device = seed_like(1, LinkClass::Gigabit)[0];
+            let costs = costs(&network, &vec![device; workers], LinkClass::Gigabit);
+            let allowed = vec![true; workers];
+            let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
+            Search::new(&problem).unwrap().bounded(35_000)
+        };
+        assert_eq!(bounded(2), 35_000);
+        assert!((20_000..30_000).contains(&bounded(8)), "{}", bounded(8));
+    }
+
+    #[test]
+    fn a_seed_decides_the_plan_and_evaluations_stay_within_the_budget() {
+        let network = named("alexnet").unwrap();
+        let costs = costs(&network, &seed_like(4, LinkClass::Wifi), LinkClass::Wifi);
+        let problem = Problem { network: &network, costs: &costs, allowed: &[true; 4], memory: &[] };
+        let budget = Budget { evaluations: 6000, seed: 7 };
+        let plan = || planner("erl").unwrap().plan(&problem, budget).unwrap();
+        let first = plan();
+        assert_eq!(first, plan());
+        // What is put together after the last round comes on top.
+        assert!(first.evaluations < budget.evaluations * 11 / 10, "{}", first.evaluations);
     }
 }

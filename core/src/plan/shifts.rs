@@ -65,7 +65,7 @@ pub(crate) fn step(height: i64, rng: &mut impl Rng) -> i64 {
 }
 
 /// Two neighbouring owners of a block.
-fn neighbours(draft: &Draft, index: usize, rng: &mut impl Rng) -> Option<(usize, usize)> {
+pub(crate) fn neighbours(draft: &Draft, index: usize, rng: &mut impl Rng) -> Option<(usize, usize)> {
     let bounds = draft.block(index);
     let count = owners(bounds).count();
     if count < 2 {

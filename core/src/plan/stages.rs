@@ -21,6 +21,8 @@ enum Ends {
 const ENDS: [Ends; 4] = [Ends::Every(1), Ends::Every(2), Ends::Every(4), Ends::Smaller];
 /// Shares of the workers but the fastest, where more would keep it waiting for links.
 const SHARES: [f64; 3] = [1.0, 0.5, 0.25];
+/// So many of the fastest of a team are tried as the one to whom the others hand rows on.
+const HEIRS: usize = 2;
 /// At most so many teams, by how many of the fastest are in them.
 const TEAMS: usize = 4;
 
@@ -35,13 +37,17 @@ impl Search<'_> {
             team.sort_unstable();
             for ends in ENDS {
                 for share in SHARES {
-                    self.try_ends(&team, order[0], ends, share);
+                    self.try_ends(&team, order[0], ends, share, false);
+                    for &heir in order[..size].iter().take(HEIRS) {
+                        self.try_ends(&team, heir, ends, share, true);
+                    }
                 }
             }
         }
     }
 
-    fn try_ends(&mut self, team: &[usize], heir: usize, ends: Ends, share: f64) {
+    /// If it `drifts`, rows are handed on towards the heir from block to block, and none the other way.
+    fn try_ends(&mut self, team: &[usize], heir: usize, ends: Ends, share: f64, drifts: bool) {
         let less = |search: &mut Self, from: usize, to: usize| {
             let rows = search.levelled(from, to, &Party::of(team));
             let weight = |worker: usize| if worker == heir { 1.0 } else { share };
@@ -54,10 +60,22 @@ impl Search<'_> {
         let first_dense = (0..units).find(|&unit| dense(unit)).unwrap_or(units);
         let mut shared = Draft::new(self.problem.workers());
         let mut best: Option<(f64, Draft)> = None;
+        let (mut state, mut next, mut pair) =
+            (self.costing.state(), self.costing.state(), self.costing.pair());
         let mut from = 0;
         while from < first_dense && self.shared(from + 1) {
             let to = self.end(from, first_dense, ends);
-            let rows = less(self, from, to);
+            let mut rows = less(self, from, to);
+            match shared.len().checked_sub(1) {
+                None => self.costing.open(to, &rows, &mut next),
+                Some(last) => {
+                    if drifts {
+                        self.drift(shared.block(last), from, to, heir, &mut rows);
+                    }
+                    self.costing.step(&state, to, &rows, &mut next);
+                }
+            }
+            std::mem::swap(&mut state, &mut next);
             shared.push(to, &rows);
             from = to;
             for with_dense in [false, true] {
@@ -76,7 +94,8 @@ impl Search<'_> {
                     };
                     draft.push(unit + 1, &rows);
                 }
-                let cost = self.cost(&draft);
+                let latency = self.costing.latency_from(&state, &draft, shared.len(), &mut pair);
+                let cost = self.judge(&draft, latency);
                 if best.as_ref().is_none_or(|(least, _)| cost < *least) {
                     best = Some((cost, draft));
                 }
@@ -86,6 +105,7 @@ impl Search<'_> {
             self.offer(draft);
         }
     }
+
     /// Where the shared block that begins with unit `from` ends, at `last` at the latest.
     fn end(&self, from: usize, last: usize, ends: Ends) -> usize {
         let found = match ends {

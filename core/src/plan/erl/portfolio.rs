@@ -33,8 +33,8 @@ const ALL: Walks = Walks { members: usize::MAX, tried: usize::MAX, teams: 2, sam
 /// Where plans are changed afterwards: what the others find is worth less than the changes that can be tried in the time
 /// they take.
 const FEW: Walks = Walks { members: 3, tried: 4, teams: 1, samples: 2 };
-/// Changes tried by a policy, times units and workers, some more of both than there are: a change costs about as many
-/// strips, so this bounds the time, together with [`CHANGES`].
+/// Strips costed by the changes that a policy tries, as [`Search::strips`] counts them: this bounds the time, together with
+/// [`CHANGES`].
 const STRIPS: usize = 215_000;
 /// Fewest and most changes.
 const CHANGES: (usize, usize) = (300, 3000);
@@ -191,11 +191,11 @@ impl Planner for Erl {
         match self.reach {
             Reach::Forward => {}
             Reach::Mended => {
-                let changes = STRIPS / ((search.units() + 8) * (problem.workers() + 1));
+                let changes = STRIPS / search.strips();
                 search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
             }
             Reach::Refined => {
-                let left = budget.evaluations.saturating_sub(search.evaluations);
+                let left = search.bounded(budget.evaluations).saturating_sub(search.evaluations);
                 search.refine(&REFINING, left, &mut rng);
             }
         }

@@ -127,6 +127,16 @@ impl Span {
         self.needs[end as usize].hi
     }
 
+    /// The last row before which a strip may end that needs no input from row `owned` on; 0 if none may.
+    pub(crate) fn last_end(&self, owned: u32) -> u32 {
+        self.needs[1..].partition_point(|need| need.hi <= owned) as u32
+    }
+
+    /// The first row with which a strip may begin that needs no input before row `owned`; all rows if none may.
+    pub(crate) fn first_start(&self, owned: u32) -> u32 {
+        self.needs[..self.needs.len() - 1].partition_point(|need| need.lo < owned) as u32
+    }
+
     /// Multiply-accumulates that are done twice when a strip is cut before `row`.
     pub(crate) fn twice_at(&self, row: u32) -> f64 {
         self.tables.twice_at(self.fixed_macs, row)
