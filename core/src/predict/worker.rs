@@ -75,6 +75,13 @@ impl WorkerMemory {
         memory
     }
 
+    /// Expects nothing beside layers, as of strips that are run by themselves: nobody puts together what they read or sends on
+    /// what they yield.
+    pub fn by_themselves(mut self) -> Self {
+        self.piece = PieceMemory::default();
+        self
+    }
+
     /// Takes a profile for what was expected before; what was measured since stays.
     pub fn calibrate(&mut self, network: &Network, profile: &Profile) {
         if profile.coefficients.is_empty() {

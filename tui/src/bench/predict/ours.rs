@@ -23,7 +23,8 @@ pub struct Ours {
 impl Ours {
     /// Nothing but the profile is known.
     pub fn cold(profile: &Profile, network: &Network) -> Self {
-        let (memory, shape) = (WorkerMemory::new(network, Some(profile)), assumed_shape(network));
+        let memory = WorkerMemory::new(network, Some(profile)).by_themselves();
+        let shape = assumed_shape(network);
         let costs = memory.costs(network, &shape);
         Self { memory, shape, costs, blocks: Interval::default(), layers: Interval::default() }
     }
