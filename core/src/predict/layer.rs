@@ -14,9 +14,7 @@ const MOST_MOVE: f64 = 0.1;
 const FACTORS: (f64, f64) = (0.5, 2.0);
 /// What a call and a row as they were known before count, each beside one measured time. Two numbers of rows alone are no
 /// line to extrapolate: either differs by chance, and that by a few per cent of a map is more than most calls cost.
-const PRIOR_WEIGHT: f64 = 0.2;
-/// The same where it is not known of this worker.
-const ASSUMED_WEIGHT: f64 = 0.02;
+const PRIOR_WEIGHT: f64 = 0.05;
 /// By what share of a whole map's rows a call may well differ from what was known: weights come from farther than expected.
 const CALL_DIFFERS: f64 = 0.1;
 /// Errors are relative to times, and to this where they are shorter, ms.
@@ -89,18 +87,16 @@ impl LayerMemory {
     }
 
     /// What it takes for any rows: through what was measured, in the shape of `prior`, the cost expected
-    /// before anything was. `trusted` says that the prior was fitted for this worker: then it counts for more, and
-    /// the layer's factor is kept within bounds.
+    /// before anything was. `trusted` says that the prior was fitted for this worker: then the layer's
+    /// factor is kept within bounds.
     pub fn cost(&self, prior: LayerCost, trusted: bool) -> LayerCost {
         let Some(factor) = self.factor(prior) else { return self.without_prior(prior) };
-        let (factor, weight) = match trusted {
-            true => (factor.clamp(FACTORS.0, FACTORS.1), PRIOR_WEIGHT),
-            false => (factor, ASSUMED_WEIGHT),
-        };
+        let factor = if trusted { factor.clamp(FACTORS.0, FACTORS.1) } else { factor };
         let most = self.anchors.iter().map(|anchor| anchor.rows).max().unwrap_or(1);
         let (call, rows) = (prior.call_ms * factor, prior.row_ms * factor * f64::from(most));
-        let call_weight = weight * ((call + LEAST_MS) / (call + CALL_DIFFERS * rows + LEAST_MS)).powi(2);
-        let known = [(1, 0, call, call_weight), (0, most, rows, weight)];
+        let call_weight =
+            PRIOR_WEIGHT * ((call + LEAST_MS) / (call + CALL_DIFFERS * rows + LEAST_MS)).powi(2);
+        let known = [(1, 0, call, call_weight), (0, most, rows, PRIOR_WEIGHT)];
         let measured = self.anchors.iter().map(|anchor| {
             let Anchor { pieces, rows, ms, times } = *anchor;
             (pieces, rows, f64::from(ms), f64::from(times).sqrt())
