@@ -1,57 +1,70 @@
 //! The product of a matrix and a vector: a fully connected layer for one image.
 //!
-//! The weights are read as they lie in the model, once; nothing is packed. The lanes of as many sums as there are lanes are
-//! turned and added together. Bound: memory, 4 bytes a multiply-add.
+//! The weights are rows as in the model, copied once to where pages are large: most of a layer's time is waiting for them. The
+//! lanes of as many sums as there are lanes are turned and added together. Bound: memory, 4 bytes a multiply-add.
 
 use crate::epilogue::Epilogue;
 use crate::isa::{Kernel, MAX_LANES, Vector, add_lanes, load, load_at_most, store_at_most};
-use crate::memory::LINE;
+use crate::memory::{LINE, Memory};
 use crate::{Isa, KernelError};
 use std::ops::Range;
 
 /// A fully connected layer. Any range of its outputs can be computed alone, with the same bits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Linear {
-    /// Values of the input.
-    pub inputs: usize,
-    /// Values of the output.
-    pub outputs: usize,
-    /// Folded into the output loop, a channel being an output.
-    pub epilogue: Epilogue,
-    /// The instruction set.
-    pub isa: Isa,
+    inputs: usize,
+    outputs: usize,
+    /// Outputs × inputs.
+    weights: Memory,
+    epilogue: Epilogue,
+    isa: Isa,
 }
 
 impl Linear {
-    /// Computes the outputs `range` of `weights · input` into `output`. `weights` are the rows of `range` only:
-    /// `range.len()` × inputs.
+    /// Of weights `outputs` × inputs. `epilogue` is folded into the output loop, a channel being an output.
     ///
     /// # Errors
     /// If a size does not match, or the machine lacks the instruction set.
-    pub fn run(
-        &self,
-        weights: &[f32],
-        input: &[f32],
-        range: Range<usize>,
-        output: &mut [f32],
-    ) -> Result<(), KernelError> {
-        self.epilogue.check(self.outputs)?;
+    pub fn new(weights: &[f32], outputs: usize, epilogue: Epilogue, isa: Isa) -> Result<Linear, KernelError> {
+        epilogue.check(outputs)?;
+        let inputs = weights.len().checked_div(outputs).unwrap_or(0);
+        if inputs == 0 {
+            return Err(KernelError::Shape("a fully connected layer needs inputs and outputs"));
+        }
+        if weights.len() != inputs * outputs {
+            let (expected, found) = (inputs * outputs, weights.len());
+            return Err(KernelError::Length { what: "weights", expected, found });
+        }
+        let mut memory = Memory::to_keep(weights.len());
+        memory.values_mut()[..weights.len()].copy_from_slice(weights);
+        Ok(Linear { inputs, outputs, weights: memory, epilogue, isa: isa.checked()? })
+    }
+
+    /// Values of the input.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Values of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Computes the outputs `range` from `input` into `output`.
+    ///
+    /// # Errors
+    /// If a size does not match.
+    pub fn run(&self, input: &[f32], range: Range<usize>, output: &mut [f32]) -> Result<(), KernelError> {
         if range.start > range.end || range.end > self.outputs {
             return Err(KernelError::Rows { first: range.start, end: range.end, rows: self.outputs });
         }
-        let lengths = [
-            ("weights", range.len() * self.inputs, weights.len()),
-            ("input", self.inputs, input.len()),
-            ("output", range.len(), output.len()),
-        ];
+        let lengths = [("input", self.inputs, input.len()), ("output", range.len(), output.len())];
         if let Some(&(what, expected, found)) = lengths.iter().find(|(_, expected, found)| expected != found)
         {
             return Err(KernelError::Length { what, expected, found });
         }
-        if self.inputs == 0 {
-            return Err(KernelError::Shape("a fully connected layer needs at least one input"));
-        }
-        self.isa.checked()?.run(Multiply { layer: self, weights, input, first: range.start, output });
+        let weights = &self.weights.values()[range.start * self.inputs..range.end * self.inputs];
+        self.isa.run(Multiply { layer: self, weights, input, first: range.start, output });
         Ok(())
     }
 }

@@ -266,13 +266,13 @@ proptest! {
         }).collect();
         let (first, end) = (first % outputs, (first % outputs + count).min(outputs));
         for isa in Isa::available() {
-            let layer = Linear { inputs, outputs, epilogue: epilogue.clone(), isa };
+            let layer = Linear::new(&weights, outputs, epilogue.clone(), isa).unwrap();
             let mut whole = vec![f32::NAN; outputs];
-            layer.run(&weights, &input, 0..outputs, &mut whole).unwrap();
+            layer.run(&input, 0..outputs, &mut whole).unwrap();
             let error = largest_error(&exact, &whole);
             prop_assert!(error <= (inputs + 8) as f64 * f64::from(f32::EPSILON), "{:?}: {:e}", isa, error);
             let mut part = vec![f32::NAN; end - first];
-            layer.run(&weights[first * inputs..end * inputs], &input, first..end, &mut part).unwrap();
+            layer.run(&input, first..end, &mut part).unwrap();
             prop_assert_eq!(bits(&whole[first..end]), bits(&part), "{:?}", isa);
         }
     }

@@ -1,7 +1,6 @@
-//! Dense layers of one vector, which read the weights as they lie.
+//! Dense layers of one vector.
 //!
-//! Packing the weights takes longer than multiplying with them and keeps them twice. So a share of a dense layer
-//! is a range of rows of the one matrix.
+//! All shares of a dense layer have one matrix; each is a range of its rows.
 
 use std::fmt::{self, Debug, Formatter};
 use std::ops::Range;
@@ -22,8 +21,6 @@ use crate::strip::Wiring;
 #[derive(Clone)]
 pub(crate) struct Dense {
     layer: Arc<Linear>,
-    /// Features × inputs, all of them.
-    weights: Arc<Tensor>,
     features: Range<usize>,
     shape: TVec<usize>,
     /// The output's axis of features.
@@ -32,7 +29,7 @@ pub(crate) struct Dense {
 
 impl Debug for Dense {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "Dense {:?} of {:?}", self.features, self.weights.shape())
+        write!(f, "Dense {:?} of {} × {}", self.features, self.layer.outputs(), self.layer.inputs())
     }
 }
 
@@ -72,8 +69,9 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
         }
     };
     let folded = Folded::after_product(model, id, axis, taken)?;
-    let layer = Linear { inputs, outputs: count, epilogue: folded.whole(), isa };
-    let operator = Dense { layer: Arc::new(layer), weights, features: 0..count, shape: shape.into(), axis };
+    let values = weights.try_as_plain_ram()?.as_slice::<f32>()?;
+    let layer = Arc::new(Linear::new(values, count, folded.whole(), isa)?);
+    let operator = Dense { layer, features: 0..count, shape: shape.into(), axis };
     let members = std::iter::once(id).chain(folded.members).collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs: tvec!(input), members }))
 }
@@ -84,7 +82,7 @@ impl Operator for Dense {
     }
 
     fn label(&self) -> (String, Kind) {
-        (format!("Gemm {}", self.layer.outputs), Kind::Dense)
+        (format!("Gemm {}", self.layer.outputs()), Kind::Dense)
     }
 
     fn shape(&self) -> &[usize] {
@@ -92,11 +90,11 @@ impl Operator for Dense {
     }
 
     fn macs(&self) -> u64 {
-        (self.layer.inputs * self.features.len()) as u64
+        (self.layer.inputs() * self.features.len()) as u64
     }
 
     fn weights(&self) -> u64 {
-        ((self.layer.inputs + 1) * self.layer.outputs) as u64
+        ((self.layer.inputs() + 1) * self.layer.outputs()) as u64
     }
 
     fn run(
@@ -105,13 +103,9 @@ impl Operator for Dense {
         output: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
-        let weights = self.weights.try_as_plain_ram().and_then(|view| view.as_slice::<f32>());
-        let weights =
-            weights.map_err(|_| KernelError::Shape("weights of a dense layer are floats in memory"))?;
         workspace.by_rows(output, [1, self.features.len()], self.macs(), |part, planes, _| {
             let features = self.features.start + part.start..self.features.start + part.end;
-            let rows = features.start * self.layer.inputs..features.end * self.layer.inputs;
-            self.layer.run(&weights[rows], inputs[0], features, planes[0])
+            self.layer.run(inputs[0], features, planes[0])
         })
     }
 
