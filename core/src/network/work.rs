@@ -97,6 +97,8 @@ pub enum Term {
     WeightBytes,
     /// Bytes of weights that a matrix product with one vector reads.
     DenseBytes,
+    /// Bytes of weights of convolutions that come from beyond the cores' own caches, in networks whose weights these do not hold.
+    FarBytes,
     /// Bytes of weights that come from memory, in networks whose weights no cache holds.
     MemoryBytes,
     /// Rows of weights of a matrix product with one vector that come from memory.
@@ -105,7 +107,7 @@ pub enum Term {
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 44] = [
+    pub const ALL: [Term; 45] = [
         Term::Call,
         Term::Step,
         Term::DirectMacs,
@@ -148,6 +150,7 @@ impl Term {
         Term::OtherBytes,
         Term::WeightBytes,
         Term::DenseBytes,
+        Term::FarBytes,
         Term::MemoryBytes,
         Term::MemoryRows,
     ];
@@ -197,6 +200,7 @@ impl Term {
             Term::OtherBytes => "bytes other",
             Term::WeightBytes => "weight bytes",
             Term::DenseBytes => "dense weights",
+            Term::FarBytes => "weights from afar",
             Term::MemoryBytes => "weights from memory",
             Term::MemoryRows => "rows from memory",
         }

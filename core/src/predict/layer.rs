@@ -19,9 +19,6 @@ const PRIOR_WEIGHT: f64 = 0.05;
 const CALL_DIFFERS: f64 = 0.1;
 /// Errors are relative to times, and to this where they are shorter, ms.
 const LEAST_MS: f64 = 1e-3;
-/// Times before an anchor is smoothed; of these the least counts.
-const FEW_TIMES: u32 = 3;
-
 /// The smoothed time of a layer for one number of rows, at full CPU share and the worker's scale of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Anchor {
@@ -117,13 +114,15 @@ impl LayerMemory {
 impl Anchor {
     fn take(&mut self, ms: f64) {
         let known = f64::from(self.ms);
-        if u32::from(self.times) < FEW_TIMES && ms < known {
+        let move_by = (ms - known).clamp(-MOST_MOVE * known, MOST_MOVE * known);
+        let next = match self.times {
             // First runs are slow for reasons that do not come back: memory touched for the first time.
-            self.ms = ms as f32;
-        } else {
-            let move_by = (ms - known).clamp(-MOST_MOVE * known, MOST_MOVE * known);
-            self.ms = (known + move_by / f64::from(self.times + 1).min(SMOOTHED)) as f32;
-        }
+            1 => ms.min(known),
+            // About the middle of three: one less than the least of two leaves that in the middle.
+            2 => known + move_by.max(0.0) / 2.0,
+            times => known + move_by / f64::from(times + 1).min(SMOOTHED),
+        };
+        self.ms = next as f32;
         self.times = self.times.saturating_add(1).min(SMOOTHED as u8);
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             owner[member] = layer;
         }
     }
-    let network_bytes = steps.iter().map(|step| step.weight_bytes).sum();
+    let network_bytes = steps.iter().map(Step::kept_bytes).sum();
     let mut taken = std::collections::HashSet::new();
     let layer = |(index, members): (usize, &Vec<usize>)| {
         let last = members[members.len() - 1];

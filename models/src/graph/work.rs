@@ -23,7 +23,10 @@ use super::cut;
 use super::steps::{Source, Step};
 use crate::operators::{Convolution, Gate, GlobalPool, Own, Pooling, Resample};
 
-/// Bytes of a network's weights beyond which they are gone from every cache when they are needed again.
+/// Bytes of a network's weights, as they are kept, beyond which they are gone from a core's own caches when they are needed
+/// again.
+const NO_CORE_HOLDS: u64 = 2 << 20;
+/// The same, gone from every cache.
 const NO_CACHE_HOLDS: u64 = 32 << 20;
 
 /// Amounts by term: once a piece, and for all rows.
@@ -40,7 +43,7 @@ impl Amounts {
     }
 }
 
-/// The work of the layer whose steps are `members`, in a network with so many bytes of weights.
+/// The work of the layer whose steps are `members`, in a network that keeps so many bytes of weights.
 pub(super) fn of(steps: &[Step], members: &[usize], network_bytes: u64) -> Vec<Work> {
     let last = &steps[members[members.len() - 1]];
     let rows = f64::from(cut(&last.shape, last.split.along).rows.max(1));
@@ -51,9 +54,7 @@ pub(super) fn of(steps: &[Step], members: &[usize], network_bytes: u64) -> Vec<W
     amounts.once(Term::Step, executed.len().saturating_sub(1) as f64);
     for at in executed {
         let step = &steps[at];
-        if network_bytes > NO_CACHE_HOLDS {
-            from_memory(step, &mut amounts);
-        }
+        from_afar(step, network_bytes, &mut amounts);
         match (convolution(step), step.op.downcast_ref::<Own>()) {
             (Some(layer), _) => {
                 let layouts = layouts(steps, at);
@@ -108,15 +109,21 @@ fn maps(step: &Step) -> usize {
     step.sources.iter().filter(|source| !matches!(source, Source::Konst(_))).count()
 }
 
-/// The weights of a step that no cache holds. A matrix product begins to wait for each of its rows.
-fn from_memory(step: &Step, amounts: &mut Amounts) {
-    let bytes = step.weight_bytes as f64;
-    match step.op.downcast_ref::<Own>().map(|own| own.0.label().1) {
-        Some(Kind::Dense) => {
+/// The weights of a step that have left the caches. A matrix product begins to wait for each of its rows, and has a price for
+/// every byte without this.
+fn from_afar(step: &Step, network_bytes: u64, amounts: &mut Amounts) {
+    let bytes = step.kept_bytes() as f64;
+    let is_dense = step.op.downcast_ref::<Own>().is_some_and(|own| own.0.label().1 == Kind::Dense);
+    if network_bytes > NO_CORE_HOLDS && !is_dense {
+        amounts.once(Term::FarBytes, bytes);
+    }
+    if network_bytes > NO_CACHE_HOLDS {
+        if is_dense {
             amounts.all_rows(Term::MemoryBytes, bytes);
             amounts.all_rows(Term::MemoryRows, volume(&step.shape));
+        } else {
+            amounts.once(Term::MemoryBytes, bytes);
         }
-        _ => amounts.once(Term::MemoryBytes, bytes),
     }
 }
 
