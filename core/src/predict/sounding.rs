@@ -9,7 +9,7 @@ use crate::network::{Network, Split};
 use crate::partition::{Block, Partition};
 
 /// Units of a block at most: long blocks compute more rows than the share that is asked for.
-const LENGTH: usize = 4;
+const LENGTH: usize = 2;
 
 /// All rows shared alike by the workers that are `there`, at least one, in short blocks. What cannot be divided is the
 /// first one's.
