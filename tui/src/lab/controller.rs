@@ -99,8 +99,8 @@ pub struct Controller {
     pub(super) commands: u32,
     /// A command that waits for the next comparison.
     pub(super) verifying: Option<CommandId>,
-    /// Commands whose effect is measured ten seconds after they were settled.
-    pub(super) effects: Vec<(CommandId, Instant)>,
+    /// The last command that changes what runs take, and when it was settled, until its effect is told.
+    pub(super) effect: Option<(CommandId, Instant)>,
     pub(super) answered: Option<usize>,
     /// When planning last looked at what runs.
     pub(super) looked: Instant,
@@ -175,7 +175,7 @@ impl Controller {
             runs: 0,
             commands: 0,
             verifying: None,
-            effects: Vec::new(),
+            effect: None,
             answered: None,
             looked: now,
             found: None,
@@ -298,7 +298,7 @@ impl Controller {
             self.clocks_compared = now;
             self.fleet.compare_clocks(&self.outcomes);
         }
-        self.measure_effects(now);
+        self.measure_effect(now);
         if self.is_time_up() && self.flight.is_none() && self.again.is_none() {
             self.end(Ending::Asked);
         }
