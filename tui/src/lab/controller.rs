@@ -226,7 +226,8 @@ impl Controller {
                 self.planned = true;
                 self.offer(proposal, true, None);
                 self.wait_until_prepared(id).await;
-                self.stop_at = self.for_time.map(|time| Instant::now() + time);
+                // Longer than clocks can tell is for ever.
+                self.stop_at = self.for_time.and_then(|time| Instant::now().checked_add(time));
                 return Ok(());
             }
             if self.ending.is_none() && !self.is_deserted() {
