@@ -85,6 +85,37 @@ fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
     assert_eq!(next.end().0, None);
 }
 
+/// Three workers measured alone, of which the last is killed; `until` something else has come.
+fn killed_while_measured_together(until: Option<&str>) {
+    let home = TempDir::new().expect("a folder");
+    let stay = ["one", "two"].map(|name| paired(&home, name));
+    let mut goes = paired(&home, "goes");
+    let lab = lab(&home, &[&stay[0], &stay[1], &goes]);
+    for _ in 0..3 {
+        lab.wait_for("a worker measured alone", is("single_measured"));
+    }
+    until.into_iter().for_each(|kind| drop(lab.wait_for(kind, is(kind))));
+    goes.process.child.kill().expect("it was running");
+    lab.wait_for("the loss", is("worker_lost"));
+    for what in ["the others measured together", "a planned partition"] {
+        lab.wait_for(what, is("partition_switched"));
+    }
+    lab.wait_for("a run", is("run_done"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(3), "{summary}");
+    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+}
+
+#[test]
+fn a_worker_that_dies_before_all_are_measured_together_costs_no_run() {
+    killed_while_measured_together(None);
+}
+
+#[test]
+fn a_worker_that_dies_while_all_are_measured_together_costs_no_run() {
+    killed_while_measured_together(Some("run_started"));
+}
+
 #[test]
 fn whoever_cannot_be_used_is_named_with_what_to_do() {
     let home = TempDir::new().expect("a folder");

@@ -179,7 +179,7 @@ async fn change_at_random(
 ) -> Vec<Situation> {
     let has_settled = || {
         let shown = stage.look();
-        let planned = shown.lab.running().is_some_and(|running| running.planner != "alone");
+        let planned = shown.lab.running().is_some_and(|running| !lab::measures(&running.planner));
         let runs = |of| shown.lab.runs.recent.iter().filter(|run| run.partition == of).count();
         planned && shown.lab.current.is_some_and(|of| runs(of) >= SETTLING)
     };
@@ -262,12 +262,12 @@ fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) -> a
     };
     if args.json {
         for interval in &intervals {
-            print(&serde_json::to_string(interval)?);
+            print(&serde_json::to_string(interval)?)?;
         }
-        print(&serde_json::to_string(&total)?);
+        print(&serde_json::to_string(&total)?)?;
     } else {
-        intervals.iter().for_each(|interval| print(&line(interval)));
-        print(&sentence(&total));
+        intervals.iter().try_for_each(|interval| print(&line(interval)))?;
+        print(&sentence(&total))?;
     }
     Ok(())
 }

@@ -31,9 +31,6 @@ use crate::screen::Request;
 /// Between two rounds of clock exchanges.
 const CLOCKS_EVERY: Duration = Duration::from_secs(2);
 
-/// The planner's name of partitions that measure one worker alone.
-pub(super) const ALONE: &str = "alone";
-
 /// What came of something that ran beside the loop.
 pub enum Outcome {
     /// Every worker prepared a partition, or one refused with a sentence.

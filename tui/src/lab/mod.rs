@@ -40,6 +40,7 @@ pub use calibrate::samples;
 pub use controller::Ending;
 pub use model::ModelChoice;
 pub use planning::Situation;
+pub use singles::measures;
 pub use trials::Trial;
 pub use versus::Versus;
 
