@@ -39,13 +39,13 @@ impl Controller {
             }
             return;
         }
-        let current = self.journal.stage().look().lab.current;
-        if let Some(current) = current.filter(|current| uses(&self.journal, *current, worker))
+        let running =
+            self.journal.stage().look().lab.running().map(|of| (of.partition, measures(&of.planner)));
+        if let Some((running, false)) = running
             && self.planned
+            && uses(&self.journal, running, worker)
         {
-            if self.journal.stage().look().lab.running().is_some_and(|of| !measures(&of.planner)) {
-                self.resume.get_or_insert(current);
-            }
+            self.resume.get_or_insert(running);
         }
         self.conditions_changed();
     }
