@@ -54,9 +54,9 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// As this program knows it; `None` if it is of a kind or form that another version wrote.
+    /// As this program knows it; `None` if it is of a kind or form that another version wrote, or says what cannot be.
     pub fn event(&self) -> Option<Event> {
-        serde_json::from_slice(self.json).ok()
+        serde_json::from_slice(self.json).ok().filter(Event::is_possible)
     }
 }
 
