@@ -250,7 +250,12 @@ impl Lab {
         running.plan.shares(network).get(worker).copied()
     }
 
+    /// A proposal for other workers than there are, or for another network, can only be of a damaged session.
     fn propose(&mut self, proposal: &Proposal) {
+        let is_for = |network: &Arc<Network>| proposal.plan.check(network, self.workers.len()).is_ok();
+        if !self.network.as_ref().is_some_and(is_for) {
+            return;
+        }
         self.partitions.insert(proposal.partition, proposal.clone());
         self.proposal = Some(proposal.partition);
         self.forget_old_partitions();
