@@ -96,6 +96,14 @@ impl Verb {
     pub fn changes_the_lab(&self) -> bool {
         !matches!(self, Verb::Mark { .. })
     }
+
+    /// Whether runs take longer or shorter once it is done.
+    pub fn changes_latency(&self) -> bool {
+        matches!(
+            self,
+            Verb::Throttle { .. } | Verb::Link { .. } | Verb::Accept | Verb::Undo | Verb::Edit { .. }
+        )
+    }
 }
 
 impl fmt::Display for Verb {

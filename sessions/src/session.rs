@@ -17,8 +17,12 @@ use crate::source::{ReadSeek, Source};
 
 /// Why a part of an open session cannot be read.
 #[derive(Debug, Error)]
-#[error("the session is damaged at byte {offset}: {damage}. Copy the file again, or replay up to there")]
+#[error(
+    "the session is damaged at {at} (byte {offset}: {damage}). Copy the file again, or replay what is before or after with --at"
+)]
 pub struct ReadError {
+    /// When what cannot be read begins.
+    pub at: Micros,
     /// Where in the file the chunk is.
     pub offset: u64,
     /// What is wrong with it.
@@ -50,9 +54,9 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// As this program knows it; `None` if it is of a kind or form that another version wrote.
+    /// As this program knows it; `None` if it is of a kind or form that another version wrote, or says what cannot be.
     pub fn event(&self) -> Option<Event> {
-        serde_json::from_slice(self.json).ok()
+        serde_json::from_slice(self.json).ok().filter(Event::is_possible)
     }
 }
 
@@ -203,9 +207,11 @@ impl Session {
     fn append(&self, place: Place, chunk: &mut Chunk) -> Result<(), ReadError> {
         let Shared { source, contents, .. } = &*self.shared;
         let mut lanes = contents.lanes.clone();
-        chunk
-            .append(source, place.offset, place.length, &mut lanes)
-            .map_err(|damage| ReadError { offset: place.offset, damage })
+        chunk.append(source, place.offset, place.length, &mut lanes).map_err(|damage| ReadError {
+            at: place.at,
+            offset: place.offset,
+            damage,
+        })
     }
 }
 

@@ -25,8 +25,15 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
     let form = form(args.headless, args.json);
     let stage = Arc::new(Stage::new(Shown::default()));
     let recorder = recorder(args)?;
+    let (requests, asked) = mpsc::unbounded_channel();
     let listener = form.map(|form| -> Listener {
-        Box::new(move |event, stage: &Stage| headless::report(form, event, stage))
+        let requests = requests.clone();
+        Box::new(move |event, stage: &Stage| {
+            // A report that cannot be written is of no use to anybody: the lab ends, and its summary fails likewise.
+            if headless::report(form, event, stage).is_err() {
+                let _ = requests.send(Request::Quit);
+            }
+        })
     });
     let journal = Arc::new(Journal::new(stage.clone(), recorder, listener));
     let setup = Setup {
@@ -42,7 +49,6 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
         for_time: args.for_time,
         output: args.output.clone(),
     };
-    let (requests, asked) = mpsc::unbounded_channel();
     let (ended, has_ended) = oneshot::channel();
     // The lab has a thread and a runtime of its own, so that a slow terminal cannot delay a run.
     let thread = std::thread::Builder::new().name("lab".to_owned()).spawn({
@@ -66,9 +72,9 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
     let session = journal.path().map(|path| path.display().to_string());
     match form {
         Some(Form::Json) => {
-            headless::print(&serde_json::to_string(&Summary::of(&lab, session))?);
+            headless::print(&serde_json::to_string(&Summary::of(&lab, session))?)?;
         }
-        Some(Form::Text) | None => headless::print(&headless::table(&lab, session.as_deref())),
+        Some(Form::Text) | None => headless::print(&headless::table(&lab, session.as_deref()))?,
     }
     Ok(if has_lost_worker(&lab) { EXIT_WORKER_LOST } else { 0 })
 }

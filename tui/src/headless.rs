@@ -1,7 +1,8 @@
 //! Reports without a screen: lines as things happen, and a summary at the end.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use collab_core::event::{Answer, Class, Event, Verdict, What};
 use collab_core::id::WorkerId;
@@ -84,19 +85,32 @@ pub enum Form {
 }
 
 /// Prints what an event is worth. To be called after it was applied.
-pub fn report(form: Form, event: &Event, stage: &Stage) {
+///
+/// # Errors
+/// If nobody reads any more, or there is no room.
+pub fn report(form: Form, event: &Event, stage: &Stage) -> io::Result<()> {
     let line = match form {
         Form::Json => json_line(event),
         Form::Text => text_line(event, &stage.look().lab),
     };
-    if let Some(line) = line {
-        print(&line);
-    }
+    line.map_or(Ok(()), |line| print(&line))
 }
 
-/// Prints one line; a closed pipe is no error, whoever read has seen enough.
-pub fn print(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+/// Prints a line, or several.
+///
+/// # Errors
+/// If nobody reads any more, or there is no room.
+pub fn print(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{}", plain(line))
+}
+
+/// A text without characters that a terminal would obey: names and reasons come from files and from other devices.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    match text.contains(is_obeyed) {
+        true => text.replace(is_obeyed, "\u{fffd}").into(),
+        false => text.into(),
+    }
 }
 
 /// Events as JSON, without the bulky ones that only the session file keeps.
@@ -172,7 +186,8 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
             }
         }
         Some(Answer::Picture { psnr_db: Some(psnr), bicubic_psnr_db }) => {
-            let _ = writeln!(text, "  PSNR {psnr:.2} dB, bicubic {} dB", ms(*bicubic_psnr_db));
+            let bicubic = bicubic_psnr_db.map_or("–".to_owned(), |psnr| format!("{psnr:.2}"));
+            let _ = writeln!(text, "  PSNR {psnr:.2} dB, bicubic {bicubic} dB");
         }
         Some(Answer::Boxes(boxes)) => {
             for found in boxes {
@@ -190,11 +205,25 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
         }
         _ => {}
     }
-    if lab.verdict == Verdict::Unchecked {
+    if summary.runs > 0 && lab.verdict == Verdict::Unchecked {
         let _ = writeln!(text, "  the output was not compared with the single device's");
     }
     if let Some(session) = session {
         let _ = writeln!(text, "  session {session}\n  show it again: collab-tui replay {session}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_or_a_file_says_cannot_command_the_terminal() {
+        assert_eq!(plain("pi4 is lost\n\t×2"), "pi4 is lost\n\t×2");
+        assert_eq!(
+            plain("pi4\u{1b}]0;title\u{7}\r\u{9b}2J"),
+            "pi4\u{fffd}]0;title\u{fffd}\u{fffd}\u{fffd}2J"
+        );
+    }
 }

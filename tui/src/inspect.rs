@@ -21,9 +21,9 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
         recipe::write_onnx(source::read(&loaded.bytes)?.onnx, &mut file).with_context(failed)?;
     }
     if args.json {
-        print(&serde_json::to_string(network.as_ref())?);
+        print(&serde_json::to_string(network.as_ref())?)?;
     } else {
-        print(&table(network));
+        print(&table(network))?;
     }
     Ok(())
 }

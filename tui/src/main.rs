@@ -22,6 +22,7 @@ mod terminal;
 mod theme;
 mod watch;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -34,10 +35,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if has_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            #[allow(clippy::print_stderr)] // the one place where errors reach the user
-            {
-                eprintln!("collab-tui: {}", sentence(&error));
-            }
+            // Without a reader of errors either, the exit code has to do.
+            let _ = writeln!(std::io::stderr(), "collab-tui: {}", headless::plain(&sentence(&error)));
             ExitCode::from(1)
         }
     }

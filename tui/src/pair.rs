@@ -10,10 +10,10 @@ use crate::headless::print;
 pub fn run(args: &PairArgs) -> anyhow::Result<()> {
     let identity = Identity::open(&crate::folders::keys()?)?;
     let known = KnownWorkers::at(crate::folders::known_workers()?);
-    print(&format!("this lab's key is {}", identity.fingerprint()));
+    print(&format!("this lab's key is {}", identity.fingerprint()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let paired = runtime.block_on(client::pair(&identity, &args.address, args.code.as_deref()))?;
     known.note(&args.address, paired.fingerprint, &paired.name)?;
-    print(&format!("{} at {} is trusted from now on: {}", paired.name, args.address, paired.fingerprint));
+    print(&format!("{} at {} is trusted from now on: {}", paired.name, args.address, paired.fingerprint))?;
     Ok(())
 }

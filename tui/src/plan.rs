@@ -40,15 +40,12 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let budget = Budget { seed: args.seed, ..Budget::default() };
     let answers = answers(&scenario, &problem, &names, budget, REFERENCE, clock);
     if args.json {
-        return answers.iter().try_for_each(|(row, _)| {
-            print(&serde_json::to_string(row)?);
-            Ok(())
-        });
+        return answers.iter().try_for_each(|(row, _)| Ok(print(&serde_json::to_string(row)?)?));
     }
     let single = planner("best-single").and_then(|single| single.plan(&problem, budget));
     let single = single.context("no device may be given rows")?;
     let (row, _) = answers.first().context("the planner finds nothing")?;
-    print(&heading(row.reference));
+    print(&heading(row.reference))?;
     let is_shared = |plan: &Plan| plan.partition.single_owner().is_none();
     let shared = answers.iter().map(|(_, plan)| plan).filter(|plan| is_shared(plan));
     let shared = shared.min_by(|a, b| a.timeline.finish_ms.total_cmp(&b.timeline.finish_ms)).cloned();
@@ -60,10 +57,10 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
             Some(shared) => problem.explain(plan, shared, "the best shared plan"),
             None => problem.explain(plan, &single, "the best single device"),
         };
-        print(&line(row, plan, single.timeline.finish_ms));
+        print(&line(row, plan, single.timeline.finish_ms))?;
         let partition = plan.partition.to_string();
         let lines = filled(partition.split_inclusive('/'), cells);
-        lines.iter().chain(&filled(reason.split_inclusive(' '), cells)).for_each(|line| print(line));
+        lines.iter().chain(&filled(reason.split_inclusive(' '), cells)).try_for_each(|line| print(line))?;
     }
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collab_core::time::Micros;
-use collab_sessions::{Cursor, MomentKind, Session};
+use collab_sessions::{Cursor, MomentKind, ReadError, Session};
 use tokio::sync::mpsc;
 
 use crate::screen::{PlaybackRequest, Request, SpeedChange};
-use crate::stage::{Playback, Stage};
+use crate::stage::{Extent, Playback, Stage};
 
 /// Between two steps of playing.
 const TICK: Duration = Duration::from_millis(33);
@@ -24,23 +24,24 @@ pub struct Replay {
     position: Micros,
     speed: f64,
     playing: bool,
+    damaged: Option<Micros>,
 }
 
 impl Replay {
     /// Shows the session in `path` as it was at `at`; plays from there if it was not asked for a time.
-    pub fn open(path: &Path, at: Option<f64>, speed: f64, stage: Arc<Stage>) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, at: Option<Micros>, speed: f64, stage: Arc<Stage>) -> anyhow::Result<Self> {
         anyhow::ensure!(SPEEDS.contains(&speed), "a speed is between 0.125 and 64, not {speed}");
         let session = Session::open(path)?;
-        let position = at.map_or(Micros(0), Micros::from_secs_f64).min(session.length());
+        let position = at.unwrap_or_default().min(session.length());
         let cursor = session.seek(position)?;
         let path = path.display().to_string();
-        let replay = Self { stage, path, cursor, position, speed, playing: at.is_none() };
+        let replay = Self { stage, path, cursor, position, speed, playing: at.is_none(), damaged: None };
         replay.show();
         Ok(replay)
     }
 
-    /// Follows time and the operator until the operator leaves.
-    pub async fn drive(mut self, mut requests: mpsc::UnboundedReceiver<Request>) -> anyhow::Result<()> {
+    /// Follows time and the operator until the operator leaves. Where the file is damaged it stands still.
+    pub async fn drive(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
         let mut tick = tokio::time::interval(TICK);
         let mut before = Instant::now();
         loop {
@@ -49,14 +50,18 @@ impl Replay {
                     let now = Instant::now();
                     let passed = now - std::mem::replace(&mut before, now);
                     if self.playing {
-                        self.play(passed)?;
+                        let moved = self.play(passed);
+                        self.show_where(moved);
                     }
                 }
                 request = requests.recv() => match request {
-                    Some(Request::Playback(request)) => self.follow(request)?,
+                    Some(Request::Playback(request)) => {
+                        let moved = self.follow(request);
+                        self.show_where(moved);
+                    }
                     // The screen refuses verbs in a replay; one that comes all the same changes nothing.
                     Some(Request::Verb(_)) => {}
-                    Some(Request::Quit) | None => return Ok(()),
+                    Some(Request::Quit) | None => return,
                 },
             }
         }
@@ -66,18 +71,17 @@ impl Replay {
         self.cursor.session().length()
     }
 
-    fn play(&mut self, passed: Duration) -> anyhow::Result<()> {
+    fn play(&mut self, passed: Duration) -> Result<(), ReadError> {
         let step = Micros::from_secs_f64(passed.as_secs_f64() * self.speed);
         self.position = (self.position + step).min(self.length());
         self.cursor.advance(self.position)?;
         if self.position == self.length() {
             self.playing = false;
         }
-        self.show();
         Ok(())
     }
 
-    fn follow(&mut self, request: PlaybackRequest) -> anyhow::Result<()> {
+    fn follow(&mut self, request: PlaybackRequest) -> Result<(), ReadError> {
         match request {
             PlaybackRequest::Toggle => {
                 self.playing = !self.playing;
@@ -110,17 +114,16 @@ impl Replay {
                 self.speed = speed.clamp(*SPEEDS.start(), *SPEEDS.end());
             }
         }
-        self.show();
         Ok(())
     }
 
-    fn seek(&mut self, position: Micros) -> anyhow::Result<()> {
+    fn seek(&mut self, position: Micros) -> Result<(), ReadError> {
         self.position = position.min(self.length());
         self.cursor.seek(self.position)?;
         Ok(())
     }
 
-    fn step(&mut self, count: i64) -> anyhow::Result<()> {
+    fn step(&mut self, count: i64) -> Result<(), ReadError> {
         self.playing = false;
         for _ in 0..count.unsigned_abs() {
             let moved = match count {
@@ -135,23 +138,23 @@ impl Replay {
         Ok(())
     }
 
+    /// Shows where it came to.
+    fn show_where(&mut self, moved: Result<(), ReadError>) {
+        if let Err(ReadError { at, .. }) = moved {
+            self.damaged = Some(at);
+            self.playing = false;
+            self.position = self.cursor.lab().now;
+        }
+        self.show();
+    }
+
     fn show(&self) {
-        let session = self.cursor.session();
-        let glyph = |kind: MomentKind| match kind {
-            MomentKind::Mark => '┬',
-            MomentKind::Command => 't',
-            MomentKind::WorkerLost => '▲',
-            MomentKind::Switched => '◆',
-        };
+        let whole = playback(&self.path, self.cursor.session(), self.position);
         let playback = Playback {
-            path: self.path.clone(),
-            position: self.position,
-            length: session.length(),
             speed: self.speed,
             playing: self.playing,
-            complete: session.is_complete(),
-            bytes: session.bytes(),
-            moments: session.moments().iter().map(|moment| (moment.at, glyph(moment.kind))).collect(),
+            extent: self.damaged.map_or(whole.extent, Extent::Damaged),
+            ..whole
         };
         let mut lab = self.cursor.lab().clone();
         lab.now = self.position;
@@ -159,5 +162,54 @@ impl Replay {
             shown.lab = lab;
             shown.playback = Some(playback);
         });
+    }
+}
+
+/// A session that stands still at `position`.
+pub fn playback(path: &str, session: &Session, position: Micros) -> Playback {
+    let glyph = |kind: MomentKind| match kind {
+        MomentKind::Mark => '┬',
+        MomentKind::Command => 't',
+        MomentKind::WorkerLost => '▲',
+        MomentKind::Switched => '◆',
+    };
+    Playback {
+        path: path.to_owned(),
+        position,
+        length: session.length(),
+        speed: 1.0,
+        playing: false,
+        following: false,
+        extent: if session.is_complete() { Extent::Complete } else { Extent::Recovered },
+        bytes: session.bytes(),
+        moments: session.moments().iter().map(|moment| (moment.at, glyph(moment.kind))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::Shown;
+
+    #[test]
+    fn where_the_file_is_damaged_a_replay_stands_still_and_what_was_before_is_shown() {
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sessions/samples/throttle.mcap");
+        let mut bytes = std::fs::read(sample).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let stage = Arc::new(Stage::new(Shown::default()));
+        let mut replay = Replay::open(file.path(), None, 1.0, stage.clone()).unwrap();
+        let look = || stage.look().playback.clone().unwrap();
+        let moved = replay.play(Duration::from_secs(60));
+        replay.show_where(moved);
+        let shown = look();
+        let Extent::Damaged(damaged) = shown.extent else { panic!("no damage was met: {shown:?}") };
+        assert!(!shown.playing && shown.position < damaged, "{shown:?}");
+        let moved = replay.follow(PlaybackRequest::SeekTo(Micros(2_000_000)));
+        replay.show_where(moved);
+        let before = look();
+        assert_eq!((before.position, before.extent), (Micros(2_000_000), Extent::Damaged(damaged)));
     }
 }

@@ -19,6 +19,19 @@ pub struct Recording {
     pub failed: Option<String>,
 }
 
+/// How much of a session its file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Complete,
+    /// What was flushed so far.
+    Growing,
+    /// What was flushed before its recording broke off.
+    Recovered,
+    /// All but what begins here, which turned out to be damaged.
+    Damaged(Micros),
+}
+
 /// Where a replay is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Playback {
@@ -32,8 +45,10 @@ pub struct Playback {
     pub speed: f64,
     /// Whether time runs.
     pub playing: bool,
-    /// Whether the file ends in order; otherwise it was recovered.
-    pub complete: bool,
+    /// Whether it is watched at its end as it grows; then nobody moves in time.
+    pub following: bool,
+    /// How much of the session is there.
+    pub extent: Extent,
     /// The file's size.
     pub bytes: u64,
     /// Every mark and lost worker and change of partition: when, and the glyph for the bar.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use collab_core::lab::Lab;
-use collab_core::time::Micros;
 use collab_sessions::{Session, export};
 use serde::Serialize;
 use tokio::runtime::Builder;
@@ -16,9 +15,9 @@ use tokio::sync::mpsc;
 use crate::app;
 use crate::cli::{ExportArgs, ReplayArgs, WatchArgs};
 use crate::headless::{self, Form, Summary};
-use crate::replay::Replay;
+use crate::replay::{Replay, playback};
 use crate::screen::{self, Request, ScreenOptions};
-use crate::stage::{Playback, Shown, Stage};
+use crate::stage::{Extent, Playback, Shown, Stage};
 
 /// How often a growing session is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -35,7 +34,7 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
     runtime.block_on(async {
         tokio::select! {
             shown = screen::run(stage, requests, ScreenOptions::from_env()) => shown,
-            driven = replay.drive(asked) => driven,
+            () = replay.drive(asked) => Ok(()),
         }
     })
 }
@@ -51,19 +50,19 @@ struct State<'a> {
 
 fn print_state(args: &ReplayArgs, form: Form) -> anyhow::Result<()> {
     let session = Session::open(&args.file)?;
-    let at = args.at.map_or(session.length(), Micros::from_secs_f64).min(session.length());
+    let at = args.at.unwrap_or(session.length()).min(session.length());
     let cursor = session.seek(at)?;
     let path = args.file.display().to_string();
     match form {
         Form::Json => {
             let summary = Summary::of(cursor.lab(), Some(path));
             let state = State { at: at.secs(), complete: session.is_complete(), summary, lab: cursor.lab() };
-            headless::print(&serde_json::to_string(&state)?);
+            headless::print(&serde_json::to_string(&state)?)?;
         }
         Form::Text => {
             let recovered = if session.is_complete() { "" } else { ", recovered: it was not ended in order" };
-            headless::print(&format!("{path} at {at} of {}{recovered}", session.length()));
-            headless::print(&headless::table(cursor.lab(), None));
+            headless::print(&format!("{path} at {at} of {}{recovered}", session.length()))?;
+            headless::print(&headless::table(cursor.lab(), None))?;
         }
     }
     Ok(())
@@ -103,15 +102,12 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
 
 fn show_end(session: &Session, path: &Path, stage: &Stage) -> anyhow::Result<()> {
     let cursor = session.seek(session.length())?;
+    let whole = playback(&path.display().to_string(), session, session.length());
     let playback = Playback {
-        path: path.display().to_string(),
-        position: session.length(),
-        length: session.length(),
-        speed: 1.0,
         playing: !session.is_complete(),
-        complete: session.is_complete(),
-        bytes: session.bytes(),
-        moments: Vec::new(),
+        following: true,
+        extent: if session.is_complete() { Extent::Complete } else { Extent::Growing },
+        ..whole
     };
     let lab = cursor.lab().clone();
     stage.change(|shown| {
@@ -126,12 +122,19 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let session = Session::open(&args.file)?;
     if let Some(folder) = &args.csv {
         for table in export::csv(&session, folder)? {
-            headless::print(&format!("{}  {} rows", table.path.display(), table.rows));
+            headless::print(&format!("{}  {} rows", table.path.display(), table.rows))?;
         }
     } else if let Some(path) = &args.perfetto {
+        let is_session =
+            path.canonicalize().is_ok_and(|to| args.file.canonicalize().is_ok_and(|file| file == to));
+        anyhow::ensure!(
+            !is_session,
+            "{} is the session itself: choose another file for the trace",
+            path.display()
+        );
         let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         export::perfetto(&session, std::io::BufWriter::new(file))?;
-        headless::print(&format!("{}  open it at ui.perfetto.dev", path.display()));
+        headless::print(&format!("{}  open it at ui.perfetto.dev", path.display()))?;
     } else {
         export::jsonl(&session, std::io::BufWriter::new(std::io::stdout().lock()))?;
     }

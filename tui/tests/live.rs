@@ -4,6 +4,9 @@
 mod devices;
 mod program;
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
 use devices::{Process, Worker};
 use program::{program, run};
 use tempfile::TempDir;
@@ -85,6 +88,37 @@ fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
     assert_eq!(next.end().0, None);
 }
 
+/// Three workers measured alone, of which the last is killed; `until` something else has come.
+fn killed_while_measured_together(until: Option<&str>) {
+    let home = TempDir::new().expect("a folder");
+    let stay = ["one", "two"].map(|name| paired(&home, name));
+    let mut goes = paired(&home, "goes");
+    let lab = lab(&home, &[&stay[0], &stay[1], &goes]);
+    for _ in 0..3 {
+        lab.wait_for("a worker measured alone", is("single_measured"));
+    }
+    until.into_iter().for_each(|kind| drop(lab.wait_for(kind, is(kind))));
+    goes.process.child.kill().expect("it was running");
+    lab.wait_for("the loss", is("worker_lost"));
+    for what in ["the others measured together", "a planned partition"] {
+        lab.wait_for(what, is("partition_switched"));
+    }
+    lab.wait_for("a run", is("run_done"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(3), "{summary}");
+    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+}
+
+#[test]
+fn a_worker_that_dies_before_all_are_measured_together_costs_no_run() {
+    killed_while_measured_together(None);
+}
+
+#[test]
+fn a_worker_that_dies_while_all_are_measured_together_costs_no_run() {
+    killed_while_measured_together(Some("run_started"));
+}
+
 #[test]
 fn whoever_cannot_be_used_is_named_with_what_to_do() {
     let home = TempDir::new().expect("a folder");
@@ -155,4 +189,34 @@ fn a_lab_whose_only_worker_is_lost_waits_for_it_and_goes_on() {
     let (exit, summary) = lab.stop();
     assert_eq!(exit, Some(0), "{summary}");
     assert!(summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+}
+
+/// The demo without a screen, which would go on for ever.
+fn endless(home: &TempDir) -> std::process::Command {
+    let mut command = program(home);
+    command.args(["demo", "--model", "tiny_face_detector", "--devices", "2,2", "--no-record", "--json"]);
+    command
+}
+
+#[test]
+fn a_lab_ends_well_when_whoever_reads_its_report_has_read_enough() {
+    let home = TempDir::new().expect("a folder");
+    let mut lab = endless(&home).stdout(Stdio::piped()).spawn().expect("the program was built");
+    let mut line = String::new();
+    let mut output = BufReader::new(lab.stdout.take().expect("piped"));
+    output.read_line(&mut line).expect("a line");
+    assert!(line.contains("session_started"), "{line}");
+    drop(output);
+    assert_eq!(lab.wait().expect("it was started here").code(), Some(0));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_lab_whose_report_finds_no_room_ends_with_an_error() {
+    let home = TempDir::new().expect("a folder");
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let ended = endless(&home).stdout(full).stderr(Stdio::piped()).spawn().and_then(Child::wait_with_output);
+    let ended = ended.expect("the program was built");
+    let complaint = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!((ended.status.code(), complaint.contains("No space left")), (Some(1), true), "{complaint}");
 }

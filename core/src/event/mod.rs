@@ -5,6 +5,7 @@
 
 mod answer;
 mod channel;
+mod check;
 mod proposal;
 mod run;
 mod training;

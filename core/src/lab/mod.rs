@@ -188,7 +188,9 @@ impl Lab {
                 }
             }
             What::RunStarted { run, partition, input } => {
-                let predicted = self.predict_partition(*partition).map(Arc::new);
+                // What begins again takes longer than its partition: nothing is said that could be judged or learnt from.
+                let again = self.begins_again(*run);
+                let predicted = self.predict_partition(*partition).filter(|_| !again).map(Arc::new);
                 let is_running = Some(*partition) == self.current;
                 self.look_ahead(predicted.as_ref().filter(|_| is_running).map(|predicted| predicted.ms));
                 let shares = self.workers.iter().map(|worker| worker.throttle.percent / 100.0).collect();
@@ -248,7 +250,12 @@ impl Lab {
         running.plan.shares(network).get(worker).copied()
     }
 
+    /// A proposal for other workers than there are, or for another network, can only be of a damaged session.
     fn propose(&mut self, proposal: &Proposal) {
+        let is_for = |network: &Arc<Network>| proposal.plan.check(network, self.workers.len()).is_ok();
+        if !self.network.as_ref().is_some_and(is_for) {
+            return;
+        }
         self.partitions.insert(proposal.partition, proposal.clone());
         self.proposal = Some(proposal.partition);
         self.forget_old_partitions();
@@ -274,6 +281,15 @@ impl Lab {
         self.accuracy.forget_late();
         self.conditions_changed();
         self.forget_old_partitions();
+    }
+
+    /// Whether a run that begins did so before, and lost a worker on its way.
+    fn begins_again(&self, run: RunId) -> bool {
+        let before = self.runs.in_flight.iter().find(|current| current.run == run);
+        before.is_some_and(|before| {
+            let is_lost = |worker: &WorkerState| matches!(worker.phase, Phase::Lost { .. });
+            self.workers.iter().any(|worker| is_lost(worker) && worker.phase_since >= before.started)
+        })
     }
 
     /// What a run of the running partition should take: as was said before the last one that began.

@@ -134,10 +134,12 @@ impl Runs {
         (late.len() == count).then(|| nearest_rank(late, 0.5)).flatten()
     }
 
-    /// The median of the late latencies of runs that ended since `moment`, ms.
-    pub fn median_since(&self, moment: Micros) -> Option<f64> {
-        let since = self.recent.iter().filter(|sample| sample.at >= moment);
-        nearest_rank(since.map(|sample| sample.ms).collect(), 0.5)
+    /// The median of the late latencies of runs that began since `moment`, ms; `None` if they are fewer than `least`.
+    pub fn median_since(&self, moment: Micros, least: usize) -> Option<f64> {
+        let began = |sample: &RunSample| sample.at.secs() - sample.ms / 1e3;
+        let since = self.recent.iter().filter(|sample| began(sample) >= moment.secs());
+        let since: Vec<f64> = since.map(|sample| sample.ms).collect();
+        (since.len() >= least).then(|| nearest_rank(since, 0.5)).flatten()
     }
 
     /// All comparisons together: the worst verdict met, `None` if nothing was compared.

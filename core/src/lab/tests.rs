@@ -171,6 +171,33 @@ fn what_was_measured_counts_until_conditions_change() {
 }
 
 #[test]
+fn a_run_that_begins_again_without_a_lost_worker_is_neither_judged_nor_learnt_from() {
+    let mut lab = fold(&story());
+    let run = RunId(2);
+    let begun = What::RunStarted { run, partition: PartitionId(1), input: "noise".to_owned() };
+    lab.apply(&event(20, begun.clone()));
+    assert!(lab.runs.in_flight[0].predicted.is_some());
+    let judged = lab.accuracy.runs().count;
+    lab.apply(&event(1400, What::WorkerLost { worker: WorkerId(1), reason: "gone".to_owned() }));
+    lab.apply(&event(1500, begun));
+    lab.apply(&event(1510, What::RunDone { run, ms: 1490.0, verdict: Verdict::BitEqual }));
+    assert_eq!(lab.runs.last().map(|sample| (sample.ms, sample.predicted)), Some((1490.0, None)));
+    assert_eq!(lab.accuracy.runs().count, judged);
+}
+
+#[test]
+fn what_follows_a_moment_is_told_by_enough_runs_that_began_after_it() {
+    let mut lab = fold(&story());
+    for run in (2..6).map(RunId) {
+        let at = 100 * run.0;
+        lab.apply(&event(at, What::RunStarted { run, partition: PartitionId(1), input: "noise".to_owned() }));
+        lab.apply(&event(at + 50, What::RunDone { run, ms: 50.0, verdict: Verdict::BitEqual }));
+    }
+    let since = |millis: u64, least| lab.runs.median_since(Micros(millis * 1000), least);
+    assert_eq!((since(300, 3), since(301, 3), since(301, 2)), (Some(50.0), None, Some(50.0)));
+}
+
+#[test]
 fn one_worker_alone_takes_what_its_cpu_share_leaves_it() {
     let mut lab = fold(&story());
     for (worker, ms) in [(0, 14.0), (1, 11.0)] {

@@ -143,7 +143,7 @@ pub enum PartitionError {
     },
     /// The text form is not understood.
     #[error(
-        "'{text}' is not a partition: {problem}. Write blocks as UNITS:ROWS joined by '/', as in 0-5:86,85,85/6-7:A"
+        "'{text}' is not a partition: {problem}. Write blocks as UNITS:ROWS joined by '/', as in 0-3:43,43,42/4-6:A"
     )]
     Text {
         /// What was given.

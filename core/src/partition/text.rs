@@ -1,8 +1,8 @@
 //! The text form, for `--partition` and for the edit prompt: blocks separated by `/`, each `UNITS:ROWS`.
 //!
 //! Units are `first-last` or one number, counted from 0 as `inspect` prints them. Rows are one number for each
-//! worker in order (`86,85,85`), shares (`50%,30%,20%`), `=` for equal rows, or a letter for a single owner:
-//! `0-5:86,85,85/6-7:A`.
+//! worker in order (`43,43,42`), shares (`50%,30%,20%`), `=` for equal rows, or a letter for a single owner:
+//! `0-3:43,43,42/4-6:A`.
 
 use std::fmt;
 use std::ops::Range;

@@ -40,6 +40,8 @@ const ORACLE: u64 = 60_000;
 /// CPU shares and links that are chosen from.
 const SHARES: [f64; 5] = [100.0, 80.0, 60.0, 40.0, 25.0];
 const LINKS: [LinkPreset; 3] = [LinkPreset::Gigabit, LinkPreset::Fast, LinkPreset::Wifi];
+/// A day, seconds: nobody waits longer for a change, or for all of them.
+const LONGEST: f64 = 86_400.0;
 
 /// What the events told.
 #[derive(Debug, Default)]
@@ -127,7 +129,12 @@ struct Total {
 
 /// Measures and prints.
 pub fn run(args: &BenchAdaptArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(args.every >= 1.0 && args.minutes > 0.0, "changes need at least a second between them");
+    anyhow::ensure!((1.0..=LONGEST).contains(&args.every), "--every takes 1 to {LONGEST} seconds");
+    anyhow::ensure!(
+        args.minutes > 0.0 && args.minutes * 60.0 <= LONGEST,
+        "--minutes takes what is above 0 and at most {}",
+        LONGEST / 60.0
+    );
     let record = Arc::new(Mutex::new(Record::default()));
     let listener: Listener = Box::new({
         let record = record.clone();
@@ -172,7 +179,7 @@ async fn change_at_random(
 ) -> Vec<Situation> {
     let has_settled = || {
         let shown = stage.look();
-        let planned = shown.lab.running().is_some_and(|running| running.planner != "alone");
+        let planned = shown.lab.running().is_some_and(|running| !lab::measures(&running.planner));
         let runs = |of| shown.lab.runs.recent.iter().filter(|run| run.partition == of).count();
         planned && shown.lab.current.is_some_and(|of| runs(of) >= SETTLING)
     };
@@ -255,12 +262,12 @@ fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) -> a
     };
     if args.json {
         for interval in &intervals {
-            print(&serde_json::to_string(interval)?);
+            print(&serde_json::to_string(interval)?)?;
         }
-        print(&serde_json::to_string(&total)?);
+        print(&serde_json::to_string(&total)?)?;
     } else {
-        intervals.iter().for_each(|interval| print(&line(interval)));
-        print(&sentence(&total));
+        intervals.iter().try_for_each(|interval| print(&line(interval)))?;
+        print(&sentence(&total))?;
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub fn run(json: bool) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     for link in runtime.block_on(lab::link_speeds(super::journal()))? {
         let speed = LinkSpeed::from(&link);
-        print(&if json { serde_json::to_string(&speed)? } else { sentence(&speed) });
+        print(&if json { serde_json::to_string(&speed)? } else { sentence(&speed) })?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub fn run(file: &Path, json: bool) -> anyhow::Result<()> {
         "{} events, {:.1} s, {} bytes: {} seeks, median {:.2} ms, worst {:.2} ms",
         seeks.events, seeks.length_s, seeks.bytes, SEEKS, seeks.median_ms, seeks.worst_ms
     );
-    print(&if json { serde_json::to_string(&seeks)? } else { text });
+    print(&if json { serde_json::to_string(&seeks)? } else { text })?;
     Ok(())
 }
 

@@ -22,9 +22,9 @@ pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
         output: None,
     };
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let versus = runtime.block_on(lab::versus(setup, super::journal(), args.rounds))?;
+    let versus = runtime.block_on(lab::versus(setup, super::journal(), args.rounds.get()))?;
     runtime.shutdown_background();
-    print(&if args.json { serde_json::to_string(&versus)? } else { sentence(&versus) });
+    print(&if args.json { serde_json::to_string(&versus)? } else { sentence(&versus) })?;
     Ok(())
 }
 

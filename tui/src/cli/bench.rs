@@ -1,11 +1,13 @@
 //! `collab-tui bench …`: what can be measured and with which options.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::engine::{BenchEngineArgs, ContestantArgs};
-use super::{FileArgs, LinkPreset, parse_device, parse_planner};
+use super::values::{parse_device, parse_planner};
+use super::{FileArgs, LinkPreset};
 
 /// `collab-tui bench`.
 #[derive(Clone, Debug, Args)]
@@ -69,8 +71,8 @@ pub struct BenchRunArgs {
     #[arg(long)]
     pub partition: Option<String>,
     /// Runs of each kind.
-    #[arg(long, default_value_t = 9)]
-    pub rounds: usize,
+    #[arg(long, default_value = "9")]
+    pub rounds: NonZeroUsize,
     /// A JSON line.
     #[arg(long)]
     pub json: bool,

@@ -2,17 +2,21 @@
 
 mod bench;
 mod engine;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use collab_core::event::LinkShape;
-use collab_core::plan::PLANNERS;
+use collab_core::time::Micros;
 use collab_models::catalogue::Scale;
-use collab_worker::emulation;
 
 pub use self::bench::{Bench, BenchAdaptArgs, BenchArgs, BenchPlanArgs, BenchPredictArgs, BenchRunArgs};
+use self::values::{
+    Shape, parse_device, parse_duration, parse_moment, parse_output, parse_planner, parse_planner_or_all,
+    parse_scale, parse_shape,
+};
 use crate::lab::ModelChoice;
 
 pub use self::engine::{BenchEngineArgs, ContestantArgs, EngineName};
@@ -97,7 +101,7 @@ pub struct RunArgs {
     /// How partitions are found: erl, dp, beam, proportional and others; `plan --planner all` compares them.
     #[arg(long, default_value = "erl", value_parser = parse_planner)]
     pub planner: String,
-    /// A partition by hand, such as `0-5:86,85,85/6-7:A`; overrides --planner.
+    /// A partition by hand, such as `0-3:43,43,42/4-6:A`; overrides --planner.
     #[arg(long)]
     pub partition: Option<String>,
     /// Apply proposals without asking.
@@ -110,10 +114,10 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
     /// Stop this long after every worker was measured alone, such as 30s or 2m.
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub for_time: Option<Duration>,
     /// Write the last output: a picture (.png), or little-endian floats (.f32).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parse_output)]
     pub output: Option<PathBuf>,
     /// Where the session is recorded. Default: a new file in the data folder.
     #[arg(long, value_name = "FILE", conflicts_with = "no_record")]
@@ -196,8 +200,8 @@ pub struct ReplayArgs {
     /// A session.
     pub file: PathBuf,
     /// Start at this time, such as 4:47.
-    #[arg(long, value_name = "M:SS", value_parser = parse_clock)]
-    pub at: Option<f64>,
+    #[arg(long, value_name = "M:SS", value_parser = parse_moment)]
+    pub at: Option<Micros>,
     /// Session seconds per second.
     #[arg(long, default_value_t = 1.0)]
     pub speed: f64,
@@ -283,46 +287,6 @@ pub struct PairArgs {
     pub code: Option<String>,
 }
 
-/// A tensor shape.
-#[derive(Clone, Debug)]
-pub struct Shape(pub Vec<usize>);
-
-/// Checks that a device is one, so that a wrong one is a usage error.
-fn parse_device(text: &str) -> Result<String, String> {
-    emulation::preset(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-fn parse_planner(text: &str) -> Result<String, String> {
-    let known = collab_core::plan::planner(text).map(|_| text.to_owned());
-    known.ok_or_else(|| format!("there is no planner '{text}'; choose one of {}", PLANNERS.join(", ")))
-}
-
-fn parse_planner_or_all(text: &str) -> Result<String, String> {
-    if text == "all" { Ok(text.to_owned()) } else { parse_planner(text) }
-}
-
-fn parse_shape(text: &str) -> Result<Shape, String> {
-    let sizes: Result<Vec<usize>, _> = text.split(['x', ',']).map(str::parse).collect();
-    sizes.map(Shape).map_err(|_| format!("'{text}' is no shape; write it as 1x3x224x224"))
-}
-
-fn parse_scale(text: &str) -> Result<Scale, String> {
-    let known = Scale::NAMES.iter().find(|(name, _)| *name == text);
-    known.map(|(_, scale)| *scale).ok_or_else(|| {
-        format!("'{text}' is no scale; choose one of {}", Scale::NAMES.map(|(name, _)| name).join(", "))
-    })
-}
-
-/// Reads `4:47`, `1:02:03` or plain seconds.
-pub fn parse_clock(text: &str) -> Result<f64, String> {
-    let mut secs = 0.0;
-    for field in text.split(':') {
-        let field = field.parse::<f64>().ok().filter(|field| (0.0..1e6).contains(field));
-        secs = secs * 60.0 + field.ok_or_else(|| format!("'{text}' is no time; write it as 4:47"))?;
-    }
-    Ok(secs)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -345,12 +309,6 @@ mod tests {
     #[test]
     fn a_device_that_is_none_is_a_usage_error() {
         assert!(Cli::try_parse_from(["collab-tui", "--devices", "pi5,pi9"]).is_err());
-    }
-
-    #[test]
-    fn times_read_as_people_write_them() {
-        assert_eq!(parse_clock("4:47"), Ok(287.0));
-        assert!(parse_clock("4:-1").is_err());
     }
 
     #[test]

@@ -6,8 +6,9 @@ use collab_core::command::Verb;
 use collab_core::event::{Level, Proposal, What};
 use collab_core::id::PartitionId;
 
-use super::controller::{ALONE, Controller, Outcome};
+use super::controller::{Controller, Outcome};
 use super::planning::{Decision, Found, Task};
+use super::singles::measures;
 
 /// Between two looks at whether another partition would be better.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -45,8 +46,8 @@ impl Controller {
     /// After a run: has planning look whether what it knows still holds.
     pub(super) fn look_again(&mut self) {
         let now = Instant::now();
-        let collaborating = self.journal.stage().look().lab.running().is_some_and(|of| of.planner != ALONE);
-        if !self.planned || !collaborating || now < self.looked + LOOK_EVERY {
+        let is_planned = self.journal.stage().look().lab.running().is_some_and(|of| !measures(&of.planner));
+        if !self.planned || !is_planned || now < self.looked + LOOK_EVERY {
             return;
         }
         self.looked = now;
@@ -102,8 +103,11 @@ impl Controller {
         }
     }
 
-    /// A partition could not be prepared.
+    /// A partition could not be prepared. Before the first is planned that is the business of who waits for it.
     pub(super) fn adoption_failed(&mut self, partition: PartitionId) {
+        if !self.planned {
+            return;
+        }
         let shown = self.journal.stage().look();
         let task = self.planning.refused(&shown.lab, partition);
         drop(shown);

@@ -31,9 +31,6 @@ use crate::screen::Request;
 /// Between two rounds of clock exchanges.
 const CLOCKS_EVERY: Duration = Duration::from_secs(2);
 
-/// The planner's name of partitions that measure one worker alone.
-pub(super) const ALONE: &str = "alone";
-
 /// What came of something that ran beside the loop.
 pub enum Outcome {
     /// Every worker prepared a partition, or one refused with a sentence.
@@ -99,8 +96,8 @@ pub struct Controller {
     pub(super) commands: u32,
     /// A command that waits for the next comparison.
     pub(super) verifying: Option<CommandId>,
-    /// Commands whose effect is measured ten seconds after they were settled.
-    pub(super) effects: Vec<(CommandId, Instant)>,
+    /// The last command that changes what runs take, and when it was settled, until its effect is told.
+    pub(super) effect: Option<(CommandId, Instant)>,
     pub(super) answered: Option<usize>,
     /// When planning last looked at what runs.
     pub(super) looked: Instant,
@@ -175,7 +172,7 @@ impl Controller {
             runs: 0,
             commands: 0,
             verifying: None,
-            effects: Vec::new(),
+            effect: None,
             answered: None,
             looked: now,
             found: None,
@@ -226,7 +223,8 @@ impl Controller {
                 self.planned = true;
                 self.offer(proposal, true, None);
                 self.wait_until_prepared(id).await;
-                self.stop_at = self.for_time.map(|time| Instant::now() + time);
+                // Longer than clocks can tell is for ever.
+                self.stop_at = self.for_time.and_then(|time| Instant::now().checked_add(time));
                 return Ok(());
             }
             if self.ending.is_none() && !self.is_deserted() {
@@ -298,7 +296,7 @@ impl Controller {
             self.clocks_compared = now;
             self.fleet.compare_clocks(&self.outcomes);
         }
-        self.measure_effects(now);
+        self.measure_effect(now);
         if self.is_time_up() && self.flight.is_none() && self.again.is_none() {
             self.end(Ending::Asked);
         }

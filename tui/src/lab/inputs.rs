@@ -20,6 +20,8 @@ const KEPT: usize = 64;
 const THUMBNAIL: u16 = 96;
 /// The side of the piece of a picture that is shown enlarged, in its pixels.
 const DETAIL: u32 = 20;
+/// What is said where a picture is asked for and there is none.
+const NO_PICTURE: &str = "this network's output is no picture: write it as .f32";
 
 /// One input, cheap to copy.
 #[derive(Clone)]
@@ -131,10 +133,23 @@ impl Inputs {
         }
     }
 
+    /// Whether an output can be written to `path`, as far as it can be told before there is one.
+    ///
+    /// # Errors
+    /// If outputs are no pictures and `path` ends in `.png`, or nothing can be written to its folder.
+    pub fn check_saving(&self, path: &Path) -> anyhow::Result<()> {
+        let is_picture = matches!(self.meaning, Meaning::Picture { .. });
+        anyhow::ensure!(is_picture || !is_png(path), NO_PICTURE);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let room = tempfile::NamedTempFile::new_in(folder).map(|_| ());
+        room.with_context(|| {
+            format!("cannot write {}: name a file in a folder you may write to", path.display())
+        })
+    }
+
     /// Writes an output: as a picture where the file's name ends in `.png`, as little-endian floats otherwise.
     pub fn save(&self, index: usize, output: &Map, path: &Path) -> anyhow::Result<()> {
-        let failed = || format!("cannot write {}", path.display());
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        if is_png(path) {
             let frame = match &self.frames[index] {
                 Frame::Picture(frame) => Some(frame.as_ref()),
                 Frame::Values(_) => None,
@@ -142,12 +157,15 @@ impl Inputs {
             let settings = self.network.input.pixels.as_ref();
             let shape = &self.network.output_shape;
             let reading = answer::read(self.meaning, settings, shape, output.values(), frame)?;
-            let picture = reading.picture.context("this network's output is no picture: write it as .f32")?;
-            return picture.write_png(path).with_context(failed);
+            return Ok(reading.picture.context(NO_PICTURE)?.write_png(path)?);
         }
         let bytes: Vec<u8> = output.values().iter().flat_map(|value| value.to_le_bytes()).collect();
-        std::fs::write(path, bytes).with_context(failed)
+        std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+fn is_png(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
 }
 
 fn whole(picture: &Picture) -> Thumbnail {

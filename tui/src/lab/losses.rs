@@ -7,8 +7,9 @@ use collab_core::event::{Level, What};
 use collab_core::id::{PartitionId, WorkerId};
 use collab_worker::client::{Pong, WorkerLink};
 
-use super::controller::{ALONE, Controller, Ending, Outcome};
+use super::controller::{Controller, Ending, Outcome};
 use super::flight::Interrupted;
+use super::singles::{ALONE, measures};
 
 /// How long a lab without any worker waits for one to come back.
 pub(super) const DESERTED: Duration = Duration::from_secs(60);
@@ -27,6 +28,9 @@ impl Controller {
             self.settle(command, Settled::Refused(format!("{worker} is lost")));
         }
         self.interrupt(worker, &reason);
+        // What gives it rows cannot run any more; what planning finds first replaces it, even when frozen.
+        let journal = self.journal.clone();
+        self.schedules.retain(|partition, _| !uses(&journal, *partition, worker));
         if self.fleet.ready().is_empty() {
             if self.redials {
                 self.deserted = Some(Instant::now());
@@ -35,21 +39,18 @@ impl Controller {
             }
             return;
         }
-        let current = self.journal.stage().look().lab.current;
-        if let Some(current) = current.filter(|current| uses(&self.journal, *current, worker))
+        let running =
+            self.journal.stage().look().lab.running().map(|of| (of.partition, measures(&of.planner)));
+        if let Some((running, false)) = running
             && self.planned
+            && uses(&self.journal, running, worker)
         {
-            // It cannot run any more; what planning finds first replaces it, even when frozen.
-            self.schedules.remove(&current);
-            let running = self.journal.stage().look().lab.running().map(|running| running.planner == ALONE);
-            if running == Some(false) {
-                self.resume.get_or_insert(current);
-            }
+            self.resume.get_or_insert(running);
         }
         self.conditions_changed();
     }
 
-    /// Takes the run in flight back if `worker` has a part in it; it is lost if it only measured.
+    /// Takes the run in flight back if `worker` has a part in it; it is lost if it only measured that worker.
     fn interrupt(&mut self, worker: WorkerId, reason: &str) {
         let journal = self.journal.clone();
         let Some(flight) = self.flight.take_if(|flight| uses(&journal, flight.partition, worker)) else {
@@ -57,7 +58,8 @@ impl Controller {
         };
         self.fleet.cancel(flight.attempt);
         let run = flight.run;
-        if self.planned {
+        let of = journal.stage().look().lab.partitions.get(&flight.partition).map(|of| of.planner.clone());
+        if self.planned || of.as_deref() != Some(ALONE) {
             self.again = Some(Interrupted { run, frame: flight.frame, started: flight.started });
             journal.note(Level::Warning, format!("run {run} begins again without {worker}"));
         } else {

@@ -40,6 +40,7 @@ pub use calibrate::samples;
 pub use controller::Ending;
 pub use model::ModelChoice;
 pub use planning::Situation;
+pub use singles::measures;
 pub use trials::Trial;
 pub use versus::Versus;
 
@@ -156,6 +157,9 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
     let meaning = catalogue::meaning(loaded.entry, &network.input.shape, &network.output_shape);
     let photo = loaded.entry.map_or("noise", |entry| entry.photo.name);
     let inputs = Inputs::open(setup.input.as_deref().unwrap_or(photo), setup.seed, network, meaning)?;
+    if let Some(path) = &setup.output {
+        inputs.check_saving(path)?;
+    }
     let (identity, devices, addresses) = match &setup.workers {
         Workers::Demo(presets, _) => {
             let identity = Identity::generate()?;

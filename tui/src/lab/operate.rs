@@ -11,8 +11,10 @@ use collab_core::plan::Problem;
 
 use super::controller::{Controller, Outcome};
 
-/// How long after a command its effect is measured.
+/// How long after a command its effect is measured, unless another command comes before.
 const EFFECT_AFTER: Duration = Duration::from_secs(10);
+/// Runs that tell an effect.
+const EFFECT_RUNS: usize = 3;
 
 impl Controller {
     /// Records a command and begins to carry it out.
@@ -123,25 +125,34 @@ impl Controller {
     }
 
     pub(super) fn settle(&mut self, id: CommandId, outcome: Settled) {
-        if outcome == Settled::Done {
-            self.effects.push((id, Instant::now()));
-        }
+        let is_done = outcome == Settled::Done;
+        let changes_latency = {
+            let shown = self.journal.stage().look();
+            shown.lab.commands.iter().any(|command| command.id == id && command.verb.changes_latency())
+        };
         self.journal.record(What::CommandSettled { id, outcome });
+        if is_done && changes_latency {
+            // What follows is the effect of this one.
+            self.tell_effect();
+            self.effect = Some((id, Instant::now()));
+        }
         self.conditions_changed();
     }
 
-    /// Notes the median latency since a command, once enough time has passed.
-    pub(super) fn measure_effects(&mut self, now: Instant) {
-        let due = |(_, settled): &(CommandId, Instant)| now >= *settled + EFFECT_AFTER;
-        let (due, waiting) = self.effects.drain(..).partition(due);
-        self.effects = waiting;
-        let due: Vec<(CommandId, Instant)> = due;
-        for (id, settled) in due {
-            let since = self.journal.time_of(settled);
-            let measured = self.journal.stage().look().lab.runs.median_since(since);
-            if let Some(measured_ms) = measured {
-                self.journal.record(What::CommandMeasured { id, measured_ms });
-            }
+    /// Notes the effect of the last command, once enough time has passed.
+    pub(super) fn measure_effect(&mut self, now: Instant) {
+        if self.effect.is_some_and(|(_, settled)| now >= settled + EFFECT_AFTER) {
+            self.tell_effect();
+        }
+    }
+
+    /// Notes the median latency since the last command, if enough runs tell it.
+    fn tell_effect(&mut self) {
+        let Some((id, settled)) = self.effect.take() else { return };
+        let since = self.journal.time_of(settled);
+        let measured = self.journal.stage().look().lab.runs.median_since(since, EFFECT_RUNS);
+        if let Some(measured_ms) = measured {
+            self.journal.record(What::CommandMeasured { id, measured_ms });
         }
     }
 }

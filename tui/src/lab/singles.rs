@@ -9,8 +9,12 @@ use collab_core::lab::Lab;
 use collab_core::partition::Partition;
 use collab_core::predict::sounding;
 
-use super::controller::{ALONE, Controller};
+use super::controller::Controller;
 
+/// The planner's name of partitions that measure one worker alone.
+pub(super) const ALONE: &str = "alone";
+/// The planner's name of partitions that measure all workers together.
+const SOUNDING: &str = "sounding";
 /// Runs of each worker.
 const RUNS: usize = 3;
 /// Runs of all workers together: as many as tell what they wait for each other, and one.
@@ -31,15 +35,26 @@ impl Controller {
     }
 
     /// Has all workers compute a share of the rows together: what fewer rows take, and by some runs what is waited for where
-    /// blocks are shared, before anything is planned that shares them.
+    /// blocks are shared, before anything is planned that shares them. If one is lost meanwhile, the others begin again.
     async fn sound(&mut self) {
-        let there: Vec<bool> = self.journal.stage().look().lab.allowed();
-        if there.iter().filter(|there| **there).count() < 2 {
-            return;
+        loop {
+            let there = self.journal.stage().look().lab.allowed();
+            if self.ending.is_some() || there.iter().filter(|there| **there).count() < 2 {
+                return;
+            }
+            self.sound_out(&there).await;
+            if self.journal.stage().look().lab.allowed() == there {
+                return;
+            }
         }
+    }
+
+    /// Has those who are `there` compute equal shares of the rows together.
+    async fn sound_out(&mut self, there: &[bool]) {
         let partition = self.planning.next_id();
-        let plan = sounding(self.model.network(), &there);
-        self.offer(proposal(partition, plan, "measuring all workers together".to_owned()), true, None);
+        let plan = sounding(self.model.network(), there);
+        let reason = "measuring all workers together".to_owned();
+        self.offer(proposal(SOUNDING, partition, plan, reason), true, None);
         if !self.wait_until_prepared(partition).await {
             return;
         }
@@ -87,7 +102,7 @@ impl Controller {
     /// One run of a prepared partition, its reports included; `None` if it is lost or the lab ends.
     pub(super) async fn run_once(&mut self, id: PartitionId) -> Option<RunId> {
         self.start_run(id);
-        let run = RunId(self.runs);
+        let run = self.flight.as_ref()?.run;
         while self.flight.is_some() || !self.landed.is_empty() {
             if self.ending.is_some() {
                 return None;
@@ -101,14 +116,19 @@ impl Controller {
 
 fn alone(controller: &Controller, worker: WorkerId, partition: PartitionId) -> Proposal {
     let plan = Partition::single(controller.model.network(), worker, controller.fleet.len());
-    proposal(partition, plan, format!("measuring {worker} alone"))
+    proposal(ALONE, partition, plan, format!("measuring {worker} alone"))
+}
+
+/// Whether a partition of the planner of this name only measures.
+pub fn measures(planner: &str) -> bool {
+    matches!(planner, ALONE | SOUNDING)
 }
 
 /// A partition that measures.
-fn proposal(partition: PartitionId, plan: Partition, reason: String) -> Proposal {
+fn proposal(planner: &str, partition: PartitionId, plan: Partition, reason: String) -> Proposal {
     Proposal {
         partition,
-        planner: ALONE.to_owned(),
+        planner: planner.to_owned(),
         plan,
         predicted_ms: None,
         spans: Vec::new(),

@@ -78,7 +78,9 @@ fn shade(scene: &Scene, binding: &Binding) -> Shade {
         return Shade::Hidden;
     }
     let is_verb = binding.scope == Scope::Live && binding.action != Action::Hold;
-    if is_verb && scene.lab.session.read_only {
+    let is_move = binding.scope == Scope::Replay;
+    let is_following = scene.shown.playback.as_ref().is_some_and(|playback| playback.following);
+    if (is_verb && scene.lab.session.read_only) || (is_move && is_following) {
         return Shade::Grey;
     }
     match binding.action {

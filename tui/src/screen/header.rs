@@ -73,7 +73,8 @@ fn state(scene: &Scene) -> Vec<Span<'static>> {
             speed => format!(" ×{speed}"),
         };
         let sign = if playback.playing { '▶' } else { '‖' };
-        return vec![Span::styled(format!("{sign} REPLAY{speed}"), theme.accent())];
+        let word = if playback.following { "WATCH" } else { "REPLAY" };
+        return vec![Span::styled(format!("{sign} {word}{speed}"), theme.accent())];
     }
     if scene.ui.held.is_some() {
         let behind = (scene.shown.lab.now - scene.lab.now).secs();

@@ -8,12 +8,17 @@ use ratatui::text::Line;
 use super::panel::Panel;
 use super::ui::{Hits, Target};
 use super::{Scene, text};
-use crate::stage::Playback;
+use crate::stage::{Extent, Playback};
 
 /// Draws it; four rows.
 pub(super) fn draw(scene: &Scene, playback: &Playback, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
     let theme = scene.theme;
-    let end = if playback.complete { "complete" } else { "▲ recovered: the end is missing" };
+    let end = match playback.extent {
+        Extent::Complete => "complete".to_owned(),
+        Extent::Growing => "being recorded".to_owned(),
+        Extent::Recovered => "▲ recovered: the end is missing".to_owned(),
+        Extent::Damaged(at) => format!("▲ damaged at {at}: copy the file again"),
+    };
     let speed =
         if (playback.speed - 1.0).abs() > 1e-9 { format!("×{}   ", playback.speed) } else { String::new() };
     let remark = format!("{speed}{end}   {}", text::bytes(playback.bytes));

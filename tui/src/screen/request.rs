@@ -67,7 +67,13 @@ pub(super) fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
         Request::Verb(verb) if verb.changes_the_lab() && shown.lab.session.read_only => {
             Some("this lab is read-only: start it without --read-only to change it")
         }
-        Request::Playback(_) if shown.playback.is_none() => Some(out_of_place(Scope::Live)),
+        Request::Playback(_) => match &shown.playback {
+            None => Some(out_of_place(Scope::Live)),
+            Some(playback) if playback.following => {
+                Some("this session is watched at its end: leave, and replay it to move in time")
+            }
+            Some(_) => None,
+        },
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ pub(super) const WORDS: [(&str, &str); 13] = [
     ("freeze", ""),
     ("thaw", ""),
     ("undo", ""),
-    ("edit", "UNITS:ROWS/…, as in 0-5:86,85,85/6-7:A"),
+    ("edit", "UNITS:ROWS/…, as in 0-3:43,43,42/4-6:A"),
     ("verify", ""),
     ("pause", ""),
     ("resume", ""),
@@ -42,7 +42,8 @@ pub(super) struct Context<'a> {
 pub(super) fn parse(text: &str, context: Context<'_>) -> Result<Request, String> {
     let text = text.trim();
     if text.starts_with(|first: char| first.is_ascii_digit()) {
-        let time = parse_time(text).ok_or_else(|| format!("'{text}' is no time: write 4:47 or 1:02:03"))?;
+        let time = Some(text).filter(|text| text.contains(':')).and_then(Micros::parse);
+        let time = time.ok_or_else(|| format!("'{text}' is no time: write 4:47 or 1:02:03"))?;
         return Ok(Request::Playback(PlaybackRequest::SeekTo(time)));
     }
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -200,23 +201,6 @@ fn edit(rest: &str, context: Context<'_>) -> Result<Verb, String> {
     Ok(Verb::Edit { partition: partition.to_string() })
 }
 
-/// A time as people type it, `4:47` or `1:02:03.5`, without a sign.
-pub(super) fn parse_time(text: &str) -> Option<Micros> {
-    let mut seconds = 0.0;
-    let mut fields = text.split(':').peekable();
-    let many = text.contains(':');
-    while let Some(field) = fields.next() {
-        let is_last = fields.peek().is_none();
-        let value: f64 = if is_last { field.parse().ok()? } else { f64::from(field.parse::<u32>().ok()?) };
-        let in_range = value >= 0.0 && value.is_finite() && (!many || !is_last || value < 60.0);
-        if !in_range || !field.starts_with(|first: char| first.is_ascii_digit()) {
-            return None;
-        }
-        seconds = seconds * 60.0 + value;
-    }
-    (many && seconds < 1e9).then(|| Micros::from_secs_f64(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use collab_core::network::samples::chain;
@@ -226,10 +210,11 @@ mod tests {
 
     #[test]
     fn times_read_as_people_type_them() {
-        assert_eq!(parse_time("4:47"), Some(Micros(287_000_000)));
-        assert_eq!(parse_time("1:02:03.5"), Some(Micros(3_723_500_000)));
-        for wrong in ["", "47", "4:", ":7", "4:60", "-1:00", "4:+7", "a:b", "4:inf", "4:nan"] {
-            assert_eq!(parse_time(wrong), None, "{wrong}");
+        let to = |micros| Ok(Request::Playback(PlaybackRequest::SeekTo(Micros(micros))));
+        assert_eq!(parse("4:47", Context::default()), to(287_000_000));
+        assert_eq!(parse(" 1:02:03.5", Context::default()), to(3_723_500_000));
+        for wrong in ["47", "4:", "4:60", "4:+7", "4:inf", "4:nan"] {
+            assert!(says(wrong).contains("write 4:47"), "{wrong}");
         }
     }
 

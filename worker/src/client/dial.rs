@@ -21,7 +21,7 @@ use crate::streams::{self, Farewell, StreamError, describe, priority, read_prefa
 
 /// How long to try to reach a worker; one that has just been started may not listen yet.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How long an admitted lab may wait for the worker's hello.
+/// How long a lab that is connected waits for each of the worker's first answers.
 const HELLO: Duration = Duration::from_secs(5);
 /// How long a worker may be led by a lab that has gone: longer than it takes to notice.
 const SUCCESSION: Duration = Duration::from_secs(2);
@@ -187,9 +187,10 @@ impl Dialer {
             Farewell::Done.say(&connection, "another key is noted for this worker");
             return Err(ConnectError::WrongFingerprint { address, expected, found });
         }
-        match greet(&connection).await {
-            Ok((send, receive)) => Ok(Met { connection, address, fingerprint: found, send, receive }),
-            Err(error) => Err(explain(address, &connection, error)),
+        match timeout(HELLO, greet(&connection)).await {
+            Ok(Ok((send, receive))) => Ok(Met { connection, address, fingerprint: found, send, receive }),
+            Ok(Err(error)) => Err(explain(address, &connection, error)),
+            Err(_) => Err(ConnectError::TimedOut { address, waited: HELLO }),
         }
     }
 

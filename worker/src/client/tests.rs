@@ -1,16 +1,17 @@
 //! Labs and workers that speak otherwise than they should; from within, because no honest node can.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use collab_core::id::{Fingerprint, WorkerId};
 use collab_core::wire::{Preface, StreamKind, VERSION};
-use quinn::Connection;
+use quinn::{ClientConfig, Connection, ConnectionError};
 
 use super::{ConnectError, Dialer};
 use crate::endpoint;
-use crate::keys::{AuthorizedKeys, Identity};
-use crate::serve::{Server, ServerConfig};
+use crate::keys::{AuthorizedKeys, Identity, keyless_client_config};
+use crate::serve::{MOST_STRANGERS, Server, ServerConfig};
 use crate::streams::{describe, read_kind, read_preface};
 
 fn loopback() -> SocketAddr {
@@ -31,11 +32,8 @@ fn worker(lab: Fingerprint) -> (SocketAddr, Fingerprint, tempfile::TempDir) {
         authorized,
         networks: folder.path().join("networks"),
     };
-    let server = Server::start(
-        config,
-        &Identity::generate().unwrap(),
-        std::sync::Arc::new(crate::engine::Tract::default()),
-    );
+    let server =
+        Server::start(config, &Identity::generate().unwrap(), Arc::new(crate::engine::Tract::default()));
     let server = server.unwrap();
     let (address, fingerprint) = (server.address().unwrap(), server.fingerprint());
     tokio::spawn(server.run(std::future::pending()));
@@ -104,4 +102,50 @@ async fn somebody_who_talks_nonsense_is_sent_away_and_the_worker_goes_on() {
     let (dialer, _inbox) = Dialer::new(identity, Instant::now()).unwrap();
     let link = dialer.connect(WorkerId(0), &address.to_string(), fingerprint).await.unwrap();
     assert!(link.ping().await.is_ok());
+}
+
+#[tokio::test]
+async fn somebody_without_a_key_never_gets_a_connection() {
+    let identity = Identity::generate().unwrap();
+    let (address, fingerprint, _folder) = worker(identity.fingerprint());
+    let (endpoint, _) = endpoint::open(loopback(), &identity, false).unwrap();
+    let keyless = ClientConfig::new(Arc::new(keyless_client_config()));
+    // To the client a handshake of TLS 1.3 is done before the server has seen that there is no key.
+    let ended = match endpoint.connect_with(keyless, address, "collab").unwrap().await {
+        Ok(connection) => connection.closed().await,
+        Err(error) => error,
+    };
+    assert!(matches!(ended, ConnectionError::ConnectionClosed(_)), "{ended:?}");
+    let (dialer, _inbox) = Dialer::new(identity, Instant::now()).unwrap();
+    let link = dialer.connect(WorkerId(0), &address.to_string(), fingerprint).await.unwrap();
+    assert_eq!(link.status().await.unwrap().refused, 0, "nobody was there to be refused");
+}
+
+#[tokio::test]
+async fn strangers_who_say_nothing_do_not_keep_their_places() {
+    let lab = Identity::generate().unwrap();
+    let (address, fingerprint, _folder) = worker(lab.fingerprint());
+    let stranger = Identity::generate().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..MOST_STRANGERS {
+        silent.push(connect(&stranger, address).await);
+    }
+    for (_endpoint, connection) in &silent {
+        let sentence = describe(&connection.closed().await);
+        assert!(sentence.contains("does not know your key"), "{sentence}");
+    }
+    let (dialer, _inbox) = Dialer::new(lab, Instant::now()).unwrap();
+    let link = dialer.connect(WorkerId(0), &address.to_string(), fingerprint).await.unwrap();
+    assert_eq!(link.status().await.unwrap().refused, MOST_STRANGERS as u64);
+}
+
+#[tokio::test]
+async fn a_worker_that_never_answers_is_given_up() {
+    let identity = Identity::generate().unwrap();
+    let (endpoint, _) = endpoint::open(loopback(), &identity, true).unwrap();
+    let address = endpoint.local_addr().unwrap();
+    tokio::spawn(async move { endpoint.accept().await.unwrap().await.unwrap().closed().await });
+    let (dialer, _inbox) = Dialer::new(Identity::generate().unwrap(), Instant::now()).unwrap();
+    let given_up = dialer.connect(WorkerId(0), &address.to_string(), identity.fingerprint()).await;
+    assert!(matches!(given_up, Err(ConnectError::TimedOut { .. })), "{:?}", given_up.err());
 }

@@ -19,6 +19,8 @@ pub use identity::Identity;
 pub use known::{Known, KnownWorkers};
 pub use pairing::PairingCode;
 pub(crate) use pairing::{Pairing, Side};
+#[cfg(test)]
+pub(crate) use tls::keyless_client_config;
 pub(crate) use tls::{client_config, fingerprint_of, server_config};
 
 /// Why a key or a list of keys cannot be used.

@@ -46,6 +46,20 @@ pub(crate) fn client_config(identity: &Identity) -> Result<QuicClientConfig, Key
     QuicClientConfig::try_from(config).map_err(|error| KeyError::Tls(error.to_string()))
 }
 
+/// How somebody without a key would open connections.
+#[cfg(test)]
+pub(crate) fn keyless_client_config() -> QuicClientConfig {
+    let provider = provider();
+    let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Possession { provider }))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![wire::ALPN.to_vec()];
+    QuicClientConfig::try_from(config).unwrap()
+}
+
 /// The key that the other side of a connection proved to hold.
 pub(crate) fn fingerprint_of(connection: &quinn::Connection) -> Option<Fingerprint> {
     let keys = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;

@@ -15,10 +15,10 @@ use super::{control, inbound, peers};
 use crate::keys::fingerprint_of;
 use crate::streams::{self, Farewell, StreamError, read_kind};
 
-/// How long a stranger may take to show the pairing code, or to be vouched for by the lab.
+/// How long a stranger may take to show a key, and then to show the pairing code or to be vouched for by the lab.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// The most connections that are not admitted yet.
-const MOST_STRANGERS: usize = 64;
+pub(crate) const MOST_STRANGERS: usize = 64;
 
 /// Accepts connections until the endpoint is closed.
 pub(super) async fn accept_all(node: &Arc<Node>) {
@@ -45,8 +45,9 @@ enum Guest {
 }
 
 async fn admit(node: &Arc<Node>, incoming: Incoming) -> Option<(Connection, Guest)> {
-    // A handshake that fails has nothing to be told.
-    let connection = incoming.accept().ok()?.await.ok()?;
+    // A handshake that fails has nothing to be told. One that never ends would keep its place: as long as something
+    // is said, the connection is not given up for silence.
+    let connection = timeout(PATIENCE, incoming.accept().ok()?).await.ok()?.ok()?;
     let refuse = |why: Farewell, sentence: &str| {
         node.refused.fetch_add(1, Ordering::Relaxed);
         why.say(&connection, sentence);

@@ -19,6 +19,8 @@ use crate::engine::Engine;
 use crate::keys::{AuthorizedKeys, Identity, PairingCode};
 use crate::streams::Farewell;
 
+#[cfg(test)]
+pub(crate) use admission::MOST_STRANGERS;
 use node::Node;
 
 /// What a worker is started with.

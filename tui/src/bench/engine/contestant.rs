@@ -178,13 +178,13 @@ fn take_turns<T>(
     prepare: impl Fn() -> anyhow::Result<T>,
     mut run: impl FnMut(T) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    print("ready");
+    print("ready")?;
     let mut input = prepare()?;
     for line in std::io::stdin().lock().lines() {
         line?;
         let begun = Instant::now();
         run(input)?;
-        print(&(begun.elapsed().as_secs_f64() * 1e3).to_string());
+        print(&(begun.elapsed().as_secs_f64() * 1e3).to_string())?;
         input = prepare()?;
     }
     Ok(())
@@ -193,7 +193,7 @@ fn take_turns<T>(
 fn end(layers: Vec<LayerTime>) -> anyhow::Result<()> {
     let peak = host::peak_memory().ok_or_else(|| anyhow!("this system does not tell peaks of memory"));
     let peak_mb = peak.map_or(0.0, |bytes| bytes as f64 / 1e6);
-    print(&serde_json::to_string(&Ending { peak_mb, layers })?);
+    print(&serde_json::to_string(&Ending { peak_mb, layers })?)?;
     Ok(())
 }
 

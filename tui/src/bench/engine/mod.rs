@@ -55,7 +55,7 @@ pub fn run(args: &BenchEngineArgs) -> anyhow::Result<()> {
         let outcomes = measure(args, network, interpreter.as_deref(), folder.path())
             .with_context(|| format!("cannot measure {network}"))?;
         for outcome in &outcomes {
-            print(&if args.json { serde_json::to_string(outcome)? } else { sentence(outcome) });
+            print(&if args.json { serde_json::to_string(outcome)? } else { sentence(outcome) })?;
         }
     }
     Ok(())

@@ -50,7 +50,7 @@ pub fn run(args: &BenchPlanArgs) -> anyhow::Result<()> {
     let mut tell = |rows: Vec<Row>| -> anyhow::Result<()> {
         if args.json {
             for row in &rows {
-                print(&serde_json::to_string(row)?);
+                print(&serde_json::to_string(row)?)?;
             }
         }
         all.extend(rows);
@@ -75,7 +75,7 @@ pub fn run(args: &BenchPlanArgs) -> anyhow::Result<()> {
     if !args.json {
         let small = all.iter().find(|row| row.scenario.starts_with("small")).map(|row| row.network.clone());
         let names: Vec<String> = networks.into_iter().map(|network| network.name).chain(small).collect();
-        summary(&all, &names).iter().for_each(|line| print(line));
+        summary(&all, &names).iter().try_for_each(|line| print(line))?;
     }
     Ok(())
 }

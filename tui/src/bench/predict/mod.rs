@@ -78,7 +78,7 @@ pub fn run(args: &BenchPredictArgs) -> anyhow::Result<()> {
             (device != HOST).then(|| preset(device).map(|emulation| emulation.slowdown)).transpose()?;
         let known = Known::calibrate(slowdown)?;
         if !args.json {
-            print(&known.sentence(device));
+            print(&known.sentence(device))?;
         }
         if let Some(samples) = &mut samples {
             known.export(device, samples)?;
@@ -280,7 +280,7 @@ fn report(device: &str, network: &str, cases: &[Case], json: bool) -> anyhow::Re
         print(&format!(
             "\n{device} · {network}\n{:<9} {:<9} {:<14} {:>6} {:>7} {:>7} {:>6} {:>6} {:>7} {:>6}",
             "state", "kind", "model", "n", "MAPE", "RMSPE", "±5 %", "±10 %", "bias", "in 80 %"
-        ));
+        ))?;
     }
     for state in ["cold", "profiled", "live"] {
         for kind in ["block", "layer", "run", "transfer"] {
@@ -297,7 +297,7 @@ fn report(device: &str, network: &str, cases: &[Case], json: bool) -> anyhow::Re
                 });
                 let Some(score) = score(these.map(|case| &case.pair)) else { continue };
                 let row = Row { device, network, state, kind, model, score };
-                print(&if json { serde_json::to_string(&row)? } else { line(&row) });
+                print(&if json { serde_json::to_string(&row)? } else { line(&row) })?;
             }
         }
     }

@@ -19,6 +19,8 @@ const HELD_RUNS: u64 = 5;
 const AT_ONCE: f64 = 0.20;
 /// A comparison is told again when the gain has moved by more than this.
 const WORTH_TELLING: f64 = 0.01;
+/// An offer that would save less than this is shown to be as fast as what runs: it is one no more.
+const AS_FAST: f64 = 0.005;
 
 /// What to do about a plan that was found.
 #[derive(Debug)]
@@ -35,6 +37,14 @@ pub enum Decision {
     Adopt,
     /// Do not offer it any more, for this reason.
     Withdraw(PartitionId, String),
+}
+
+/// Why what would save so much is not offered any more.
+fn withdrawn(gain: f64) -> String {
+    match gain {
+        AS_FAST.. => format!("it would save {:.0} % only", 100.0 * gain),
+        _ => "it would save nothing any more".to_owned(),
+    }
 }
 
 impl Planning {
@@ -81,9 +91,11 @@ impl Planning {
         let offered = self.offered.filter(|(id, _)| lab.proposal == Some(*id));
         if !is_other || is_rejected || gain <= self.margin() {
             self.better_since = None;
+            // What is offered need not be what is best now.
+            let saves = found.offered_ms.map_or(gain, |ms| 1.0 - ms / running.plan.timeline.finish_ms);
             return match offered {
-                Some((id, _)) if !is_other || gain <= 0.0 => {
-                    Decision::Withdraw(id, format!("it would save {:.0} % only", 100.0 * gain.max(0.0)))
+                Some((id, _)) if !is_other || gain <= 0.0 || saves < AS_FAST => {
+                    Decision::Withdraw(id, withdrawn(saves.min(gain)))
                 }
                 _ => Decision::Keep,
             };

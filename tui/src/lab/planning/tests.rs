@@ -166,6 +166,28 @@ fn an_offer_stands_until_something_is_clearly_better() {
 }
 
 #[test]
+fn an_offer_that_would_save_nothing_any_more_is_withdrawn_though_something_else_might_save_a_little() {
+    let mut desk = Desk::new("0-2:=/3-5:33,32,31");
+    let ms = predicted(&desk);
+    desk.run(8, ms);
+    desk.throttle(0, 20.0);
+    let [_, refine] = <[Task; 2]>::try_from(desk.notice()).unwrap();
+    let decision = desk.decide(refine, false);
+    let offered = desk.take(decision);
+    // All is as it was: something saves a little, less than is worth a switch, and what is offered saves nothing.
+    desk.throttle(0, 100.0);
+    desk.notice();
+    let a_little = Partition::parse("0-2:=/3-5:=", desk.lab.network.as_ref().unwrap(), 3).unwrap();
+    (desk.planning.best, desk.planning.refining) = (Some(a_little.clone()), false);
+    desk.run(4, ms);
+    let found = desk.planning.look_again(&desk.lab).unwrap().work();
+    let best = found.best.as_ref().unwrap().0.plan.clone();
+    assert!(best.partition == a_little && best.timeline.finish_ms < ms, "{best:?}");
+    let decision = desk.planning.decide(found, &desk.lab, false, Instant::now());
+    assert!(matches!(decision, Decision::Withdraw(id, _) if id == offered), "{decision:?}");
+}
+
+#[test]
 fn without_a_known_change_a_partition_must_be_better_for_five_runs() {
     let mut desk = Desk::new("0-2:80,8,8/3-5:80,8,8");
     let ms = predicted(&desk);

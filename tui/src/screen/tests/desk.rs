@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use crate::screen::request::{Request, refuse};
 use crate::screen::ui::{Ui, View};
 use crate::screen::{draw, input};
-use crate::stage::{Playback, Recording, Shown};
+use crate::stage::{Extent, Playback, Recording, Shown};
 use crate::theme::{Depth, Theme};
 
 /// The screen, the operator's choices, and what came of them.
@@ -43,7 +43,8 @@ impl Desk {
             length: collab_core::time::Micros(lab.now.0 * 3 / 2),
             speed: 1.0,
             playing: true,
-            complete: false,
+            following: false,
+            extent: Extent::Recovered,
             bytes: 812_345,
             moments: vec![
                 (collab_core::time::Micros(lab.now.0 / 4), '◆'),

@@ -11,6 +11,7 @@ use super::story;
 use crate::keys::{KEYMAP, Scope};
 use crate::screen::request::{PlaybackRequest, Request};
 use crate::screen::ui::View;
+use crate::stage::Extent;
 
 const SIZE: (u16, u16) = (120, 35);
 
@@ -179,6 +180,23 @@ fn a_live_lab_has_no_time_to_move_in() {
     desk.type_text(":4:47\n");
     assert_eq!(desk.asked(), []);
     assert!(desk.text().contains("▲ there is no time to move in"));
+}
+
+#[test]
+fn a_session_that_is_watched_stays_at_its_end_and_says_so() {
+    let mut desk = Desk::replaying(&story::demo().lab, SIZE);
+    let playback = desk.shown.playback.as_mut().unwrap();
+    (playback.following, playback.extent) = (true, Extent::Growing);
+    desk.draw();
+    let text = desk.text();
+    assert!(
+        text.contains("▶ WATCH") && text.contains("being recorded") && !text.contains("recovered"),
+        "{text}"
+    );
+    for key in [KeyCode::Left, KeyCode::Char(' '), KeyCode::Char('g')] {
+        assert!(desk.press(key).text().contains("▲ this session is watched at its end"));
+    }
+    assert_eq!(desk.asked(), []);
 }
 
 #[test]
