@@ -24,7 +24,10 @@ impl Search<'_> {
     /// goes on as another, if it is faster than the slowest of those.
     pub(crate) fn cross(&mut self, pool: &mut Vec<(f64, Draft)>) {
         let count = pool.len().min(PARENTS);
-        let Some(slowest) = count.checked_sub(1).map(|last| pool[last].0) else { return };
+        if count < 2 {
+            return;
+        }
+        let slowest = pool[count - 1].0;
         let parents: Vec<Parent> = pool[..count].iter().map(|(_, draft)| self.parent(draft)).collect();
         let mut room = [self.costing.state(), self.costing.state()];
         let mut child = Draft::new(self.problem.workers());

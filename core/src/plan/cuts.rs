@@ -121,7 +121,9 @@ impl Search<'_> {
                     asks.clear();
                     for &before in modes {
                         let reached = match (from, best[from][before as usize]) {
-                            (0, _) if before == modes[0] => self.scatter(to, bounds, &mut state),
+                            (0, _) if before == modes[0] && own < known => {
+                                self.scatter(to, bounds, &mut state)
+                            }
                             (_, Some(step)) if step.ms + own < known => {
                                 if asks.is_empty() {
                                     self.asks(from, to, bounds, &mut asks);

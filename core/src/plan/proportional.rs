@@ -112,8 +112,15 @@ impl Search<'_> {
 
     /// Rows in proportion to `weights` with the best cuts, as [`Search::best_cuts`] has them.
     fn proportional_cuts(&mut self, owner: usize, may_leave: bool, weights: &[f64]) -> Draft {
-        // The same wherever a block begins.
-        let rows: Vec<Vec<u32>> = (1..=self.units()).map(|to| self.in_proportion(to, weights)).collect();
+        // The same wherever a block begins, and mostly at the next cut.
+        let mut rows: Vec<Vec<u32>> = Vec::with_capacity(self.units());
+        for to in 1..=self.units() {
+            let before = rows
+                .last()
+                .filter(|_| self.rows(to) == self.rows(to - 1) && self.shared(to) == self.shared(to - 1));
+            let here = before.cloned().unwrap_or_else(|| self.in_proportion(to, weights));
+            rows.push(here);
+        }
         self.best_cuts(owner, may_leave, |_, _, to, bounds| bounds.extend_from_slice(&rows[to - 1]))
     }
 

@@ -14,7 +14,7 @@ const ALIKE: f64 = 1e-9;
 const INDIFFERENCE: f64 = 1e-4;
 
 /// Where an evaluation costs more than so many strips, there are fewer.
-const STRIPS: usize = 180;
+const STRIPS: usize = 175;
 
 /// How far a planner may go. The caller translates time into evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,12 +30,14 @@ struct Walks {
 
 /// All that may be worth something.
 const ALL: Walks = Walks { members: usize::MAX, tried: usize::MAX, teams: 2, samples: 8 };
-/// Where plans are changed afterwards: what the others find is worth less than the changes that can be tried in the time
-/// they take.
-const FEW: Walks = Walks { members: 3, tried: 4, teams: 1, samples: 2 };
+/// Where plans are changed afterwards: what other members, other teams and sampled plans find is worth less than the changes
+/// that can be tried in the time they take.
+const FEW: Walks = Walks { members: 1, tried: 2, teams: 2, samples: 0 };
 /// Strips costed by the changes that a policy tries, as [`Search::strips`] counts them: this bounds the time, together with
 /// [`CHANGES`].
-const STRIPS: usize = 215_000;
+const STRIPS: usize = 188_000;
+/// What is made before the first change takes about as long as so many changes for each worker.
+const MADE: usize = 15;
 /// Fewest and most changes.
 const CHANGES: (usize, usize) = (300, 3000);
 
@@ -191,7 +193,8 @@ impl Planner for Erl {
         match self.reach {
             Reach::Forward => {}
             Reach::Mended => {
-                let changes = STRIPS / search.strips();
+                let made = MADE * search.problem.workers();
+                let changes = (STRIPS / search.strips()).saturating_sub(made);
                 search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
             }
             Reach::Refined => {

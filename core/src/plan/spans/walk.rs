@@ -13,6 +13,17 @@ struct Charge {
     tables: Arc<Tables>,
     fixed_macs: f64,
     fixed_ms: Vec<f64>,
+    /// What the tables still lack.
+    due: Option<Due>,
+}
+
+/// Layers of which strips need the same rows: a convolution and what is done to its output, mostly.
+struct Due {
+    rows: Vec<Ends<f64>>,
+    /// Multiply-accumulates for each row.
+    row_macs: f64,
+    /// By class, for each row.
+    row_ms: Vec<f64>,
 }
 
 impl Spans<'_> {
@@ -33,6 +44,7 @@ impl Spans<'_> {
                 .map_or_else(|| Arc::new(Tables::new(entries, classes)), |after| Arc::clone(&after.tables)),
             fixed_macs: after.map_or(0.0, |after| after.fixed_macs),
             fixed_ms: after.map_or_else(|| vec![0.0; classes], |after| after.fixed_ms.clone()),
+            due: None,
         };
         let (first, end) = self.network.units[at].layers;
         let (first, end) = (first as usize, end as usize);
@@ -58,6 +70,7 @@ impl Spans<'_> {
                 widen(slot, needed, edge.map, there);
             }
         }
+        charge.settle();
         let needs = input.unwrap_or_else(|| vec![Ends::default(); entries]);
         let all = Ends { lo: needs[0].lo, hi: needs[needs.len() - 1].hi };
         let constant = constant || needs[1..].iter().all(|ends| (ends.lo, ends.hi) == (all.lo, all.hi));
@@ -86,8 +99,41 @@ impl Spans<'_> {
             charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.ms(rows));
             return;
         }
-        charge.tables = Arc::new(charge.tables.with(needed, row_macs, costs));
         charge.fixed_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.call_ms);
+        match charge.due.as_mut().filter(|due| due.is_for(needed)) {
+            Some(due) => {
+                due.row_macs += row_macs;
+                due.row_ms.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost.row_ms);
+            }
+            None => {
+                charge.settle();
+                charge.due = Some(Due::new(needed, row_macs, costs));
+            }
+        }
+    }
+}
+
+impl Charge {
+    fn settle(&mut self) {
+        if let Some(due) = self.due.take() {
+            self.tables = Arc::new(self.tables.with(&due));
+        }
+    }
+}
+
+impl Due {
+    fn new(needed: &[Ends<u32>], row_macs: f64, costs: &[LayerCost]) -> Self {
+        let rows = needed.iter().map(|ends| Ends { lo: f64::from(ends.lo), hi: f64::from(ends.hi) });
+        Self { rows: rows.collect(), row_macs, row_ms: costs.iter().map(|cost| cost.row_ms).collect() }
+    }
+
+    /// Whether those are its rows; no strip begins at the last entry.
+    fn is_for(&self, needed: &[Ends<u32>]) -> bool {
+        let last = needed.len() - 1;
+        let same = |(own, need): (&Ends<f64>, &Ends<u32>)| {
+            own.lo == f64::from(need.lo) && own.hi == f64::from(need.hi)
+        };
+        self.rows[last].hi == f64::from(needed[last].hi) && self.rows[..last].iter().zip(needed).all(same)
     }
 }
 
@@ -97,16 +143,14 @@ impl Tables {
         Self { macs: Arc::clone(&nothing), ms: vec![nothing; classes], most_twice: 0.0 }
     }
 
-    /// Together with a layer of which so many multiply-accumulates and so much of `costs` are due for each row `needed`.
-    fn with(&self, needed: &[Ends<u32>], row_macs: f64, costs: &[LayerCost]) -> Self {
-        let rows: Vec<Ends<f64>> =
-            needed.iter().map(|ends| Ends { lo: f64::from(ends.lo), hi: f64::from(ends.hi) }).collect();
+    /// Together with what is due.
+    fn with(&self, due: &Due) -> Self {
         let add = |sums: &Arc<[Ends<f64>]>, each: f64| -> Arc<[Ends<f64>]> {
-            let both = sums.iter().zip(&rows);
+            let both = sums.iter().zip(&due.rows);
             both.map(|(sum, rows)| Ends { lo: sum.lo + each * rows.lo, hi: sum.hi + each * rows.hi })
                 .collect()
         };
-        let macs = add(&self.macs, row_macs);
+        let macs = add(&self.macs, due.row_macs);
         let inner = &macs[1..macs.len() - 1];
         let most_twice = inner
             .iter()
@@ -114,7 +158,7 @@ impl Tables {
             .fold(0.0, |most, twice| if twice > most { twice } else { most });
         Self {
             macs,
-            ms: self.ms.iter().zip(costs).map(|(sums, cost)| add(sums, cost.row_ms)).collect(),
+            ms: self.ms.iter().zip(&due.row_ms).map(|(sums, &each)| add(sums, each)).collect(),
             most_twice,
         }
     }
