@@ -190,6 +190,15 @@ pub(crate) fn cases(algorithm: Algorithm) -> impl Strategy<Value = Case> {
         .prop_filter("there are output rows", |case| case.out_rows() > 0)
 }
 
+/// Dense layers that read and write whole blocks of 16 channels, without groups.
+pub(crate) fn whole_blocks() -> impl Strategy<Value = Case> {
+    (cases(Algorithm::Dense), 1..6usize, 1..7usize).prop_map(|(mut case, inside, outside)| {
+        let shape = &mut case.shape;
+        (shape.in_channels, shape.out_channels, shape.groups) = (16 * inside, 16 * outside, 1);
+        case
+    })
+}
+
 /// Dense layers in groups, each of which reads and writes whole blocks of 16 channels.
 pub(crate) fn groups_of_whole_blocks() -> impl Strategy<Value = Case> {
     (cases(Algorithm::Dense), 2..5usize, 1..4usize, 1..6usize).prop_map(
