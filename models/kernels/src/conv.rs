@@ -42,7 +42,8 @@ pub struct Conv {
     pub(crate) first_row: usize,
 }
 
-/// Columns up to which groups of whole blocks are broadcast from planes too, and whole blocks without groups at all.
+/// Columns up to which whole blocks are broadcast from planes too, and such as are not in groups at all; half as many for 1×1
+/// kernels, which need no copy.
 const NARROW: usize = 28;
 
 #[derive(Debug, Clone)]
@@ -187,10 +188,16 @@ impl Conv {
     }
 
     /// Whether it is computed by broadcasting inputs to 16 output channels, where a vector holds these: with blocks always, and
-    /// in groups of whole blocks of narrow maps, for which copying and turning is cheaper than gathering.
+    /// from planes to planes on narrow maps, for which copying and turning is cheaper than gathering.
     pub fn broadcasts(&self, layouts: [Layout; 2]) -> bool {
         let shape = &*self.shape;
-        let narrow = shape.out_width() <= NARROW && holds_groups(shape);
+        let narrow = match self.is_pointwise() {
+            true => shape.out_width() <= NARROW / 2,
+            false => {
+                shape.out_width() <= NARROW
+                    && (holds_groups(shape) || holds_blocks(shape) && self.is_narrow())
+            }
+        };
         matches!(self.weights, Weights::Dense(_)) && (narrow || layouts != [Layout::Planes; 2])
     }
 

@@ -329,14 +329,26 @@ mod tests {
 
     #[test]
     fn a_1x1_is_counted_in_tiles_and_its_weights_pass_by_for_every_block_of_pixels() {
-        // 48 channels to 64 over 40×40, gathered for more than 32.
-        let (work, rows, macs) = of_layer(0, "l2");
-        let ragged = 2.5 * (48 * 64) as f64;
+        // 256 channels to 128 over 56×56, between maps in planes, gathered for more than 32.
+        let (work, rows, macs) = of_layer(17, "l2.few");
+        let ragged = 2.5 * (256 * 128) as f64;
         assert_eq!(amount(&work, Term::PointwiseMacs, rows), macs as f64 + ragged);
-        assert_eq!(amount(&work, Term::PanelReads, rows), (4 * 48 * 40 * 40) as f64);
-        assert_eq!(amount(&work, Term::Packed, rows), (48 * 40 * 40) as f64);
+        assert_eq!(amount(&work, Term::PanelReads, rows), (8 * 256 * 56 * 56) as f64);
+        assert_eq!(amount(&work, Term::Packed, rows), (256 * 56 * 56) as f64);
         let few = amount(&work, Term::WeightBytes, 1);
-        assert!(few >= 0.5 * (4 * 48 * 64) as f64, "{few}");
+        assert!(few >= 0.5 * (4 * 256 * 128) as f64, "{few}");
+    }
+
+    #[test]
+    fn products_between_blocks_are_broadcast_and_neither_gathered_nor_turned() {
+        // 128 channels to 32 over 28×28 and back, before a pool that takes blocks.
+        let (work, rows, macs) = of_layer(3, "l6");
+        assert_eq!(amount(&work, Term::BlockMacs, rows), macs as f64);
+        let turned = [Term::PointwiseMacs, Term::Packed, Term::Gathered];
+        assert!(turned.iter().all(|&term| amount(&work, term, rows) == 0.0), "{work:?}");
+        let (work, rows, _) = of_layer(3, "l7");
+        assert_eq!(amount(&work, Term::PoolStridedTaps, rows), 0.0);
+        assert_eq!(amount(&work, Term::PoolRows, rows), (128 * 14 / 16) as f64);
     }
 
     #[test]

@@ -153,3 +153,86 @@ pub(super) fn channels_of(layout: Layout, planes: &Range<usize>, all: usize) -> 
     let [_, each] = layout.as_planes(1, 1);
     planes.start * each..(planes.end * each).min(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use collab_core::network::Kind;
+    use collab_kernels::KernelError;
+
+    use super::*;
+    use crate::operators::Workspace;
+    use crate::rows::{Node, Split};
+
+    /// Knows blocks wherever it does not say otherwise.
+    #[derive(Clone, Debug)]
+    struct Knows {
+        shape: [usize; 3],
+        except: fn(&Lies) -> bool,
+    }
+
+    impl Operator for Knows {
+        fn name(&self) -> &'static str {
+            "Knows"
+        }
+
+        fn label(&self) -> (String, Kind) {
+            (String::new(), Kind::Move)
+        }
+
+        fn shape(&self) -> &[usize] {
+            &self.shape
+        }
+
+        fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+            Ok(())
+        }
+
+        fn split(&self, _: &Node) -> Option<Split> {
+            None
+        }
+
+        fn suits(&self, lies: &Lies) -> bool {
+            *lies == Lies::default() || !(self.except)(lies)
+        }
+    }
+
+    const ANY: fn(&Lies) -> bool = |_| false;
+    const PLANES: fn(&Lies) -> bool = |_| true;
+
+    /// Which maps lie in blocks, of nodes with so many channels, exceptions and inputs; the last yields the output.
+    fn blocks(nodes: &[(usize, fn(&Lies) -> bool, &[usize])]) -> Vec<usize> {
+        let operators: Vec<Knows> =
+            nodes.iter().map(|&(channels, except, _)| Knows { shape: [channels, 8, 8], except }).collect();
+        let among: Vec<Among<'_>> = (0..nodes.len())
+            .map(|id| Among {
+                operator: Some(&operators[id]),
+                inputs: nodes[id].2.iter().map(|&from| Some(from)).collect(),
+                yields: id + 1 == nodes.len(),
+            })
+            .collect();
+        let layouts = choose(&among);
+        (0..nodes.len()).filter(|&id| layouts[id] == Layout::Blocks).collect()
+    }
+
+    #[test]
+    fn a_map_lies_in_blocks_where_all_that_write_and_read_it_know_them() {
+        assert_eq!(blocks(&[(16, ANY, &[]), (32, ANY, &[0]), (16, PLANES, &[1]), (16, ANY, &[2])]), [0]);
+        assert_eq!(blocks(&[(16, ANY, &[]), (16, ANY, &[0]), (16, PLANES, &[0]), (16, ANY, &[1, 2])]), [1]);
+    }
+
+    #[test]
+    fn a_map_of_broken_blocks_and_what_is_yielded_lie_in_planes() {
+        assert_eq!(blocks(&[(24, ANY, &[]), (16, ANY, &[0]), (16, ANY, &[1])]), [1]);
+    }
+
+    #[test]
+    fn who_yields_and_adds_alike_gives_up_what_it_yields_first() {
+        let alike = |lies: &Lies| lies.added == Layout::Planes && lies.output == Layout::Blocks;
+        // The sum's second input comes from one that knows planes only, so the sum lies in planes, too.
+        assert_eq!(blocks(&[(16, PLANES, &[]), (16, ANY, &[0]), (16, alike, &[1, 0]), (16, ANY, &[2])]), [1]);
+        assert_eq!(
+            blocks(&[(16, ANY, &[]), (16, ANY, &[0]), (16, alike, &[1, 0]), (16, ANY, &[2])]),
+            [0, 1, 2]
+        );
+    }
+}
