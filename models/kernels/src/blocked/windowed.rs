@@ -53,7 +53,7 @@ pub(crate) struct Windowed<'a, 'b> {
     pub(crate) output: &'a mut [&'b mut [f32]],
     pub(crate) in_channels: usize,
     pub(crate) out_channels: usize,
-    /// Those to compute, of whole groups.
+    /// Those to compute: from the start of a panel to the end of one, or whole groups.
     pub(crate) channels: Range<usize>,
     pub(crate) groups: usize,
     /// Of input and output.
@@ -183,7 +183,8 @@ fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
         let (taps, places) = buffers.taps.split_at(taps);
         // The zeros around the rows stay; only what lies between them changes from group to group.
         tile.fill(0.0);
-        for (index, group) in (channels.start / outside..channels.end / outside).enumerate() {
+        for group in channels.start / outside..channels.end.div_ceil(outside) {
+            let own = channels.start.max(group * outside)..channels.end.min((group + 1) * outside);
             for (block, tile) in tile.chunks_exact_mut(apart).enumerate() {
                 let block = group * blocks + block;
                 if layouts[0] == Layout::Blocks {
@@ -196,20 +197,21 @@ fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
                     fill(v, &sources, places, tile);
                 }
             }
-            let own = layouts[1].as_planes(outside, 1)[0];
+            let [first, end] =
+                [own.start, own.end].map(|channel| layouts[1].as_planes(channel - channels.start, 1)[0]);
             let stretch = Stretch {
                 weights,
                 set: group,
-                panel: 0,
+                panel: (own.start - group * outside) / PANEL,
                 epilogue,
-                channels: group * outside..(group + 1) * outside,
+                channels: own,
                 taps,
                 input: tile,
                 pixels: start * out_width..(start + count) * out_width,
                 width: out_width,
                 pitch: stride[0] * pitch * PANEL,
                 residual,
-                output: &mut output[index * own..(index + 1) * own],
+                output: &mut output[first..end],
                 layout: layouts[1],
                 sums: &mut buffers.second,
             };
