@@ -42,8 +42,8 @@ pub struct Conv {
     pub(crate) first_row: usize,
 }
 
-/// Columns up to which whole blocks are broadcast from planes too, and such as are not in groups at all; half as many for 1×1
-/// kernels, which need no copy.
+/// Columns up to which whole blocks are broadcast from planes too, and those without groups at all. 1×1 kernels copy nothing, and
+/// values of wide planes come from too many places: half as many.
 const NARROW: usize = 28;
 
 #[derive(Debug, Clone)]
@@ -338,7 +338,13 @@ impl Conv {
         };
         let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
         let pixels = count * out_width;
-        let broadcasts = self.isa == Isa::Avx512 && (adds_blocks || self.broadcasts(layouts));
+        let [stride, _] = shape.stride;
+        let reach = (count - 1) * stride + 1;
+        // The first input row of a kernel of one tap, which does not read rows of zeros.
+        let first = (rows.start * stride).checked_sub(top).filter(|first| first + reach <= input.rows());
+        let in_planes = layouts == [Layout::Planes; 2] && !adds_blocks;
+        let gathers = in_planes && self.is_pointwise() && first.is_none();
+        let broadcasts = self.isa == Isa::Avx512 && !gathers && (adds_blocks || self.broadcasts(layouts));
         match &self.weights {
             Weights::Dense(weights) if broadcasts && !self.is_pointwise() && !self.skips() => {
                 self.isa.run(Windowed {
@@ -357,11 +363,7 @@ impl Conv {
                 });
             }
             Weights::Dense(weights) if broadcasts => {
-                // Rows of zeros are not read; they are there so that rows keep their numbers.
-                let [stride, _] = shape.stride;
-                let reach = (count - 1) * stride + 1;
-                let first =
-                    (rows.start * stride).checked_sub(top).filter(|first| first + reach <= input.rows());
+                // Rows of zeros are there so that rows keep their numbers.
                 let first = first.ok_or(KernelError::Layout { layouts })?;
                 self.isa.run(Pointwise {
                     weights,
