@@ -11,12 +11,12 @@ pub(super) type Chain = (usize, usize, &'static str);
 /// The networks. The first three have every kind of operation.
 #[rustfmt::skip]
 pub(super) const CHAINS: &[Chain] = &[
-    (32, 40, "conv 48 3 1 | Relu | conv 64 1 1 | Relu | max 2 2 | depthwise 3 1 | relu6 | conv 96 3 2 | \
+    (32, 40, "conv 48 3 1 | Relu | conv 64 1 1 | Relu | max 2 2 | depthwise 3 1 | relu6 | conv 100 3 2 | \
       HardSwish | residual 3 | fire 32 | lrn | average 2 2 | global | dense 256 | Relu | dense 100 \
       | softmax"),
     (24, 32, "nearest | grouped 48 3 1 2 | leaky | transposed 32 4 2 | prelu | depthwise 3 2 | swish | \
       conv 64 1 1 | norm | excite 16 | shuffle 4 | conv 48 5 1 | Sigmoid | half | linear | pad | \
-      conv 16 3 2"),
+      conv 16 1 1"),
     (16, 48, "norm | Relu | conv 96 1 1 | hardgate | depthwise 5 1 | HardSwish | \
       depthwise 3 1 | relu6 | depthwise 3 2 | relu6 | conv 24 1 1 | residual 1 \
       | max 3 2 | grown 32 | Tanh | lrn | conv 64 3 1 | average 3 1 | shuffle 2 | grouped 64 1 1 4 \
