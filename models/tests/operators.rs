@@ -322,7 +322,7 @@ proptest! {
     /// Where a vector holds a block these layers pass blocks on, where each is computed for itself planes.
     #[test]
     fn layers_that_pass_blocks_on_equal_the_whole(
-        seed: u64, height in 9i64..40, width in 9i64..40, kinds in prop::collection::vec(0..5, 2..6),
+        seed: u64, height in 9i64..40, width in 9i64..40, kinds in prop::collection::vec(0..8, 2..6),
         stem in 1i64..4, stride in 1i64..3, threads in 1usize..4,
     ) {
         let mut b = Builder::new(seed, &[1, stem, height, width]);
@@ -337,10 +337,28 @@ proptest! {
                     let wide = b.conv_full(&wide, (72, 72), [3, 3], [1, 1], [1, 1], [1; 4], 72);
                     b.conv(&wide, (72, 32), 1, 1, [0; 4])
                 }
-                _ => {
+                4 => {
                     let y = b.conv_full(&x, (32, 32), [3, 3], [1, 1], [1, 1], [1; 4], 2);
                     let y = b.conv(&y, (32, 32), 1, 1, [0; 4]);
                     b.node("Add", &[&y, &x], vec![])
+                }
+                // A bottleneck, one that halves the map, and a pool.
+                5 => {
+                    let y = b.conv(&x, (32, 16), 1, 1, [0; 4]);
+                    let y = b.conv(&y, (16, 16), 3, 1, [1; 4]);
+                    let y = b.conv(&y, (16, 32), 1, 1, [0; 4]);
+                    b.node("Add", &[&y, &x], vec![])
+                }
+                6 => {
+                    let y = b.conv(&x, (32, 48), 1, 1, [0; 4]);
+                    let y = b.conv(&y, (48, 48), 3, 2, [1; 4]);
+                    let y = b.conv(&y, (48, 32), 1, 1, [0; 4]);
+                    let skipped = b.conv(&x, (32, 32), 1, 2, [0; 4]);
+                    b.node("Add", &[&y, &skipped], vec![])
+                }
+                _ => {
+                    let pool = vec![ints("kernel_shape", &[3, 3]), ints("strides", &[1, 1]), ints("pads", &[1; 4])];
+                    b.node("MaxPool", &[&x], pool)
                 }
             };
         }

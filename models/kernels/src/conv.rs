@@ -1,6 +1,6 @@
 //! A convolution layer: its shape, its packed weights, its epilogue, and the algorithm that computes it.
 
-use crate::blocked::{Pointwise, Windowed, holds_groups, reads_few};
+use crate::blocked::{Pointwise, Residual, Windowed, holds_blocks, holds_groups, reads_few};
 use crate::depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
@@ -26,7 +26,8 @@ pub struct Strip<'a> {
     pub bottom: usize,
     /// The output rows to compute; row 0 is the first that `top` and `input` give.
     pub rows: Range<usize>,
-    /// Added before the activation: as many rows as `rows`, channels and width as the output.
+    /// Added before the activation: as many rows as `rows`, channels and width as the output, in planes or, where the layer
+    /// [adds](Conv::adds) these, in blocks.
     pub residual: Option<Map<'a>>,
 }
 
@@ -41,7 +42,8 @@ pub struct Conv {
     pub(crate) first_row: usize,
 }
 
-/// Columns up to which groups of whole blocks are broadcast from planes too.
+/// Columns up to which whole blocks are broadcast from planes too, and those without groups at all. 1×1 kernels copy nothing, and
+/// values of wide planes come from too many places: half as many.
 const NARROW: usize = 28;
 
 #[derive(Debug, Clone)]
@@ -156,11 +158,11 @@ impl Conv {
         if self.algorithm() == Algorithm::WinogradPairs { 2 } else { 1 }
     }
 
-    /// Whether there are kernels for maps laid out so: for planes always; for blocks in depthwise layers, 1×1 layers and those
-    /// in groups of whole blocks, and behind layers of an image's few channels.
+    /// Whether there are kernels for maps laid out so: for planes always; for blocks in depthwise layers, 1×1 layers, larger ones
+    /// in groups of whole blocks or of such on narrow maps, and behind layers of an image's few channels.
     pub fn suits(&self, [input, output]: [Layout; 2]) -> bool {
         let shape = &*self.shape;
-        let grouped = holds_groups(shape);
+        let grouped = holds_groups(shape) || holds_blocks(shape) && self.is_narrow();
         let plain = self.is_pointwise();
         match (&self.weights, input, output) {
             (_, Layout::Planes, Layout::Planes) => true,
@@ -168,24 +170,57 @@ impl Conv {
             (Weights::Dense(_), Layout::Planes, Layout::Blocks) => {
                 plain || grouped || reads_few(shape) && shape.kernel != [1, 1]
             }
-            (Weights::Dense(_), Layout::Blocks, _) => plain || grouped,
+            (Weights::Dense(_), Layout::Blocks, _) => plain || grouped || self.skips(),
             _ => false,
         }
     }
 
+    /// Whether there are kernels that add a residual laid out as `residual` and read and write maps laid out so: planes to
+    /// planes, and blocks wherever inputs are, or can be, broadcast.
+    pub fn adds(&self, layouts: [Layout; 2], residual: Layout) -> bool {
+        match residual {
+            Layout::Planes => layouts[1] == Layout::Planes && self.suits(layouts),
+            Layout::Blocks => {
+                let broadcast = layouts != [Layout::Planes; 2] || self.is_pointwise();
+                matches!(self.weights, Weights::Dense(_)) && broadcast && self.suits(layouts)
+            }
+        }
+    }
+
     /// Whether it is computed by broadcasting inputs to 16 output channels, where a vector holds these: with blocks always, and
-    /// in groups of whole blocks of narrow maps, for which copying and turning is cheaper than gathering.
+    /// from planes to planes on narrow maps, for which copying and turning is cheaper than gathering.
     pub fn broadcasts(&self, layouts: [Layout; 2]) -> bool {
         let shape = &*self.shape;
-        let narrow = shape.out_width() <= NARROW && holds_groups(shape);
+        let narrow = match self.is_pointwise() {
+            true => shape.out_width() <= NARROW / 2,
+            false => {
+                shape.out_width() <= NARROW
+                    && (holds_groups(shape) || holds_blocks(shape) && self.is_narrow())
+            }
+        };
         matches!(self.weights, Weights::Dense(_)) && (narrow || layouts != [Layout::Planes; 2])
+    }
+
+    /// Whether the output has few columns, and the kernel more than one tap.
+    fn is_narrow(&self) -> bool {
+        self.shape.kernel != [1, 1] && self.shape.out_width() <= NARROW
     }
 
     /// Whether each output pixel reads the input's in the same place.
     fn is_pointwise(&self) -> bool {
+        self.reads_one(1)
+    }
+
+    /// Whether each output pixel reads one of four of the input.
+    fn skips(&self) -> bool {
+        self.reads_one(2)
+    }
+
+    /// Whether each output pixel reads one of the input, so far from the next.
+    fn reads_one(&self, stride: usize) -> bool {
         let shape = &*self.shape;
         let unpadded = shape.left == 0 && shape.right == 0;
-        shape.groups == 1 && shape.kernel == [1, 1] && shape.stride == [1, 1] && unpadded
+        shape.groups == 1 && shape.kernel == [1, 1] && shape.stride == [stride; 2] && unpadded
     }
 
     /// Whether it reads and writes maps laid out so: where there are kernels, and with blocks where a vector holds one. With
@@ -274,8 +309,19 @@ impl Conv {
         }
         let [planes, width] = layouts[1].as_planes(channels.len(), out_width);
         check_planes(output, planes, count * width)?;
-        if let Some(residual) = residual {
-            residual.check("residual", shape.out_channels, count, out_width)?;
+        let mut added = Residual::None;
+        if let Some(map) = residual {
+            let layout = map.layout(shape.out_channels, out_width);
+            let [planes, width] = layout.as_planes(shape.out_channels, out_width);
+            map.check("residual", planes, count, width)?;
+            added = match layout {
+                Layout::Planes => Residual::Planes(map),
+                Layout::Blocks => Residual::Blocks(map),
+            };
+        }
+        let adds_blocks = matches!(added, Residual::Blocks(_));
+        if adds_blocks && !(self.isa == Isa::Avx512 && self.adds(layouts, Layout::Blocks)) {
+            return Err(KernelError::Layout { layouts });
         }
         if count == 0 || channels.is_empty() {
             return Ok(());
@@ -292,15 +338,21 @@ impl Conv {
         };
         let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
         let pixels = count * out_width;
-        let broadcasts = self.isa == Isa::Avx512 && self.broadcasts(layouts);
+        let [stride, _] = shape.stride;
+        let reach = (count - 1) * stride + 1;
+        // The first input row of a kernel of one tap, which does not read rows of zeros.
+        let first = (rows.start * stride).checked_sub(top).filter(|first| first + reach <= input.rows());
+        let in_planes = layouts == [Layout::Planes; 2] && !adds_blocks;
+        let gathers = in_planes && self.is_pointwise() && first.is_none();
+        let broadcasts = self.isa == Isa::Avx512 && !gathers && (adds_blocks || self.broadcasts(layouts));
         match &self.weights {
-            Weights::Dense(weights) if broadcasts && !self.is_pointwise() => {
+            Weights::Dense(weights) if broadcasts && !self.is_pointwise() && !self.skips() => {
                 self.isa.run(Windowed {
                     weights,
                     epilogue,
                     window,
                     rows: count,
-                    residual,
+                    residual: added,
                     output,
                     in_channels: shape.in_channels,
                     out_channels: shape.out_channels,
@@ -311,15 +363,16 @@ impl Conv {
                 });
             }
             Weights::Dense(weights) if broadcasts => {
-                // Rows of zeros are not read; they are there so that rows keep their numbers.
-                let first = rows.start.checked_sub(top).filter(|first| first + count <= input.rows());
+                // Rows of zeros are there so that rows keep their numbers.
                 let first = first.ok_or(KernelError::Layout { layouts })?;
                 self.isa.run(Pointwise {
                     weights,
                     epilogue,
-                    input: input.rows_between(first, first + count),
+                    input: input.rows_between(first, first + reach),
+                    stride,
+                    width: out_width,
                     pixels,
-                    residual,
+                    residual: added,
                     output,
                     in_channels: shape.in_channels,
                     channels,

@@ -114,6 +114,11 @@ impl<'a> Map<'a> {
         &self.data[channel * self.stride + row * self.width..][..self.width]
     }
 
+    /// How a map of `channels` of `width` columns lies in this view; the size decides, which [`Map::check`] checks.
+    pub(crate) fn layout(&self, channels: usize, width: usize) -> Layout {
+        if [self.channels, self.width] == [channels, width] { Layout::Planes } else { Layout::Blocks }
+    }
+
     /// Fails unless the view has this size.
     pub(crate) fn check(
         &self,

@@ -6,10 +6,12 @@
 //! maps memory. Measured (AVX-512): 2×2 of stride 2 on a map of 16 × 414 × 414 0.20 ms, which reads 55 GB/s; 3×3 of stride
 //! 2 on 96 × 109 × 109 0.14 ms.
 
+use crate::blocked::BlockPool;
 use crate::isa::{Kernel, MAX_LANES, Vector, load, load_at_most, store, store_at_most};
 use crate::map::check_planes;
 use crate::scratch::Buffers;
-use crate::{Isa, KernelError, Scratch, Strip};
+use crate::{Isa, KernelError, Layout, Scratch, Strip};
+use std::ops::Range;
 
 /// What a pool computes of the values under its kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +58,7 @@ impl Pool {
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
-        let sizes = [self.width, self.out_width].into_iter();
-        if sizes.chain(self.kernel).chain(self.stride).chain(self.dilation).any(|size| size == 0) {
-            return Err(KernelError::Shape(
-                "widths, kernel, stride and dilation of a pool must be at least 1",
-            ));
-        }
+        self.check()?;
         let input = strip.input;
         input.check("input", input.channels(), input.rows(), self.width)?;
         check_planes(output, input.channels(), strip.rows.len() * self.out_width)?;
@@ -69,13 +66,74 @@ impl Pool {
         Ok(())
     }
 
+    /// Whether it reads and writes maps laid out so: planes always; blocks, and planes from these, where a vector holds a block.
+    pub fn takes(&self, isa: Isa, layouts: [Layout; 2]) -> bool {
+        layouts == [Layout::Planes; 2] || isa == Isa::Avx512 && layouts[0] == Layout::Blocks
+    }
+
+    /// As [`Pool::run_planes`], of `channels` from and to maps laid out so, into one slice a channel or block.
+    ///
+    /// # Errors
+    /// If the sizes do not match, or it does not take these layouts ([`Pool::takes`]).
+    pub fn run_laid_out(
+        &self,
+        isa: Isa,
+        strip: &Strip<'_>,
+        layouts: [Layout; 2],
+        channels: usize,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) -> Result<(), KernelError> {
+        if layouts == [Layout::Planes; 2] {
+            return self.run_planes(isa, strip, output, scratch);
+        }
+        if !self.takes(isa, layouts) {
+            return Err(KernelError::Layout { layouts });
+        }
+        self.check()?;
+        let input = strip.input;
+        let [planes, width] = layouts[0].as_planes(channels, self.width);
+        input.check("input", planes, input.rows(), width)?;
+        let [planes, width] = layouts[1].as_planes(channels, self.out_width);
+        check_planes(output, planes, strip.rows.len() * width)?;
+        let (layout, buffers) = (layouts[1], &mut scratch.buffers);
+        isa.checked()?.run(BlockPool { pool: self, strip, layout, output, buffers });
+        Ok(())
+    }
+
+    /// Fails if a size is nothing.
+    fn check(&self) -> Result<(), KernelError> {
+        let sizes = [self.width, self.out_width].into_iter();
+        if sizes.chain(self.kernel).chain(self.stride).chain(self.dilation).any(|size| size == 0) {
+            return Err(KernelError::Shape(
+                "widths, kernel, stride and dilation of a pool must be at least 1",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Rows of the window that begins in row `first` of the strip, padding counted, that lie in the map.
+    pub(crate) fn rows_inside(&self, strip: &Strip<'_>, first: usize) -> Range<usize> {
+        let (taps, step) = (self.kernel[0], self.dilation[0]);
+        let before = strip.top.saturating_sub(first).div_ceil(step).min(taps);
+        let end = (strip.top + strip.input.rows()).saturating_sub(first).div_ceil(step).clamp(before, taps);
+        before..end
+    }
+
     /// The value that combining starts from.
-    fn neutral(&self) -> f32 {
+    pub(crate) fn neutral(&self) -> f32 {
         if self.kind == PoolKind::Max { f32::NEG_INFINITY } else { 0.0 }
     }
 
     /// Taps of direction `axis` that count for output `position`, over `size` values with `before` and `after` padding.
-    fn count(&self, axis: usize, position: usize, before: usize, size: usize, after: usize) -> usize {
+    pub(crate) fn count(
+        &self,
+        axis: usize,
+        position: usize,
+        before: usize,
+        size: usize,
+        after: usize,
+    ) -> usize {
         let taps = (0..self.kernel[axis]).map(|tap| position * self.stride[axis] + tap * self.dilation[axis]);
         match self.kind {
             PoolKind::AverageWithPadding => taps.filter(|&at| at < before + size + after).count(),
@@ -169,7 +227,7 @@ impl Pooled<'_, '_> {
 }
 
 #[inline(always)]
-fn combine<V: Vector, const MAX: bool>(v: V, a: V::f32s, b: V::f32s) -> V::f32s {
+pub(crate) fn combine<V: Vector, const MAX: bool>(v: V, a: V::f32s, b: V::f32s) -> V::f32s {
     if MAX { v.max_f32s(a, b) } else { v.add_f32s(a, b) }
 }
 
@@ -237,9 +295,8 @@ fn combine_rows<V: Vector, const K: usize, const MAX: bool>(
     to: &mut [f32],
 ) {
     let (lanes, width) = (V::F32_LANES, pool.width);
-    let (taps, step) = if K > 0 { (K, 1) } else { (pool.kernel[0], pool.dilation[0]) };
-    let before = strip.top.saturating_sub(first).div_ceil(step).min(taps);
-    let end = (strip.top + strip.input.rows()).saturating_sub(first).div_ceil(step).clamp(before, taps);
+    let step = if K > 0 { 1 } else { pool.dilation[0] };
+    let Range { start: before, end } = pool.rows_inside(strip, first);
     let plane = strip.input.beyond(channel);
     let line = |tap: usize| &plane[(first + tap * step - strip.top) * width..];
     let whole = width / lanes * lanes;

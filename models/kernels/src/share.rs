@@ -19,7 +19,7 @@
 //! # }
 //! ```
 
-use crate::{Conv, KernelError, Layout, Scratch, Strip};
+use crate::{Conv, KernelError, Layout, Map, Scratch, Strip};
 use std::ops::Range;
 
 /// A part of a layer's output: some rows of some channels.
@@ -87,8 +87,10 @@ impl Conv {
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
-        let residual_in_blocks = strip.residual.is_some() && layouts[1] == Layout::Blocks;
-        if residual_in_blocks || !self.takes(layouts) {
+        let shape = self.shape();
+        let lies = |map: Map<'_>| map.layout(shape.out_channels, shape.out_width());
+        let adds = strip.residual.is_none_or(|map| self.adds(layouts, lies(map)));
+        if !adds || !self.takes(layouts) {
             return Err(KernelError::Layout { layouts });
         }
         let Range { start, end } = share.rows;

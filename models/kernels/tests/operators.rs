@@ -6,10 +6,10 @@
 mod common;
 
 use collab_kernels::{
-    Activation, Epilogue, Isa, Linear, LocalResponse, Map, PlaneList, Pool, PoolKind, Scratch, Strip,
+    Activation, Epilogue, Isa, Layout, Linear, LocalResponse, Map, PlaneList, Pool, PoolKind, Scratch, Strip,
     Transposed, TransposedShape, TransposedStrip, apply_epilogue, sum_channels,
 };
-use common::{Exact, bits, config, finish, largest_error, values};
+use common::{Exact, bits, config, finish, laid_out, largest_error, place, values};
 use proptest::prelude::*;
 
 fn transposed_shapes() -> impl Strategy<Value = TransposedShape> {
@@ -221,6 +221,40 @@ proptest! {
             for (channel, part) in part.chunks_exact((end - first) * pool.out_width).enumerate() {
                 let start = (channel * rows + first) * pool.out_width;
                 prop_assert_eq!(bits(&whole[start..][..part.len()]), bits(part), "{:?}", isa);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pool_has_the_same_bits_however_maps_are_laid_out(
+        pool in pools(), channels in 1..40usize, in_rows in 1..12usize, top in 0..2usize, bottom in 0..2usize,
+        seed in 0..1000u64,
+    ) {
+        let reach = (pool.kernel[0] - 1) * pool.dilation[0];
+        let top = top.min(pool.kernel[0] - 1);
+        prop_assume!(top + in_rows + bottom > reach);
+        let rows = 0..(top + in_rows + bottom - reach - 1) / pool.stride[0] + 1;
+        let (pixels, input) = (rows.len() * pool.out_width, values(seed, channels * in_rows * pool.width));
+        let map = Map::new(&input, channels, in_rows, pool.width).unwrap();
+        let blocks = laid_out(&input, channels, Layout::Blocks, f32::NAN);
+        let [planes, width] = Layout::Blocks.as_planes(channels, pool.width);
+        let strip = Strip {
+            input: Map::new(&blocks, planes, in_rows, width).unwrap(), top, bottom, rows: rows.clone(), residual: None,
+        };
+        for isa in Isa::available() {
+            let expected = run_pool(&pool, isa, channels, &Strip { input: map, ..strip.clone() });
+            for to in [Layout::Planes, Layout::Blocks] {
+                if !pool.takes(isa, [Layout::Blocks, to]) {
+                    continue;
+                }
+                let [planes, width] = to.as_planes(channels, pixels);
+                let mut output = vec![f32::NAN; planes * width];
+                let mut slices: Vec<_> = output.chunks_exact_mut(width).collect();
+                let layouts = [Layout::Blocks, to];
+                pool.run_laid_out(isa, &strip, layouts, channels, &mut slices, &mut Scratch::new()).unwrap();
+                let all = (0..channels).flat_map(|channel| (0..pixels).map(move |pixel| (channel, pixel)));
+                let found: Vec<f32> = all.map(|(channel, pixel)| output[place(channel, pixel, pixels, to)]).collect();
+                prop_assert_eq!(bits(&expected), bits(&found), "{:?}, {:?}", isa, to);
             }
         }
     }

@@ -11,7 +11,7 @@ pub(super) type Chain = (usize, usize, &'static str);
 /// The networks. The first three have every kind of operation.
 #[rustfmt::skip]
 pub(super) const CHAINS: &[Chain] = &[
-    (32, 40, "conv 48 3 1 | Relu | conv 64 1 1 | Relu | max 2 2 | depthwise 3 1 | relu6 | conv 96 3 2 | \
+    (32, 40, "conv 48 3 1 | Relu | conv 64 1 1 | Relu | max 2 2 | depthwise 3 1 | relu6 | conv 100 3 2 | \
       HardSwish | residual 3 | fire 32 | lrn | average 2 2 | global | dense 256 | Relu | dense 100 \
       | softmax"),
     (24, 32, "nearest | grouped 48 3 1 2 | leaky | transposed 32 4 2 | prelu | depthwise 3 2 | swish | \

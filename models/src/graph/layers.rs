@@ -134,6 +134,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
         }
     }
     let network_bytes = steps.iter().map(Step::kept_bytes).sum();
+    let layouts = work::layouts(steps);
     let mut taken = std::collections::HashSet::new();
     let layer = |(index, members): (usize, &Vec<usize>)| {
         let last = members[members.len() - 1];
@@ -154,7 +155,7 @@ pub(super) fn describe(steps: &[Step], members: &[Vec<usize>]) -> Vec<Layer> {
             row_macs: macs.div_ceil(u64::from(output.rows.max(1))),
             weight_bytes: members.iter().map(|&member| steps[member].weight_bytes).sum(),
             kept_bytes: members.iter().map(|&member| steps[member].kept_bytes()).sum(),
-            work: work::of(steps, members, network_bytes),
+            work: work::of(steps, members, &layouts, network_bytes),
         }
     };
     members.iter().enumerate().map(layer).collect()

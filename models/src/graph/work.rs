@@ -21,7 +21,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
 
 use super::cut;
 use super::steps::{Source, Step};
-use crate::operators::{Convolution, Gate, GlobalPool, Own, Pooling, Resample};
+use crate::operators::{Among, Convolution, Gate, GlobalPool, Own, Pooling, Resample, choose, lies};
 
 /// Bytes of a network's weights, as they are kept, beyond which they are gone from a core's own caches when they are needed
 /// again.
@@ -44,7 +44,7 @@ impl Amounts {
 }
 
 /// The work of the layer whose steps are `members`, in a network that keeps so many bytes of weights.
-pub(super) fn of(steps: &[Step], members: &[usize], network_bytes: u64) -> Vec<Work> {
+pub(super) fn of(steps: &[Step], members: &[usize], layouts: &[Layout], network_bytes: u64) -> Vec<Work> {
     let last = &steps[members[members.len() - 1]];
     let rows = f64::from(cut(&last.shape, last.split.along).rows.max(1));
     let mut amounts = Amounts::default();
@@ -57,10 +57,15 @@ pub(super) fn of(steps: &[Step], members: &[usize], network_bytes: u64) -> Vec<W
         from_afar(step, network_bytes, &mut amounts);
         match (convolution(step), step.op.downcast_ref::<Own>()) {
             (Some(layer), _) => {
-                let layouts = layouts(steps, at);
-                convolution::of(&layer.conv, layouts, volume(&step.shape), maps(step) > 1, &mut amounts);
+                let added = lies(at, &among(steps, at), layouts).added;
+                let residual = (maps(step) > 1).then_some(added);
+                let ends = ends(steps, at, layouts);
+                convolution::of(&layer.conv, ends, volume(&step.shape), residual, &mut amounts);
             }
-            (None, Some(own)) => of_ours(steps, step, own, &mut amounts),
+            (None, Some(own)) => {
+                let layout = lies(at, &among(steps, at), layouts).input;
+                of_ours(steps, step, own, layout, &mut amounts);
+            }
             (None, None) => of_the_engine(steps, step, &mut amounts),
         }
     }
@@ -77,20 +82,45 @@ fn convolution(step: &Step) -> Option<&Convolution> {
     (&*step.op.downcast_ref::<Own>()?.0 as &dyn Any).downcast_ref()
 }
 
+/// How the map lies that each step yields, see [`choose`].
+pub(super) fn layouts(steps: &[Step]) -> Vec<Layout> {
+    choose(&(0..steps.len()).map(|at| among(steps, at)).collect::<Vec<_>>())
+}
+
+/// Step `at` among the others, the last of which yields the network's output.
+fn among(steps: &[Step], at: usize) -> Among<'_> {
+    let step = &steps[at];
+    let from = |source: &Source| match source {
+        Source::Step(from) => Some(*from),
+        _ => None,
+    };
+    Among {
+        operator: step.op.downcast_ref::<Own>().map(|own| &*own.0),
+        inputs: step.sources.iter().map(from).collect(),
+        yields: at + 1 == steps.len(),
+    }
+}
+
 /// How the maps lie that step `at` reads and writes, where it is computed together with what is before and behind it.
-fn layouts(steps: &[Step], at: usize) -> [Layout; 2] {
+fn ends(steps: &[Step], at: usize, layouts: &[Layout]) -> [Layout; 2] {
     let reader = (at + 1..steps.len()).find(|&reader| first_source(&steps[reader]) == Some(at));
-    [layout_before(steps, at), reader.map_or(Layout::Planes, |reader| layout_before(steps, reader))]
+    let behind = reader.map_or(layouts[at], |reader| layout_before(steps, reader, layouts));
+    [layout_before(steps, at, layouts), behind]
 }
 
 /// How the map lies that step `at` reads first.
-fn layout_before(steps: &[Step], at: usize) -> Layout {
+fn layout_before(steps: &[Step], at: usize, layouts: &[Layout]) -> Layout {
     let Some(from) = first_source(&steps[at]) else { return Layout::Planes };
+    if layouts[from] == Layout::Blocks {
+        return Layout::Blocks;
+    }
     let reads =
         |step: &&Step| step.sources.iter().any(|source| matches!(source, Source::Step(s) if *s == from));
     let alone = steps[from + 1..].iter().filter(reads).count() == 1;
     match [from, at].map(|step| convolution(&steps[step])) {
-        [Some(layer), Some(next)] if alone && layer.suits_blocks_to(layout_before(steps, from), next) => {
+        [Some(layer), Some(next)]
+            if alone && layer.suits_blocks_to(layout_before(steps, from, layouts), next) =>
+        {
             Layout::Blocks
         }
         _ => Layout::Planes,
@@ -128,11 +158,11 @@ fn from_afar(step: &Step, network_bytes: u64, amounts: &mut Amounts) {
 }
 
 /// Another operator that our kernels compute.
-fn of_ours(steps: &[Step], step: &Step, own: &Own, amounts: &mut Amounts) {
+fn of_ours(steps: &[Step], step: &Step, own: &Own, layout: Layout, amounts: &mut Amounts) {
     let (written, maps) = (volume(&step.shape), maps(step));
     let operator: &dyn Any = &*own.0;
     if let Some(pooling) = operator.downcast_ref::<Pooling>() {
-        return of_pool(&pooling.kernel, written, amounts);
+        return of_pool(&pooling.kernel, layout, written, amounts);
     }
     if let Some(resample) = operator.downcast_ref::<Resample>() {
         return of_resample(&resample.kernel, written, amounts);
@@ -167,13 +197,15 @@ fn is_ours(steps: &[Step], source: &Source) -> bool {
     matches!(source, Source::Step(from) if steps[*from].op.is::<Own>())
 }
 
-/// A pool combines rows first, then columns.
-fn of_pool(pool: &Pool, written: f64, amounts: &mut Amounts) {
+/// A pool combines rows first, then columns; of channels side by side all in the same way.
+fn of_pool(pool: &Pool, layout: Layout, written: f64, amounts: &mut Amounts) {
     let rows = written / pool.out_width.max(1) as f64;
     amounts.all_rows(Term::PoolTaps, rows * (pool.width * pool.kernel[0]) as f64);
-    let columns = if pool.stride[1] > 1 { Term::PoolStridedTaps } else { Term::PoolTaps };
+    let split = pool.stride[1] > 1 && layout == Layout::Planes;
+    let columns = if split { Term::PoolStridedTaps } else { Term::PoolTaps };
     amounts.all_rows(columns, written * pool.kernel[1] as f64);
-    amounts.all_rows(Term::PoolRows, rows);
+    let [_, abreast] = layout.as_planes(1, 1);
+    amounts.all_rows(Term::PoolRows, rows / abreast as f64);
 }
 
 /// Columns are gathered one by one, but for stretches of them, in every row that is read; rows are moved or summed.
@@ -304,14 +336,26 @@ mod tests {
 
     #[test]
     fn a_1x1_is_counted_in_tiles_and_its_weights_pass_by_for_every_block_of_pixels() {
-        // 48 channels to 64 over 40×40, gathered for more than 32.
-        let (work, rows, macs) = of_layer(0, "l2");
-        let ragged = 2.5 * (48 * 64) as f64;
+        // 256 channels to 128 over 56×56, between maps in planes, gathered for more than 32.
+        let (work, rows, macs) = of_layer(17, "l2.few");
+        let ragged = 2.5 * (256 * 128) as f64;
         assert_eq!(amount(&work, Term::PointwiseMacs, rows), macs as f64 + ragged);
-        assert_eq!(amount(&work, Term::PanelReads, rows), (4 * 48 * 40 * 40) as f64);
-        assert_eq!(amount(&work, Term::Packed, rows), (48 * 40 * 40) as f64);
+        assert_eq!(amount(&work, Term::PanelReads, rows), (8 * 256 * 56 * 56) as f64);
+        assert_eq!(amount(&work, Term::Packed, rows), (256 * 56 * 56) as f64);
         let few = amount(&work, Term::WeightBytes, 1);
-        assert!(few >= 0.5 * (4 * 48 * 64) as f64, "{few}");
+        assert!(few >= 0.5 * (4 * 256 * 128) as f64, "{few}");
+    }
+
+    #[test]
+    fn products_between_blocks_are_broadcast_and_neither_gathered_nor_turned() {
+        // 128 channels to 32 over 28×28 and back, before a pool that takes blocks.
+        let (work, rows, macs) = of_layer(3, "l6");
+        assert_eq!(amount(&work, Term::BlockMacs, rows), macs as f64);
+        let turned = [Term::PointwiseMacs, Term::Packed, Term::Gathered];
+        assert!(turned.iter().all(|&term| amount(&work, term, rows) == 0.0), "{work:?}");
+        let (work, rows, _) = of_layer(3, "l7");
+        assert_eq!(amount(&work, Term::PoolStridedTaps, rows), 0.0);
+        assert_eq!(amount(&work, Term::PoolRows, rows), (128 * 14 / 16) as f64);
     }
 
     #[test]
@@ -349,7 +393,7 @@ mod tests {
             let conv = Conv::new(shape, &weights, Epilogue::none(), Algorithm::WinogradPairs, Isa::best());
             let mut amounts = Amounts::default();
             let written = (128 * 28 * 28) as f64;
-            convolution::of(&conv.unwrap(), [Layout::Planes; 2], written, false, &mut amounts);
+            convolution::of(&conv.unwrap(), [Layout::Planes; 2], written, None, &mut amounts);
             amounts.0[&Term::WinogradMacs]
         };
         let ((once, all), (once_of_two, all_of_two)) = (products(1), products(2));

@@ -22,8 +22,9 @@ use collab_core::network::Kind;
 use collab_kernels::{KernelError, Layout, Map, Share};
 
 use super::banded::{Banded, Reach};
+use super::layouts::planes_of;
 use super::workspace::Workspace;
-use super::{Operator, chain};
+use super::{Lies, Operator, chain};
 use crate::rows::{Node, Split};
 use walk::Walk;
 
@@ -42,8 +43,9 @@ pub(super) struct Stage {
     reach: Reach,
     /// Channels, rows and width of its output.
     output: [usize; 3],
-    /// How that lies.
+    /// How that lies, and what it adds.
     layout: Layout,
+    added: Layout,
     /// Which of all inputs it adds.
     residual: Option<usize>,
     /// Rows that its output has room for.
@@ -54,7 +56,8 @@ impl Stage {
     /// An operator that adds input number `residual` of all.
     pub(super) fn new(operator: Arc<dyn Banded>, residual: Option<usize>) -> Option<Self> {
         let output = chain::as_map(operator.shape())?;
-        Some(Self { reach: operator.reach(), operator, output, layout: Layout::Planes, residual, room: 0 })
+        let Lies { added, output: layout, .. } = operator.lies();
+        Some(Self { reach: operator.reach(), operator, output, layout, added, residual, room: 0 })
     }
 
     /// Multiply-accumulates of so many of its rows.
@@ -69,8 +72,7 @@ impl Stage {
 
     /// The planes that hold channels `channels` of its output.
     fn planes_of(&self, channels: &Range<usize>) -> Range<usize> {
-        let [start, end] = [channels.start, channels.end].map(|channel| self.layout.as_planes(channel, 1)[0]);
-        start..end
+        planes_of(self.layout, channels)
     }
 
     /// Values of its band.
@@ -114,9 +116,9 @@ impl Bands {
         from.layout == Layout::Blocks
     }
 
-    /// Chooses blocks wherever both operators take them.
+    /// Chooses blocks wherever both operators take them, also such as are not whole.
     fn lay_out(&mut self) {
-        let mut before = Layout::Planes;
+        let mut before = self.stages[0].operator.lies().input;
         for at in 1..self.stages.len() {
             let [from, to] = [&self.stages[at - 1], &self.stages[at]];
             if from.operator.passes_blocks_to(before, &*to.operator) {
@@ -234,8 +236,10 @@ impl Operator for Bands {
     ) -> Result<(), KernelError> {
         let count = workspace.threads_for(self.macs(), output.len());
         let [channels, height, width] = self.stages[0].reach.input;
-        let input = Map::new(inputs[0], channels, height, width)?;
-        let all = Walk { stages: &self.stages, first: 0, input, layout: Layout::Planes, inputs };
+        let layout = self.stages[0].operator.lies().input;
+        let [planes, width] = layout.as_planes(channels, width);
+        let input = Map::new(inputs[0], planes, height, width)?;
+        let all = Walk { stages: &self.stages, first: 0, input, layout, inputs };
         let Some(together) = self.together(count) else {
             return all.run(output, &shares(&self.stages, count), self.rows, workspace);
         };

@@ -20,7 +20,8 @@ use layer::Layer;
 use super::banded::{Banded, ByChannels, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Workspace};
+use super::layouts::{channels_of, planes_of};
+use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -41,6 +42,8 @@ pub(crate) struct Convolution {
     residual: bool,
     /// Where the plane of each channel lies in the output, if not in order (see [`layer::shuffle`]).
     places: Arc<[usize]>,
+    /// How its maps lie.
+    lies: Lies,
 }
 
 /// The layer along its rows.
@@ -104,6 +107,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
         rows: 0..whole.rows,
         residual: folded.residual.is_some(),
         places: places.into(),
+        lies: Lies::default(),
     };
     let inputs = std::iter::once(layer.input).chain(folded.residual).collect();
     layer.members.extend(folded.members);
@@ -162,16 +166,25 @@ impl Operator for Convolution {
         let shape = self.conv.shape();
         let count = self.rows.len();
         let residual = match self.residual {
-            true => Some(Map::new(inputs[1], shape.out_channels, count, shape.out_width())?),
+            true => {
+                let [planes, width] = self.lies.added.as_planes(shape.out_channels, shape.out_width());
+                Some(Map::new(inputs[1], planes, count, width)?)
+            }
             false => None,
         };
-        let input = Map::new(inputs[0], shape.in_channels, self.input_rows, shape.width)?;
+        let [planes, width] = self.lies.input.as_planes(shape.in_channels, shape.width);
+        let input = Map::new(inputs[0], planes, self.input_rows, width)?;
         let [top, bottom] = self.pads;
         let strip = Strip { input, top, bottom, rows: self.rows.clone(), residual };
         let shares = self.conv.shares(count, workspace.threads_for(self.macs(), output.len()));
-        let size = [shape.out_channels, count];
-        workspace.by_shares(output, size, &self.places, &shares, |share, planes, hand| {
-            self.conv.run_share(&strip, share, planes, &mut hand.scratch)
+        let (all, layout) = (shape.out_channels, self.lies.output);
+        // Planes of the output are blocks of channels where it lies so.
+        let in_planes = |share: Share| Share { channels: planes_of(layout, &share.channels), ..share };
+        let divided: TVec<Share> = shares.into_iter().map(in_planes).collect();
+        let size = [layout.as_planes(all, 1)[0], count];
+        workspace.by_shares(output, size, &self.places, &divided, |share, planes, hand| {
+            let share = Share { channels: channels_of(layout, &share.channels, all), ..share.clone() };
+            self.conv.run_laid_out(&strip, self.lies.ends(), &share, planes, &mut hand.scratch)
         })
     }
 
@@ -195,6 +208,24 @@ impl Operator for Convolution {
             obstacle: None,
             by: Arc::new(Divided { all: self.clone(), tracked }),
         })
+    }
+
+    fn suits(&self, lies: &Lies) -> bool {
+        let added = match self.residual {
+            true => self.conv.adds(lies.ends(), lies.added),
+            false => lies.added == Layout::Planes,
+        };
+        let in_order = lies.output == Layout::Planes || self.places.is_empty();
+        self.conv.suits(lies.ends()) && in_order && added
+    }
+
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        let takes = self.conv.takes(lies.ends());
+        takes.then(|| Arc::new(Self { lies, ..self.clone() }) as Arc<dyn Operator>)
+    }
+
+    fn lies(&self) -> Lies {
+        self.lies
     }
 
     fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {

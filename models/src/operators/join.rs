@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use collab_core::network::BANDED_BYTES;
-use collab_kernels::Layout;
 use tract_onnx::tract_core::internal::*;
 
 use super::Own;
@@ -67,7 +66,7 @@ fn next(model: &TypedModel, id: usize) -> Option<Next> {
     let bytes = (size_of::<f32>() * from.shape().iter().product::<usize>()) as u64;
     let large = bytes >= BANDED_BYTES && [from, to].iter().all(|operator| operator.kept() <= bytes);
     let [from, to] = [from.clone().banded()?, to.clone().banded()?];
-    (large || from.passes_blocks_to(Layout::Planes, &*to)).then_some(Next { node: reader.node, large })
+    (large || from.passes_blocks_to(from.lies().input, &*to)).then_some(Next { node: reader.node, large })
 }
 
 /// The first input of the first of `members`, then what they add, in order.

@@ -18,6 +18,7 @@ mod fold;
 mod gate;
 mod global_pool;
 mod join;
+mod layouts;
 mod lrn;
 mod places;
 mod pool;
@@ -41,6 +42,7 @@ pub(crate) use convolution::Convolution;
 pub(crate) use gate::Gate;
 pub(crate) use global_pool::GlobalPool;
 pub(crate) use join::{BETWEEN, join};
+pub(crate) use layouts::{Among, Lies, choose, lay_out, lies};
 pub(crate) use places::{Place, Places};
 pub(crate) use pool::Pool as Pooling;
 pub(crate) use resample::Resample;
@@ -91,6 +93,22 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
 
     /// What it does with rows; `node` holds what it reads.
     fn split(&self, node: &Node) -> Option<Split>;
+
+    /// Whether there are kernels, on some processor, for maps that lie so.
+    fn suits(&self, lies: &Lies) -> bool {
+        *lies == Lies::default()
+    }
+
+    /// The same for maps that lie so, which it [suits](Operator::suits); none where this processor has no such kernels.
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        let _ = lies;
+        None
+    }
+
+    /// How its maps lie.
+    fn lies(&self) -> Lies {
+        Lies::default()
+    }
 
     /// Whether all it does is to put its inputs one behind the other, so that nothing is left to do where they were
     /// written so.

@@ -12,7 +12,7 @@ use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::convolution::window;
-use super::{Operator, Workspace};
+use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -28,6 +28,7 @@ pub(crate) struct Pool {
     shape: TVec<usize>,
     input_rows: usize,
     pads: [usize; 2],
+    lies: Lies,
     isa: Isa,
 }
 
@@ -80,6 +81,7 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> 
         shape: to.into(),
         input_rows: map_rows,
         pads: row_pads,
+        lies: Lies::default(),
         isa,
     };
     let inputs = tvec!(node.inputs[0]);
@@ -119,11 +121,14 @@ impl Operator for Pool {
         workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
         let rows = self.shape[self.shape.len() - 2];
-        let input = Map::new(inputs[0], self.channels, self.input_rows, self.kernel.width)?;
+        let [planes, width] = self.lies.input.as_planes(self.channels, self.kernel.width);
+        let input = Map::new(inputs[0], planes, self.input_rows, width)?;
         let [top, bottom] = self.pads;
-        workspace.by_rows(output, [self.channels, rows], 0, |rows, planes, hand| {
+        let [planes, _] = self.lies.output.as_planes(self.channels, 1);
+        workspace.by_rows(output, [planes, rows], 0, |rows, planes, hand| {
             let strip = Strip { input, top, bottom, rows, residual: None };
-            self.kernel.run_planes(self.isa, &strip, planes, &mut hand.scratch)
+            let (ends, scratch) = (self.lies.ends(), &mut hand.scratch);
+            self.kernel.run_laid_out(self.isa, &strip, ends, self.channels, planes, scratch)
         })
     }
 
@@ -139,6 +144,20 @@ impl Operator for Pool {
             obstacle: None,
             by: Arc::new(self.clone()),
         })
+    }
+
+    fn suits(&self, lies: &Lies) -> bool {
+        let ends = lies.ends() == [Layout::Planes; 2] || lies.input == Layout::Blocks;
+        ends && lies.added == Layout::Planes
+    }
+
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        let takes = self.kernel.takes(self.isa, lies.ends());
+        takes.then(|| Arc::new(Self { lies, ..self.clone() }) as Arc<dyn Operator>)
+    }
+
+    fn lies(&self) -> Lies {
+        self.lies
     }
 
     fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
@@ -161,12 +180,12 @@ impl Banded for Pool {
     fn run_band(
         &self,
         strip: &Strip<'_>,
-        _layouts: [Layout; 2],
+        layouts: [Layout; 2],
         _channels: Range<usize>,
         output: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
-        self.kernel.run_planes(self.isa, strip, output, scratch)
+        self.kernel.run_laid_out(self.isa, strip, layouts, self.channels, output, scratch)
     }
 }
 

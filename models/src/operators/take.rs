@@ -4,12 +4,13 @@
 //! a map that it reads has to have memory of its own.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use collab_core::network::Kind;
-use collab_kernels::KernelError;
+use collab_kernels::{KernelError, Layout};
 use tract_onnx::tract_core::internal::TVec;
 
-use super::{Operator, Workspace};
+use super::{Lies, Operator, Workspace};
 use crate::rows::{Node, Split};
 
 /// A range of one axis.
@@ -20,6 +21,8 @@ pub(crate) struct Take {
     /// How many there are, and which are taken.
     held: usize,
     taken: Range<usize>,
+    /// How the map lies, before and after.
+    layout: Layout,
 }
 
 impl Take {
@@ -28,7 +31,7 @@ impl Take {
         let held = shape[axis];
         let mut shape: TVec<usize> = shape.into();
         shape[axis] = taken.len();
-        Self { shape, axis, held, taken }
+        Self { shape, axis, held, taken, layout: Layout::Planes }
     }
 }
 
@@ -53,6 +56,7 @@ impl Operator for Take {
     ) -> Result<(), KernelError> {
         let planes: usize = self.shape[..self.axis].iter().product();
         let row: usize = self.shape[self.axis + 1..].iter().product();
+        let [planes, row] = self.layout.as_planes(planes, row);
         workspace.by_rows(output, [planes, self.taken.len()], 0, |part, planes, _| {
             let part = (self.taken.start + part.start) * row..(self.taken.start + part.end) * row;
             for (plane, held) in planes.iter_mut().zip(inputs[0].chunks_exact(self.held * row)) {
@@ -60,6 +64,19 @@ impl Operator for Take {
             }
             Ok(())
         })
+    }
+
+    fn suits(&self, lies: &Lies) -> bool {
+        let rows = self.axis + 2 == self.shape.len();
+        *lies == Lies::default() || rows && *lies == Lies::through(Layout::Blocks)
+    }
+
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        Some(Arc::new(Self { layout: lies.output, ..self.clone() }))
+    }
+
+    fn lies(&self) -> Lies {
+        Lies::through(self.layout)
     }
 
     /// Only strips have it, which are not divided again.

@@ -147,6 +147,7 @@ impl Model {
         if !model.nodes().iter().all(|node| runs_as_it_is(node.op.as_ref())) {
             generate(&self.packs, &mut model)?;
         }
+        operators::lay_out(&mut model)?;
         operators::join(&mut model)?;
         let layers = model.nodes().iter().map(|node| layers_of(&node.name)).collect();
         let inner: Vec<bool> = model.nodes().iter().map(|node| is_inner(&model, node)).collect();

@@ -8,11 +8,13 @@
 //! Bound: multiply-adds. A step of the widest tile is 24 on 4 vector loads and 6 broadcasts.
 
 mod pointwise;
+mod pool;
 mod tile;
 mod windowed;
 
 pub(crate) use pointwise::Pointwise;
-pub(crate) use windowed::{Windowed, holds_groups, reads_few};
+pub(crate) use pool::BlockPool;
+pub(crate) use windowed::{Windowed, holds_blocks, holds_groups, reads_few};
 
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::isa::Vector;
@@ -20,7 +22,7 @@ use crate::memory::LINE;
 use crate::scratch::Buffer;
 use crate::tile::PANEL;
 use crate::turn::{Added, turn_back};
-use crate::weights::PackedWeights;
+use crate::weights::{Line, PackedWeights};
 use crate::{Layout, Map};
 use std::ops::Range;
 use tile::{Finish, Product, compute};
@@ -33,6 +35,17 @@ const DEPTH: usize = 128;
 
 /// Pixels computed before the next block of `k`: their sums, and what they multiply, stay in the caches.
 const PIXELS: usize = 96;
+
+/// What is added to outputs, of all channels.
+#[derive(Clone, Copy)]
+pub(crate) enum Residual<'a> {
+    /// Nothing.
+    None,
+    /// A map in planes; the output is in planes then.
+    Planes(Map<'a>),
+    /// A map in blocks.
+    Blocks(Map<'a>),
+}
 
 /// Some output pixels of one set of weights.
 struct Stretch<'a, 'b> {
@@ -50,8 +63,7 @@ struct Stretch<'a, 'b> {
     pixels: Range<usize>,
     width: usize,
     pitch: usize,
-    /// In planes, and so is the output then.
-    residual: Option<Map<'a>>,
+    residual: Residual<'a>,
     /// Of these channels, from pixel 0 on.
     output: &'a mut [&'b mut [f32]],
     layout: Layout,
@@ -84,18 +96,20 @@ impl Stretch<'_, '_> {
         for (j, epilogue) in epilogue.iter_mut().enumerate() {
             let count = PANEL.min(own.len() - j * PANEL);
             *epilogue = self.epilogue.lanes(v, first + j * PANEL, 1, count);
-            // A residual is added where the sums are turned.
-            if self.residual.is_some() {
+            // Planes are added where the sums are turned.
+            if let Residual::Planes(_) = self.residual {
                 *epilogue = epilogue.before_residual();
             }
         }
+        let panels = self.panel + panel..self.panel + panel + NB;
+        let all_panels = self.panel + self.channels.len().div_ceil(PANEL);
         let depth = self.taps.len();
         let step = depth.div_ceil(depth.div_ceil(DEPTH));
         let rows = (PIXELS / self.width).max(1) * self.width;
         let room = rows.next_multiple_of(PANEL) * PANEL;
         for start in self.pixels.clone().step_by(rows) {
             let span = start..self.pixels.end.min(start + rows);
-            if let Some(residual) = self.residual {
+            if let Residual::Planes(residual) = self.residual {
                 // It was computed long ago, and each channel's lies in a page of its own.
                 for channel in first..first + own.len() {
                     residual.plane(channel)[span.clone()].chunks(LINE).for_each(|line| v.prefetch(line));
@@ -113,17 +127,31 @@ impl Stretch<'_, '_> {
             };
             for k in (0..depth).step_by(step) {
                 let end = depth.min(k + step);
-                let mut lines = [&[][..]; NB];
-                for (j, lines) in lines.iter_mut().enumerate() {
-                    *lines = &self.weights.panel(self.set, self.panel + panel + j)[k..end];
-                }
+                let lines = lines_from::<NB>(self.weights, self.set, panels.clone(), k, end - k);
                 let epilogue = if end == depth { Some(epilogue) } else { None };
-                let finish = Finish { starts: k == 0, epilogue };
+                // The pixels that come first bring the next products' weights near, those that come last the next panels'.
+                let mut ahead = match end == depth {
+                    false if span.start == self.pixels.start => {
+                        lines_from::<NB>(self.weights, self.set, panels.clone(), end, end - k)
+                    }
+                    true if span.end == self.pixels.end => {
+                        lines_from::<NB>(self.weights, self.set, panels.end..all_panels, 0, end - k)
+                    }
+                    _ => [&[][..]; NB],
+                };
                 for at in span.clone().step_by(self.width) {
                     let row = (at - self.pixels.start) / self.width;
                     let input = &self.input[row * self.pitch..];
-                    let product = Product { lines, taps: &self.taps[k..end], input };
+                    let ahead = std::mem::replace(&mut ahead, [&[][..]; NB]);
+                    let product = Product { lines, taps: &self.taps[k..end], input, ahead };
                     let pixels = self.width.min(span.end - at);
+                    let mut residual = [&[][..]; NB];
+                    if let Residual::Blocks(map) = self.residual {
+                        for (j, residual) in residual.iter_mut().enumerate() {
+                            *residual = &map.plane(first / PANEL + j)[at * PANEL..];
+                        }
+                    }
+                    let finish = Finish { starts: k == 0, epilogue, residual };
                     compute::<V, NB, STEP>(v, &product, pixels, finish, &mut made, origin + at - start);
                 }
             }
@@ -132,10 +160,31 @@ impl Stretch<'_, '_> {
                 let sums = self.sums.take(NB * room).chunks_exact(room);
                 for (j, (sums, planes)) in sums.zip(planes.chunks_mut(PANEL)).enumerate() {
                     let (channel, activation) = (first + j * PANEL, self.epilogue.activation);
-                    let added = self.residual.map(|residual| Added { residual, channel, activation });
+                    let added = match self.residual {
+                        Residual::Planes(residual) => Some(Added { residual, channel, activation }),
+                        _ => None,
+                    };
                     turn_back(v, sums, [0, 1], planes, span.clone(), added);
                 }
             }
         }
     }
+}
+
+/// The weights of `NB` panels of a set, from number `panels.start` on, beginning with product `k`, or before it where fewer
+/// than `count` are left; none of those from `panels.end` on.
+#[inline(always)]
+fn lines_from<const NB: usize>(
+    weights: &PackedWeights,
+    set: usize,
+    panels: Range<usize>,
+    k: usize,
+    count: usize,
+) -> [&[Line]; NB] {
+    let mut lines = [&[][..]; NB];
+    for (lines, panel) in lines.iter_mut().zip(panels) {
+        let all = weights.panel(set, panel);
+        *lines = &all[k.min(all.len() - count)..];
+    }
+    lines
 }

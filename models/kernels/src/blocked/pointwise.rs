@@ -1,6 +1,7 @@
-//! 1×1 convolutions that read or write blocks: inputs are read where they lie.
+//! 1×1 convolutions that read or write blocks: inputs are read where they lie, every second one of every second row where the
+//! stride is 2.
 
-use super::{PIXELS, Stretch};
+use super::{PIXELS, Residual, Stretch};
 use crate::epilogue::Epilogue;
 use crate::isa::{Kernel, Vector};
 use crate::scratch::Buffers;
@@ -9,15 +10,18 @@ use crate::weights::PackedWeights;
 use crate::{Layout, Map};
 use std::ops::Range;
 
-/// One run of a 1×1 layer, each pixel of which reads the input's in the same place.
+/// One run of a 1×1 layer without padding.
 pub(crate) struct Pointwise<'a, 'b> {
     pub(crate) weights: &'a PackedWeights,
     pub(crate) epilogue: &'a Epilogue,
     /// From the first pixel's row on.
     pub(crate) input: Map<'a>,
+    /// Step along rows and columns: 1, or 2 of blocks.
+    pub(crate) stride: usize,
+    /// Columns of the output.
+    pub(crate) width: usize,
     pub(crate) pixels: usize,
-    /// In planes, and so is the output then.
-    pub(crate) residual: Option<Map<'a>>,
+    pub(crate) residual: Residual<'a>,
     /// Of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
     pub(crate) in_channels: usize,
@@ -35,9 +39,10 @@ impl Kernel for Pointwise<'_, '_> {
     fn call<V: Vector>(self, v: V) {
         // Fewer lanes never come here, see `Conv::takes`.
         if V::F32_LANES == PANEL {
-            match self.layouts[0] {
-                Layout::Planes => run::<V, 1>(v, self),
-                Layout::Blocks => run::<V, PANEL>(v, self),
+            match (self.layouts[0], self.stride) {
+                (Layout::Planes, _) => run::<V, 1>(v, self),
+                (Layout::Blocks, 2) => run::<V, { 2 * PANEL }>(v, self),
+                (Layout::Blocks, _) => run::<V, PANEL>(v, self),
             }
         }
     }
@@ -52,8 +57,14 @@ fn run<V: Vector, const STEP: usize>(v: V, layer: Pointwise<'_, '_>) {
         1 => k * apart,
         _ => k / PANEL * apart + k % PANEL,
     }));
-    // Whole vectors are turned.
-    let width = pixels.div_ceil(pixels.div_ceil(PIXELS)).next_multiple_of(PANEL);
+    let (width, pitch) = match layer.stride {
+        // Rows run on, and whole vectors are turned.
+        1 => {
+            let width = pixels.div_ceil(pixels.div_ceil(PIXELS)).next_multiple_of(PANEL);
+            (width, width * STEP)
+        }
+        stride => (layer.width, stride * input.width()),
+    };
     let stretch = Stretch {
         weights,
         set: 0,
@@ -64,7 +75,7 @@ fn run<V: Vector, const STEP: usize>(v: V, layer: Pointwise<'_, '_>) {
         input: input.beyond(0),
         pixels: 0..pixels,
         width,
-        pitch: width * STEP,
+        pitch,
         residual,
         output,
         layout: layer.layouts[1],

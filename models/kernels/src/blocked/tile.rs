@@ -11,15 +11,19 @@ pub(super) struct Product<'a, const NB: usize> {
     /// Where in `input` the value for pixel 0 lies for each `k`; the next pixel's is `STEP` further.
     pub(super) taps: &'a [usize],
     pub(super) input: &'a [f32],
+    /// Weights needed next, brought near by the first tiles, a panel each; empty where they are near.
+    pub(super) ahead: [&'a [Line]; NB],
 }
 
 /// What sums start from, and what becomes of them.
 #[derive(Clone, Copy)]
-pub(super) struct Finish<V: Vector, const NB: usize> {
+pub(super) struct Finish<'a, V: Vector, const NB: usize> {
     /// They start from zero.
     pub(super) starts: bool,
     /// Applied where they are complete.
     pub(super) epilogue: Option<[LaneEpilogue<V>; NB]>,
+    /// Added then, from pixel 0 on; empty where nothing is.
+    pub(super) residual: [&'a [f32]; NB],
 }
 
 /// Computes `pixels` pixels into the places from `at` on of `NB` blocks.
@@ -28,7 +32,7 @@ pub(super) fn compute<V: Vector, const NB: usize, const STEP: usize>(
     v: V,
     product: &Product<'_, NB>,
     pixels: usize,
-    finish: Finish<V, NB>,
+    finish: Finish<'_, V, NB>,
     blocks: &mut [&mut [f32]],
     at: usize,
 ) {
@@ -38,12 +42,13 @@ pub(super) fn compute<V: Vector, const NB: usize, const STEP: usize>(
         3 => 8,
         _ => 6,
     };
-    let mut pixel = 0;
+    let (mut pixel, mut number) = (0, 0);
     while pixel < pixels {
         macro_rules! some {
             ($n:expr) => {{
-                tile::<V, { $n }, NB, STEP>(v, product, pixel, finish, blocks, at + pixel);
-                pixel += $n;
+                let ahead = if number < NB { product.ahead[number] } else { &[][..] };
+                tile::<V, { $n }, NB, STEP>(v, product, ahead, pixel, finish, blocks, at + pixel);
+                (pixel, number) = (pixel + $n, number + 1);
             }};
         }
         let left = pixels - pixel;
@@ -80,8 +85,9 @@ pub(super) fn compute<V: Vector, const NB: usize, const STEP: usize>(
 fn tile<V: Vector, const NP: usize, const NB: usize, const STEP: usize>(
     v: V,
     product: &Product<'_, NB>,
+    ahead: &[Line],
     pixel: usize,
-    finish: Finish<V, NB>,
+    finish: Finish<'_, V, NB>,
     blocks: &mut [&mut [f32]],
     at: usize,
 ) {
@@ -95,12 +101,24 @@ fn tile<V: Vector, const NP: usize, const NB: usize, const STEP: usize>(
             }
         }
     }
+    let adds = finish.epilogue.is_some() && !finish.residual[0].is_empty();
+    let mut residual = [&[][..]; NB];
+    if adds {
+        // It was computed long ago: asked for before it is needed.
+        for (own, all) in residual.iter_mut().zip(finish.residual) {
+            *own = &all[pixel * PANEL..][..NP * PANEL];
+            own.chunks(PANEL).for_each(|line| v.prefetch(line));
+        }
+    }
     let (taps, input) = (product.taps, &product.input[pixel * STEP..]);
     let mut lines = [&[][..]; NB];
     for (lines, all) in lines.iter_mut().zip(product.lines) {
         *lines = &all[..taps.len()];
     }
+    // Where nothing is needed, the lines at hand are asked for, rather than asking whether to.
+    let ahead = if ahead.len() < taps.len() { lines[0] } else { &ahead[..taps.len()] };
     for (k, &tap) in taps.iter().enumerate() {
+        v.prefetch(&ahead[k]);
         let pixels = &input[tap..][..(NP - 1) * STEP + 1];
         let mut weights = [v.splat_f32s(0.0); NB];
         for j in 0..NB {
@@ -116,6 +134,13 @@ fn tile<V: Vector, const NP: usize, const NB: usize, const STEP: usize>(
     for j in 0..NB {
         let block = &mut blocks[j][at * PANEL..][..NP * PANEL];
         let sums = match finish.epilogue {
+            Some(epilogue) if adds => {
+                let mut added = [v.splat_f32s(0.0); NP];
+                for (i, added) in added.iter_mut().enumerate() {
+                    *added = load::<V>(&residual[j][i * PANEL..]);
+                }
+                epilogue[j].apply(v, sums[j], Some(added))
+            }
             Some(epilogue) => epilogue[j].apply(v, sums[j], None),
             None => sums[j],
         };

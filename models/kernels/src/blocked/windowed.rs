@@ -1,9 +1,9 @@
-//! Larger kernels that read or write blocks: on the channels of an image, and in groups of whole blocks.
+//! Larger kernels that read or write blocks: on the channels of an image, and of whole blocks, in groups or not.
 //!
 //! Rows are copied between zeros once: of an image's channels in planes, each value broadcast; of a group in blocks, which
 //! planes are turned into.
 
-use super::Stretch;
+use super::{Residual, Stretch};
 use crate::copies::Copies;
 use crate::epilogue::Epilogue;
 use crate::gather::Window;
@@ -12,7 +12,7 @@ use crate::scratch::Buffers;
 use crate::side::{Side, fill, place};
 use crate::tile::PANEL;
 use crate::weights::PackedWeights;
-use crate::{ConvShape, Layout, Map};
+use crate::{ConvShape, Layout};
 use std::ops::Range;
 
 /// Input channels up to which planes are read as they are.
@@ -21,18 +21,25 @@ const FEW_CHANNELS: usize = 4;
 /// Values of the copied rows computed at once: they stay in the second-level cache.
 const COPIED: usize = 48 * 1024;
 
-/// Values of a group's pixels computed at once: those under one output row stay in the first-level cache.
+/// Values of a group's pixels computed at once: of several groups those under one output row stay in the first-level cache;
+/// where all channels are one, many rows are computed together, as all weights pass by for each lot of them.
 const TILE: usize = 16 * 1024;
+const TILE_OF_ALL: usize = 256 * 1024;
 
 /// Whether a layer reads few channels, each of which is copied as a plane.
 pub(crate) fn reads_few(shape: &ConvShape) -> bool {
     shape.groups == 1 && shape.in_channels <= FEW_CHANNELS
 }
 
+/// Whether a layer, or each of its groups, reads and writes whole blocks.
+pub(crate) fn holds_blocks(shape: &ConvShape) -> bool {
+    let whole = |channels: usize| (channels / shape.groups).is_multiple_of(PANEL);
+    whole(shape.in_channels) && whole(shape.out_channels)
+}
+
 /// Whether a layer has groups, each of which reads and writes whole blocks.
 pub(crate) fn holds_groups(shape: &ConvShape) -> bool {
-    let whole = |channels: usize| (channels / shape.groups).is_multiple_of(PANEL);
-    shape.groups > 1 && whole(shape.in_channels) && whole(shape.out_channels)
+    shape.groups > 1 && holds_blocks(shape)
 }
 
 /// One run of a layer.
@@ -41,13 +48,12 @@ pub(crate) struct Windowed<'a, 'b> {
     pub(crate) epilogue: &'a Epilogue,
     pub(crate) window: Window<'a>,
     pub(crate) rows: usize,
-    /// In planes, and so is the output then.
-    pub(crate) residual: Option<Map<'a>>,
+    pub(crate) residual: Residual<'a>,
     /// Of `channels`.
     pub(crate) output: &'a mut [&'b mut [f32]],
     pub(crate) in_channels: usize,
     pub(crate) out_channels: usize,
-    /// Those to compute, of whole groups.
+    /// Those to compute: from the start of a panel to the end of one, or whole groups.
     pub(crate) channels: Range<usize>,
     pub(crate) groups: usize,
     /// Of input and output.
@@ -62,9 +68,10 @@ impl Kernel for Windowed<'_, '_> {
     fn call<V: Vector>(self, v: V) {
         // Fewer lanes never come here, see `Conv::takes`.
         if V::F32_LANES == PANEL {
-            match self.groups {
-                1 => few_channels(v, self),
-                _ => groups(v, self),
+            if self.groups == 1 && self.in_channels <= FEW_CHANNELS {
+                few_channels(v, self);
+            } else {
+                groups(v, self);
             }
         }
     }
@@ -145,7 +152,8 @@ fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
     let reach = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis]);
     let pitch = ((out_width - 1) * stride[1] + reach[1] + 1).next_multiple_of(stride[1]);
     let needed = |count: usize| (count - 1) * stride[0] + reach[0] + 1;
-    let most = (1..=rows).rev().find(|&count| needed(count) * pitch * PANEL * blocks <= TILE).unwrap_or(1);
+    let tile = if groups == 1 { TILE_OF_ALL } else { TILE };
+    let most = (1..=rows).rev().find(|&count| needed(count) * pitch * PANEL * blocks <= tile).unwrap_or(1);
     let block = rows.div_ceil(rows.div_ceil(most));
     let plane = needed(block) * pitch * PANEL;
     // Behind each plane is room for pixels that no output reads.
@@ -175,7 +183,8 @@ fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
         let (taps, places) = buffers.taps.split_at(taps);
         // The zeros around the rows stay; only what lies between them changes from group to group.
         tile.fill(0.0);
-        for (index, group) in (channels.start / outside..channels.end / outside).enumerate() {
+        for group in channels.start / outside..channels.end.div_ceil(outside) {
+            let own = channels.start.max(group * outside)..channels.end.min((group + 1) * outside);
             for (block, tile) in tile.chunks_exact_mut(apart).enumerate() {
                 let block = group * blocks + block;
                 if layouts[0] == Layout::Blocks {
@@ -188,20 +197,21 @@ fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
                     fill(v, &sources, places, tile);
                 }
             }
-            let own = layouts[1].as_planes(outside, 1)[0];
+            let [first, end] =
+                [own.start, own.end].map(|channel| layouts[1].as_planes(channel - channels.start, 1)[0]);
             let stretch = Stretch {
                 weights,
                 set: group,
-                panel: 0,
+                panel: (own.start - group * outside) / PANEL,
                 epilogue,
-                channels: group * outside..(group + 1) * outside,
+                channels: own,
                 taps,
                 input: tile,
                 pixels: start * out_width..(start + count) * out_width,
                 width: out_width,
                 pitch: stride[0] * pitch * PANEL,
                 residual,
-                output: &mut output[index * own..(index + 1) * own],
+                output: &mut output[first..end],
                 layout: layouts[1],
                 sums: &mut buffers.second,
             };

@@ -2,7 +2,7 @@
 
 #![allow(dead_code)]
 
-use collab_kernels::{Activation, ConvShape, Epilogue};
+use collab_kernels::{Activation, ConvShape, Epilogue, Layout};
 use proptest::prelude::ProptestConfig;
 use rand::RngExt;
 use rand::SeedableRng;
@@ -126,4 +126,23 @@ pub(crate) fn largest_error_of_all(exact: &[Exact], found: &[f32]) -> f64 {
 /// The bits of values, for exact comparison.
 pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Values of planes with channels in `layout`; what fills the last block is `filling`.
+pub(crate) fn laid_out(values: &[f32], channels: usize, layout: Layout, filling: f32) -> Vec<f32> {
+    let pixels = values.len() / channels;
+    let [planes, width] = layout.as_planes(channels, 1);
+    let mut out = vec![filling; planes * width * pixels];
+    for (channel, plane) in values.chunks_exact(pixels).enumerate() {
+        for (pixel, &value) in plane.iter().enumerate() {
+            out[place(channel, pixel, pixels, layout)] = value;
+        }
+    }
+    out
+}
+
+/// Where the value of a pixel of a channel lies.
+pub(crate) fn place(channel: usize, pixel: usize, pixels: usize, layout: Layout) -> usize {
+    let [_, lanes] = layout.as_planes(1, 1);
+    (channel / lanes * pixels + pixel) * lanes + channel % lanes
 }

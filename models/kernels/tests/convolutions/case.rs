@@ -190,6 +190,29 @@ pub(crate) fn cases(algorithm: Algorithm) -> impl Strategy<Value = Case> {
         .prop_filter("there are output rows", |case| case.out_rows() > 0)
 }
 
+/// Dense layers that read and write whole blocks of 16 channels, without groups.
+pub(crate) fn whole_blocks() -> impl Strategy<Value = Case> {
+    (cases(Algorithm::Dense), 1..6usize, 1..7usize).prop_map(|(mut case, inside, outside)| {
+        let shape = &mut case.shape;
+        (shape.in_channels, shape.out_channels, shape.groups) = (16 * inside, 16 * outside, 1);
+        case
+    })
+}
+
+/// 1×1 layers of narrow maps, between rows of zeros or not.
+pub(crate) fn narrow_products() -> impl Strategy<Value = Case> {
+    (cases(Algorithm::Dense), 1..90usize, 1..150usize, 1..16usize, 0..3usize, 0..3usize).prop_map(
+        |(mut case, inside, outside, width, top, bottom)| {
+            let shape = &mut case.shape;
+            (shape.in_channels, shape.out_channels, shape.groups) = (inside, outside, 1);
+            (shape.kernel, shape.stride, shape.dilation) = ([1, 1], [1, 1], [1, 1]);
+            (shape.width, shape.left, shape.right) = (width, 0, 0);
+            (case.top, case.bottom) = (top, bottom);
+            case
+        },
+    )
+}
+
 /// Dense layers in groups, each of which reads and writes whole blocks of 16 channels.
 pub(crate) fn groups_of_whole_blocks() -> impl Strategy<Value = Case> {
     (cases(Algorithm::Dense), 2..5usize, 1..4usize, 1..6usize).prop_map(

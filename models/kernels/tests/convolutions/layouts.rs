@@ -1,35 +1,23 @@
 //! Maps in blocks of channels instead of planes: the same bits.
 
-use super::case::{Case, cases, groups_of_whole_blocks};
-use super::common::{bits, config};
+use super::case::{Case, cases, groups_of_whole_blocks, whole_blocks};
+use super::common::{bits, config, laid_out, place};
 use collab_kernels::{Algorithm, Isa, Layout, Map, Scratch, Share, Strip};
 use proptest::prelude::*;
 
-/// Values of planes with channels in `layout`, and back; what fills the last block is `filling`.
-fn laid_out(values: &[f32], channels: usize, layout: Layout, filling: f32) -> Vec<f32> {
-    let pixels = values.len() / channels;
-    let [planes, width] = layout.as_planes(channels, 1);
-    let mut out = vec![filling; planes * width * pixels];
-    for (channel, plane) in values.chunks_exact(pixels).enumerate() {
-        for (pixel, &value) in plane.iter().enumerate() {
-            out[place(channel, pixel, pixels, layout)] = value;
-        }
-    }
-    out
-}
-
-fn place(channel: usize, pixel: usize, pixels: usize, layout: Layout) -> usize {
-    let [_, lanes] = layout.as_planes(1, 1);
-    (channel / lanes * pixels + pixel) * lanes + channel % lanes
-}
-
-/// The rows from `first` on with the layer's maps laid out so, as planes; `None` where it does not take that.
-fn run(case: &Case, isa: Isa, first: usize, [from, to]: [Layout; 2]) -> Option<Vec<f32>> {
+/// The rows from `first` on with the layer's maps laid out so, as planes, and what is added as `added`; `None` where it does
+/// not take that.
+fn run(case: &Case, isa: Isa, first: usize, [from, to]: [Layout; 2], added: Layout) -> Option<Vec<f32>> {
     let conv = case.conv(isa);
     let residual = case.residual();
-    if !conv.takes([from, to]) || residual.is_some() && to == Layout::Blocks {
+    let adds = isa == Isa::Avx512 && conv.adds([from, to], added);
+    if !conv.takes([from, to]) || residual.is_some() && !adds {
         return None;
     }
+    let residual = residual.map(|values| laid_out(&values, case.shape.out_channels, added, f32::NAN));
+    let [planes, width] = added.as_planes(case.shape.out_channels, case.shape.out_width());
+    let residual =
+        residual.as_deref().map(|values| Map::new(values, planes, case.out_rows(), width).unwrap());
     let (rows, out_width) = (case.out_rows() - first, case.shape.out_width());
     let input = laid_out(&case.input(), case.shape.in_channels, from, f32::NAN);
     let [planes, width] = from.as_planes(case.shape.in_channels, case.shape.width);
@@ -38,7 +26,7 @@ fn run(case: &Case, isa: Isa, first: usize, [from, to]: [Layout; 2]) -> Option<V
         top: case.top,
         bottom: case.bottom,
         rows: first..first + rows,
-        residual: case.residual_map(&residual).map(|map| map.rows_between(first, first + rows)),
+        residual: residual.map(|map| map.rows_between(first, first + rows)),
     };
     let [planes, width] = to.as_planes(case.shape.out_channels, out_width);
     let mut output = vec![f32::NAN; planes * rows * width];
@@ -68,11 +56,14 @@ fn check(case: &Case) {
         let width = case.shape.out_width();
         let rows = whole.chunks_exact(case.out_rows() * width).flat_map(|plane| &plane[first * width..]);
         let expected: Vec<f32> = rows.copied().collect();
-        for layouts in
-            [[Layout::Planes, Layout::Blocks], [Layout::Blocks, Layout::Planes], [Layout::Blocks; 2]]
+        let both = [Layout::Planes, Layout::Blocks];
+        for (layouts, added) in both
+            .iter()
+            .flat_map(|from| both.map(|to| [*from, to]))
+            .flat_map(|pair| both.map(|added| (pair, added)))
         {
-            if let Some(output) = run(case, isa, first, layouts) {
-                assert_eq!(bits(&expected), bits(&output), "{isa:?}, {layouts:?}");
+            if let Some(output) = run(case, isa, first, layouts, added) {
+                assert_eq!(bits(&expected), bits(&output), "{isa:?}, {layouts:?}, {added:?}");
             }
         }
     }
@@ -108,6 +99,22 @@ proptest! {
             // It reads its own row only, so there are no rows of zeros to read.
             (case.top, case.bottom) = (0, 0);
         }
+        check(&case);
+    }
+
+    #[test]
+    fn a_product_of_every_second_pixel_has_the_same_bits_however_maps_are_laid_out(
+        mut case in cases(Algorithm::Dense), channels in (1..90usize, 1..90usize)
+    ) {
+        let shape = &mut case.shape;
+        (shape.in_channels, shape.out_channels, shape.groups) = (channels.0, channels.1, 1);
+        (shape.kernel, shape.stride, shape.dilation) = ([1, 1], [2, 2], [1, 1]);
+        (shape.left, shape.right, case.top, case.bottom) = (0, 0, 0, 0);
+        check(&case);
+    }
+
+    #[test]
+    fn whole_blocks_have_the_same_bits_however_maps_are_laid_out(case in whole_blocks()) {
         check(&case);
     }
 

@@ -7,7 +7,7 @@ mod case;
 mod common;
 mod layouts;
 
-use case::{Case, cases, groups_of_whole_blocks};
+use case::{Case, cases, groups_of_whole_blocks, narrow_products, whole_blocks};
 use collab_kernels::{
     Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, KernelError, Scratch, Strip, divide,
 };
@@ -98,6 +98,30 @@ proptest! {
     #[test]
     fn a_strip_of_groups_of_whole_blocks_has_the_bits_of_the_whole(
         case in groups_of_whole_blocks(), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
+    ) {
+        check_strips(&case, first, end, threads);
+    }
+
+    #[test]
+    fn whole_blocks_are_near_the_naive_ones(case in whole_blocks()) {
+        check_against_the_naive_one(&case);
+    }
+
+    #[test]
+    fn a_strip_of_whole_blocks_has_the_bits_of_the_whole(
+        case in whole_blocks(), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
+    ) {
+        check_strips(&case, first, end, threads);
+    }
+
+    #[test]
+    fn a_product_of_a_narrow_map_is_near_the_naive_one_also_where_it_reads_zeros(case in narrow_products()) {
+        check_against_the_naive_one(&case);
+    }
+
+    #[test]
+    fn a_strip_of_a_product_of_a_narrow_map_has_the_bits_of_the_whole(
+        case in narrow_products(), first in 0..100usize, end in 0..100usize, threads in 1..6usize,
     ) {
         check_strips(&case, first, end, threads);
     }

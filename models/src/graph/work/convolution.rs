@@ -42,8 +42,14 @@ const LANES: usize = 16;
 const RAGGED: f64 = 2.5;
 
 /// The work of all rows of one convolution whose input and output are laid out so, which writes `written` values and adds a
-/// `residual` to them or not.
-pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool, amounts: &mut Amounts) {
+/// `residual` laid out so to them or not.
+pub(super) fn of(
+    conv: &Conv,
+    layouts: [Layout; 2],
+    written: f64,
+    residual: Option<Layout>,
+    amounts: &mut Amounts,
+) {
     let shape = conv.shape();
     let rows = written / (shape.out_channels * shape.out_width()) as f64;
     match conv.activation() {
@@ -52,10 +58,12 @@ pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool
         _ => {}
     }
     match conv.algorithm() {
-        Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual, amounts),
+        Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual.is_some(), amounts),
         Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
         Algorithm::WinogradPairs => of_winograd_pairs(shape, rows, amounts),
-        Algorithm::Dense if conv.broadcasts(layouts) => of_broadcasts(shape, layouts, rows, amounts),
+        Algorithm::Dense if conv.broadcasts(layouts) || residual == Some(Layout::Blocks) => {
+            of_broadcasts(shape, layouts, rows, amounts);
+        }
         Algorithm::Dense => of_product(shape, rows, amounts),
     }
     // Winograd's rows are finished one by one, in whole vectors; tiles of products end where they like.
@@ -66,7 +74,7 @@ pub(super) fn of(conv: &Conv, layouts: [Layout; 2], written: f64, residual: bool
         _ => 1.0,
     };
     amounts.all_rows(Term::OutputValues, whole * written);
-    if residual {
+    if residual.is_some() {
         amounts.all_rows(Term::ResidualValues, whole * written);
     }
 }
@@ -125,7 +133,7 @@ fn of_broadcasts(shape: &ConvShape, layouts: [Layout; 2], rows: f64, amounts: &m
     let copied = (shape.in_channels * shape.stride[0]) as f64 * rows;
     match (groups, taps, layouts[0]) {
         (1, 1, _) | (_, _, Layout::Blocks) => {}
-        (1, ..) => {
+        (1, ..) if layouts[0] == Layout::Planes && shape.in_channels <= COPIED.0 => {
             let gathered = if shape.stride[1] == 1 { Term::Gathered } else { Term::GatheredStrided };
             amounts.all_rows(gathered, copied * shape.width as f64);
             amounts.all_rows(Term::GatherRuns, copied);

@@ -6,6 +6,7 @@ use collab_kernels::{KernelError, Layout, Map, Share};
 use tract_onnx::tract_core::internal::*;
 
 use super::Stage;
+use crate::operators::layouts::channels_of;
 use crate::operators::workspace::{Hand, Workspace};
 use crate::team::thread_time;
 
@@ -36,11 +37,10 @@ impl Walk<'_> {
         let all = last.output[0];
         // Planes of the output are blocks of channels where it lies so.
         let in_planes = |share: &Share| Share { channels: last.planes_of(&share.channels), ..share.clone() };
-        let each = last.layout.as_planes(1, 1)[1];
         let divided: TVec<Share> = shares.iter().map(in_planes).collect();
         let size = [last.planes()[0], last.output[1]];
         workspace.by_shares(output, size, &[], &divided, |share, planes, hand| {
-            let channels = share.channels.start * each..(share.channels.end * each).min(all);
+            let channels = channels_of(last.layout, &share.channels, all);
             let some = (channels.len() < all).then_some(channels);
             self.go(share.rows.clone(), some, step, planes, hand)
         })
@@ -118,7 +118,8 @@ impl Walk<'_> {
                     let mut strip = stage.reach.strip(&made, input, first);
                     if let Some(residual) = stage.residual {
                         let [channels, height, width] = stage.output;
-                        let map = Map::new(self.inputs[residual], channels, height, width)?;
+                        let [planes, width] = stage.added.as_planes(channels, width);
+                        let map = Map::new(self.inputs[residual], planes, height, width)?;
                         strip.residual = Some(map.rows_between(made.start, made.end));
                     }
                     stage.operator.run_band(

@@ -1,0 +1,238 @@
+//! How maps lie between operators: in planes, or in blocks of 16 channels side by side.
+//!
+//! A product of a map in blocks reads its inputs where they lie, and writes what it computes as it is computed; planes must be
+//! gathered, and turned back. So a map lies in blocks wherever the operator that yields it and all that read it can do so:
+//! between 1×1 layers, their sums, strided layers of narrow maps, pools, and behind an image's first layer. The bits are the
+//! same ([`collab_kernels::Layout`]).
+
+use std::ops::Range;
+
+use collab_kernels::Layout;
+use tract_onnx::tract_core::internal::*;
+
+use super::chain::as_map;
+use super::{Operator, Own};
+
+/// How the maps lie that an operator reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lies {
+    /// Its first input.
+    pub(crate) input: Layout,
+    /// Its other inputs, if it has any: what it adds.
+    pub(crate) added: Layout,
+    /// What it yields.
+    pub(crate) output: Layout,
+}
+
+impl Default for Lies {
+    fn default() -> Self {
+        Self { input: Layout::Planes, added: Layout::Planes, output: Layout::Planes }
+    }
+}
+
+impl Lies {
+    /// Of an operator that adds nothing and reads what lies so as what it yields.
+    pub(crate) fn through(layout: Layout) -> Self {
+        Self { input: layout, added: Layout::Planes, output: layout }
+    }
+
+    /// Of its first input and what it yields.
+    pub(crate) fn ends(self) -> [Layout; 2] {
+        [self.input, self.output]
+    }
+
+    /// The same with fewer and fewer maps in blocks, those that it reads last: others read these too.
+    fn fewer(self) -> impl Iterator<Item = Self> {
+        let unless = |left_out: bool, layout| if left_out { Layout::Planes } else { layout };
+        (0..8).map(move |left_out| Self {
+            input: unless(left_out & 4 != 0, self.input),
+            added: unless(left_out & 2 != 0, self.added),
+            output: unless(left_out & 1 != 0, self.output),
+        })
+    }
+}
+
+/// An operator among others.
+pub(crate) struct Among<'a> {
+    /// `None` for one of the engine's, which knows planes only.
+    pub(crate) operator: Option<&'a dyn Operator>,
+    /// The numbers of those that yield what it reads; `None` for what none of them does.
+    pub(crate) inputs: TVec<Option<usize>>,
+    /// Whether what it yields is read elsewhere.
+    pub(crate) yields: bool,
+}
+
+/// How the map lies that each of `nodes` yields, on a processor that has all kernels.
+pub(crate) fn choose(nodes: &[Among<'_>]) -> Vec<Layout> {
+    let mut layouts: Vec<Layout> = nodes.iter().map(at_best).collect();
+    loop {
+        let before = layouts.clone();
+        for (id, node) in nodes.iter().enumerate() {
+            let lies = lies(id, node, &layouts);
+            let suits = |lies: &Lies| match node.operator {
+                Some(operator) => operator.suits(lies),
+                None => *lies == Lies::default(),
+            };
+            let Lies { input, added, output } = lies.fewer().find(suits).unwrap_or_default();
+            layouts[id] = output;
+            for (slot, &from) in node.inputs.iter().enumerate() {
+                let layout = if slot == 0 { input } else { added };
+                if let (Some(from), Layout::Planes) = (from, layout) {
+                    layouts[from] = Layout::Planes;
+                }
+            }
+        }
+        if layouts == before {
+            return layouts;
+        }
+    }
+}
+
+/// Blocks, if all of them are whole, and nobody expects planes.
+fn at_best(node: &Among<'_>) -> Layout {
+    let map = node.operator.and_then(|operator| as_map(operator.shape()));
+    let [_, each] = Layout::Blocks.as_planes(1, 1);
+    match map {
+        Some([channels, ..]) if channels.is_multiple_of(each) && !node.yields => Layout::Blocks,
+        _ => Layout::Planes,
+    }
+}
+
+/// How the maps of node number `id` lie.
+pub(crate) fn lies(id: usize, node: &Among<'_>, layouts: &[Layout]) -> Lies {
+    let layout = |from: &Option<usize>| from.map_or(Layout::Planes, |from| layouts[from]);
+    let others = node.inputs.iter().skip(1).map(layout);
+    Lies {
+        input: node.inputs.first().map_or(Layout::Planes, layout),
+        added: others.fold(Layout::Planes, |all, other| if other == Layout::Blocks { other } else { all }),
+        output: layouts[id],
+    }
+}
+
+/// Has the operators of a strip pass blocks on, where this processor has the kernels.
+pub(crate) fn lay_out(model: &mut TypedModel) -> TractResult<()> {
+    let order = model.eval_order()?;
+    let mut numbers = vec![None; model.nodes().len()];
+    order.iter().enumerate().for_each(|(number, &id)| numbers[id] = Some(number));
+    let nodes: Vec<Among<'_>> = order.iter().map(|&id| among(model, id, &numbers)).collect();
+    let layouts = choose(&nodes);
+    let mut made = Vec::new();
+    for (number, (node, &id)) in nodes.iter().zip(&order).enumerate() {
+        let lies = lies(number, node, &layouts);
+        if lies != Lies::default() {
+            let Some(operator) = node.operator.and_then(|operator| operator.laid_out(lies)) else {
+                return Ok(());
+            };
+            made.push((id, operator));
+        }
+    }
+    drop(nodes);
+    for (id, operator) in made {
+        model.node_mut(id).op = Box::new(Own(operator));
+    }
+    Ok(())
+}
+
+fn among<'a>(model: &'a TypedModel, id: usize, numbers: &[Option<usize>]) -> Among<'a> {
+    let node = model.node(id);
+    Among {
+        operator: node.op_as::<Own>().map(|own| &*own.0),
+        inputs: node.inputs.iter().map(|input| numbers[input.node]).collect(),
+        yields: model.outputs.iter().any(|outlet| outlet.node == id),
+    }
+}
+
+/// The planes that hold `channels` of a map that lies so.
+pub(super) fn planes_of(layout: Layout, channels: &Range<usize>) -> Range<usize> {
+    let [start, end] = [channels.start, channels.end].map(|channel| layout.as_planes(channel, 1)[0]);
+    start..end
+}
+
+/// The channels, of `all`, that `planes` of a map hold that lies so.
+pub(super) fn channels_of(layout: Layout, planes: &Range<usize>, all: usize) -> Range<usize> {
+    let [_, each] = layout.as_planes(1, 1);
+    planes.start * each..(planes.end * each).min(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use collab_core::network::Kind;
+    use collab_kernels::KernelError;
+
+    use super::*;
+    use crate::operators::Workspace;
+    use crate::rows::{Node, Split};
+
+    /// Knows blocks wherever it does not say otherwise.
+    #[derive(Clone, Debug)]
+    struct Knows {
+        shape: [usize; 3],
+        except: fn(&Lies) -> bool,
+    }
+
+    impl Operator for Knows {
+        fn name(&self) -> &'static str {
+            "Knows"
+        }
+
+        fn label(&self) -> (String, Kind) {
+            (String::new(), Kind::Move)
+        }
+
+        fn shape(&self) -> &[usize] {
+            &self.shape
+        }
+
+        fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+            Ok(())
+        }
+
+        fn split(&self, _: &Node) -> Option<Split> {
+            None
+        }
+
+        fn suits(&self, lies: &Lies) -> bool {
+            *lies == Lies::default() || !(self.except)(lies)
+        }
+    }
+
+    const ANY: fn(&Lies) -> bool = |_| false;
+    const PLANES: fn(&Lies) -> bool = |_| true;
+
+    /// Which maps lie in blocks, of nodes with so many channels, exceptions and inputs; the last yields the output.
+    fn blocks(nodes: &[(usize, fn(&Lies) -> bool, &[usize])]) -> Vec<usize> {
+        let operators: Vec<Knows> =
+            nodes.iter().map(|&(channels, except, _)| Knows { shape: [channels, 8, 8], except }).collect();
+        let among: Vec<Among<'_>> = (0..nodes.len())
+            .map(|id| Among {
+                operator: Some(&operators[id]),
+                inputs: nodes[id].2.iter().map(|&from| Some(from)).collect(),
+                yields: id + 1 == nodes.len(),
+            })
+            .collect();
+        let layouts = choose(&among);
+        (0..nodes.len()).filter(|&id| layouts[id] == Layout::Blocks).collect()
+    }
+
+    #[test]
+    fn a_map_lies_in_blocks_where_all_that_write_and_read_it_know_them() {
+        assert_eq!(blocks(&[(16, ANY, &[]), (32, ANY, &[0]), (16, PLANES, &[1]), (16, ANY, &[2])]), [0]);
+        assert_eq!(blocks(&[(16, ANY, &[]), (16, ANY, &[0]), (16, PLANES, &[0]), (16, ANY, &[1, 2])]), [1]);
+    }
+
+    #[test]
+    fn a_map_of_broken_blocks_and_what_is_yielded_lie_in_planes() {
+        assert_eq!(blocks(&[(24, ANY, &[]), (16, ANY, &[0]), (16, ANY, &[1])]), [1]);
+    }
+
+    #[test]
+    fn who_yields_and_adds_alike_gives_up_what_it_yields_first() {
+        let alike = |lies: &Lies| lies.added == Layout::Planes && lies.output == Layout::Blocks;
+        // The sum's second input comes from one that knows planes only, so the sum lies in planes, too.
+        assert_eq!(blocks(&[(16, PLANES, &[]), (16, ANY, &[0]), (16, alike, &[1, 0]), (16, ANY, &[2])]), [1]);
+        assert_eq!(
+            blocks(&[(16, ANY, &[]), (16, ANY, &[0]), (16, alike, &[1, 0]), (16, ANY, &[2])]),
+            [0, 1, 2]
+        );
+    }
+}
