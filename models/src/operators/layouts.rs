@@ -163,11 +163,14 @@ mod tests {
     use crate::operators::Workspace;
     use crate::rows::{Node, Split};
 
+    /// How maps do not lie that an operator knows.
+    type Except = fn(&Lies) -> bool;
+
     /// Knows blocks wherever it does not say otherwise.
     #[derive(Clone, Debug)]
     struct Knows {
         shape: [usize; 3],
-        except: fn(&Lies) -> bool,
+        except: Except,
     }
 
     impl Operator for Knows {
@@ -196,11 +199,11 @@ mod tests {
         }
     }
 
-    const ANY: fn(&Lies) -> bool = |_| false;
-    const PLANES: fn(&Lies) -> bool = |_| true;
+    const ANY: Except = |_| false;
+    const PLANES: Except = |_| true;
 
     /// Which maps lie in blocks, of nodes with so many channels, exceptions and inputs; the last yields the output.
-    fn blocks(nodes: &[(usize, fn(&Lies) -> bool, &[usize])]) -> Vec<usize> {
+    fn blocks(nodes: &[(usize, Except, &[usize])]) -> Vec<usize> {
         let operators: Vec<Knows> =
             nodes.iter().map(|&(channels, except, _)| Knows { shape: [channels, 8, 8], except }).collect();
         let among: Vec<Among<'_>> = (0..nodes.len())
