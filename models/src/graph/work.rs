@@ -369,10 +369,15 @@ mod tests {
     }
 
     #[test]
-    fn weights_come_from_memory_in_large_networks_only() {
-        let bytes = (4 * 96 * (32 * 9 + 1)) as f64;
-        assert_eq!(amount(&of_layer(6, "l8").0, Term::MemoryBytes, 16), bytes);
-        assert_eq!(amount(&of_layer(3, "l9").0, Term::MemoryBytes, 14), 0.0);
+    fn weights_come_from_afar_in_networks_that_no_core_holds_and_from_memory_in_large_ones() {
+        let bytes = |network, layer, term| amount(&of_layer(network, layer).0, term, 1);
+        let large = calibration::network(6).unwrap().unwrap();
+        let kept = large.network().layers.iter().find(|layer| layer.name == "l8").unwrap().kept_bytes;
+        assert_eq!(bytes(6, "l8", Term::FarBytes), kept as f64);
+        assert_eq!(bytes(6, "l8", Term::MemoryBytes), kept as f64);
+        assert!(bytes(5, "l0", Term::FarBytes) > 0.0, "9 MB");
+        assert_eq!(bytes(5, "l0", Term::MemoryBytes), 0.0);
+        assert_eq!(bytes(4, "l0", Term::FarBytes), 0.0, "120 KB");
     }
 
     #[test]
