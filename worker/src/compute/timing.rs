@@ -44,14 +44,16 @@ pub fn time_strips(
     slowdown: Option<f64>,
     rounds: usize,
 ) -> Result<Vec<TimedStrip>, String> {
-    run(model, strips, Pace::of(slowdown, 100.0), rounds)
+    run(model, strips, Pace::of(slowdown, 100.0), rounds, |_| ())
 }
 
+/// As [`time_strips`], and calls `before` before each strip of these units, untimed.
 pub(super) fn run(
     model: &dyn Model,
     strips: &[(Range<usize>, Rows)],
     pace: Pace,
     rounds: usize,
+    mut before: impl FnMut(&Range<usize>),
 ) -> Result<Vec<TimedStrip>, String> {
     let network = model.network().clone();
     let prepared = strips.iter().map(|(units, rows)| Ready::new(model, &network, units.clone(), *rows));
@@ -60,6 +62,7 @@ pub(super) fn run(
     let mut times = vec![Duration::ZERO; network.layers.len()];
     for round in 0..=rounds {
         for ready in &mut prepared {
+            before(&ready.timed.units);
             let took = ready.run(pace, &mut clock, &mut times)?;
             if round > 0 {
                 ready.timed.rounds.push(took);
