@@ -156,56 +156,20 @@ pub(super) fn channels_of(layout: Layout, planes: &Range<usize>, all: usize) -> 
 
 #[cfg(test)]
 mod tests {
-    use collab_core::network::Kind;
-    use collab_kernels::KernelError;
-
     use super::*;
-    use crate::operators::Workspace;
-    use crate::rows::{Node, Split};
-
-    /// How maps do not lie that an operator knows.
-    type Except = fn(&Lies) -> bool;
-
-    /// Knows blocks wherever it does not say otherwise.
-    #[derive(Clone, Debug)]
-    struct Knows {
-        shape: [usize; 3],
-        except: Except,
-    }
-
-    impl Operator for Knows {
-        fn name(&self) -> &'static str {
-            "Knows"
-        }
-
-        fn label(&self) -> (String, Kind) {
-            (String::new(), Kind::Move)
-        }
-
-        fn shape(&self) -> &[usize] {
-            &self.shape
-        }
-
-        fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
-            Ok(())
-        }
-
-        fn split(&self, _: &Node) -> Option<Split> {
-            None
-        }
-
-        fn suits(&self, lies: &Lies) -> bool {
-            *lies == Lies::default() || !(self.except)(lies)
-        }
-    }
+    use crate::operators::stand_in::{Except, StandIn};
 
     const ANY: Except = |_| false;
     const PLANES: Except = |_| true;
 
     /// Which maps lie in blocks, of nodes with so many channels, exceptions and inputs; the last yields the output.
     fn blocks(nodes: &[(usize, Except, &[usize])]) -> Vec<usize> {
-        let operators: Vec<Knows> =
-            nodes.iter().map(|&(channels, except, _)| Knows { shape: [channels, 8, 8], except }).collect();
+        let stand_in = |&(channels, except, _): &(usize, Except, &[usize])| StandIn {
+            shape: vec![channels, 8, 8],
+            concatenates: false,
+            except,
+        };
+        let operators: Vec<StandIn> = nodes.iter().map(stand_in).collect();
         let among: Vec<Among<'_>> = (0..nodes.len())
             .map(|id| Among {
                 operator: Some(&operators[id]),

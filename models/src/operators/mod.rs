@@ -23,6 +23,8 @@ mod lrn;
 mod places;
 mod pool;
 mod resample;
+#[cfg(test)]
+mod stand_in;
 mod take;
 mod transposed;
 mod workspace;

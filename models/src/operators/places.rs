@@ -127,53 +127,17 @@ fn lowest_free(lent: &mut Vec<Range<usize>>, len: usize) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use collab_core::network::Kind;
-    use collab_kernels::KernelError;
-
     use super::*;
-    use crate::operators::{Operator, Workspace};
-    use crate::rows::{Node, Split};
-
-    /// Yields so many values.
-    #[derive(Clone, Debug)]
-    struct Yields {
-        shape: [usize; 1],
-        concatenates: bool,
-    }
-
-    impl Operator for Yields {
-        fn name(&self) -> &'static str {
-            "Yields"
-        }
-
-        fn label(&self) -> (String, Kind) {
-            (String::new(), Kind::Move)
-        }
-
-        fn shape(&self) -> &[usize] {
-            &self.shape
-        }
-
-        fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
-            Ok(())
-        }
-
-        fn split(&self, _: &Node) -> Option<Split> {
-            None
-        }
-
-        fn concatenates(&self) -> bool {
-            self.concatenates
-        }
-    }
+    use crate::operators::stand_in::StandIn;
 
     /// A graph of nodes, each of so many values (negative where it concatenates) and with its inputs; the last yields the
     /// output. Where each begins, if it has a place, and the places.
     fn begins(nodes: &[(i32, &[usize])]) -> (Vec<Option<(Part, usize)>>, Places) {
         let mut model = TypedModel::default();
         for (id, (len, inputs)) in nodes.iter().enumerate() {
-            let yields = Yields { shape: [len.unsigned_abs() as usize], concatenates: *len < 0 };
-            let fact = f32::fact(yields.shape);
+            let shape = vec![len.unsigned_abs() as usize];
+            let fact = f32::fact(&shape);
+            let yields = StandIn { shape, concatenates: *len < 0, except: |_| true };
             let node = model.add_node(format!("{id}"), Own::new(yields), tvec!(fact)).unwrap();
             for (slot, &input) in inputs.iter().enumerate() {
                 model.add_edge(OutletId::new(input, 0), InletId::new(node, slot)).unwrap();

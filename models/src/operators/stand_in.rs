@@ -1,0 +1,49 @@
+//! An operator that computes nothing, for tests of what goes on between operators.
+
+use collab_core::network::Kind;
+use collab_kernels::KernelError;
+
+use super::layouts::Lies;
+use super::{Operator, Workspace};
+use crate::rows::{Node, Split};
+
+/// How maps do not lie that an operator knows.
+pub(super) type Except = fn(&Lies) -> bool;
+
+/// Yields a map of this shape, and knows blocks wherever it does not say otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct StandIn {
+    pub(super) shape: Vec<usize>,
+    pub(super) concatenates: bool,
+    pub(super) except: Except,
+}
+
+impl Operator for StandIn {
+    fn name(&self) -> &'static str {
+        "StandIn"
+    }
+
+    fn label(&self) -> (String, Kind) {
+        (String::new(), Kind::Move)
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    fn split(&self, _: &Node) -> Option<Split> {
+        None
+    }
+
+    fn concatenates(&self) -> bool {
+        self.concatenates
+    }
+
+    fn suits(&self, lies: &Lies) -> bool {
+        *lies == Lies::default() || !(self.except)(lies)
+    }
+}
