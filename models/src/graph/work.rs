@@ -55,17 +55,14 @@ pub(super) fn of(steps: &[Step], members: &[usize], layouts: &[Layout], network_
     for at in executed {
         let step = &steps[at];
         from_afar(step, network_bytes, &mut amounts);
+        let lies = lies(at, &among(steps, at), layouts);
         match (convolution(step), step.op.downcast_ref::<Own>()) {
             (Some(layer), _) => {
-                let added = lies(at, &among(steps, at), layouts).added;
-                let residual = (maps(step) > 1).then_some(added);
+                let residual = (maps(step) > 1).then_some(lies.added);
                 let ends = ends(steps, at, layouts);
                 convolution::of(&layer.conv, ends, volume(&step.shape), residual, &mut amounts);
             }
-            (None, Some(own)) => {
-                let layout = lies(at, &among(steps, at), layouts).input;
-                of_ours(steps, step, own, layout, &mut amounts);
-            }
+            (None, Some(own)) => of_ours(steps, step, own, lies.input, &mut amounts),
             (None, None) => of_the_engine(steps, step, &mut amounts),
         }
     }
@@ -90,13 +87,9 @@ pub(super) fn layouts(steps: &[Step]) -> Vec<Layout> {
 /// Step `at` among the others, the last of which yields the network's output.
 fn among(steps: &[Step], at: usize) -> Among<'_> {
     let step = &steps[at];
-    let from = |source: &Source| match source {
-        Source::Step(from) => Some(*from),
-        _ => None,
-    };
     Among {
         operator: step.op.downcast_ref::<Own>().map(|own| &*own.0),
-        inputs: step.sources.iter().map(from).collect(),
+        inputs: step.sources.iter().map(yielded_by).collect(),
         yields: at + 1 == steps.len(),
     }
 }
@@ -128,8 +121,13 @@ fn layout_before(steps: &[Step], at: usize, layouts: &[Layout]) -> Layout {
 }
 
 fn first_source(step: &Step) -> Option<usize> {
-    match step.sources.first() {
-        Some(&Source::Step(from)) => Some(from),
+    step.sources.first().and_then(yielded_by)
+}
+
+/// The step that yields what is read there.
+fn yielded_by(source: &Source) -> Option<usize> {
+    match source {
+        Source::Step(from) => Some(*from),
         _ => None,
     }
 }
