@@ -19,6 +19,7 @@ const PRIOR_WEIGHT: f64 = 0.05;
 const CALL_DIFFERS: f64 = 0.1;
 /// Errors are relative to times, and to this where they are shorter, ms.
 const LEAST_MS: f64 = 1e-3;
+
 /// The smoothed time of a layer for one number of rows, at full CPU share and the worker's scale of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Anchor {

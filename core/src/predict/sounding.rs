@@ -8,7 +8,8 @@
 use crate::network::{Network, Split};
 use crate::partition::{Block, Partition};
 
-/// Units of a block at most: long blocks compute more rows than the share that is asked for.
+/// Units of a block at most: long blocks compute more rows than the share that is asked for, and layers in the middle of one
+/// find more in the caches than those of planned blocks do.
 const LENGTH: usize = 2;
 
 /// All rows shared alike by the workers that are `there`, at least one, in short blocks. What cannot be divided is the

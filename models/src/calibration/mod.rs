@@ -3,7 +3,7 @@
 //!
 //! The lab and a worker build the same networks from here, so layer times alone travel between them. Each
 //! network is a chain, so that a layer finds the caches as another layer left them. The first few cover every
-//! kind; those after them add shapes, and two have weights that no cache holds. So a calibration that ends early lacks
+//! kind; those after them add shapes, and some have weights that no cache holds. So a calibration that ends early lacks
 //! precision and what such weights cost, not kinds.
 
 mod chains;

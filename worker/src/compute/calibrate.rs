@@ -18,6 +18,7 @@ use crate::engine::Engine;
 
 /// Bytes that pass by before a network begins anew whose weights no cache is to hold: with its own, more than caches hold.
 const PASSED_BY: usize = 64 << 20;
+/// Bytes of which one is read to have all pass by.
 const CACHE_LINE: usize = 64;
 
 /// Rounds of each strip after the first one, which warms up; the median counts.

@@ -47,7 +47,7 @@ pub fn time_strips(
     run(model, strips, Pace::of(slowdown, 100.0), rounds, |_| ())
 }
 
-/// As [`time_strips`], and calls `before` before each strip of these units, untimed.
+/// As [`time_strips`], at this pace; `before` is called, untimed, with the units of each strip that is about to run.
 pub(super) fn run(
     model: &dyn Model,
     strips: &[(Range<usize>, Rows)],
