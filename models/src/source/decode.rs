@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use prost::Message;
 use prost::bytes::Buf;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint};
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_proto::DataLocation};
 use tract_onnx::prelude::*;
 
 use super::SourceError;
@@ -18,6 +18,7 @@ use super::onnx::{Onnx, room};
 pub(crate) const MODEL_GRAPH: u32 = 7;
 pub(crate) const GRAPH_INITIALIZER: u32 = 5;
 pub(crate) const TENSOR_RAW_DATA: u32 = 9;
+const TENSOR_DATA_LOCATION: u32 = 14;
 
 /// Decodes a model that ends where `bytes` end.
 pub(super) fn decode(bytes: &mut impl Buf) -> Result<Onnx, SourceError> {
@@ -36,6 +37,33 @@ pub(super) fn decode(bytes: &mut impl Buf) -> Result<Onnx, SourceError> {
         _ => Ok(ModelProto::merge_field(&mut onnx.model, field, kind, bytes, DecodeContext::default())?),
     })?;
     Ok(onnx)
+}
+
+/// Whether weights of the model `bytes` are in other files; no if it is damaged before the first of these.
+pub(super) fn names_other_files(mut bytes: &[u8]) -> bool {
+    let mut found = false;
+    let skip = |field, kind, bytes: &mut &[u8]| Ok(skip_field(kind, field, bytes, DecodeContext::default())?);
+    // What is damaged is said when it is decoded.
+    let _ = fields(&mut bytes, 0, |field, kind, bytes| match (field, kind) {
+        (MODEL_GRAPH, WireType::LengthDelimited) => {
+            let end = end(bytes)?;
+            fields(bytes, end, |field, kind, bytes| match (field, kind) {
+                (GRAPH_INITIALIZER, WireType::LengthDelimited) => {
+                    let end = self::end(bytes)?;
+                    fields(bytes, end, |field, kind, bytes| match (field, kind) {
+                        (TENSOR_DATA_LOCATION, WireType::Varint) => {
+                            found |= decode_varint(bytes)? == DataLocation::External as u64;
+                            Ok(())
+                        }
+                        _ => skip(field, kind, bytes),
+                    })
+                }
+                _ => skip(field, kind, bytes),
+            })
+        }
+        _ => skip(field, kind, bytes),
+    });
+    found
 }
 
 /// Decodes one initialiser.

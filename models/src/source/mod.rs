@@ -3,6 +3,7 @@
 //! Bytes come from files and from the network, so there are limits, and what is wrong is said in a sentence.
 //! Whether every operator of the model can be run is not judged here.
 
+mod apart;
 mod decode;
 mod onnx;
 
@@ -15,6 +16,7 @@ use tract_onnx::pb::{GraphProto, TensorProto, tensor_proto};
 
 use crate::catalogue;
 use crate::recipe::{self, Recipe, RecipeError};
+pub use apart::gather;
 pub(crate) use decode::{GRAPH_INITIALIZER, MODEL_GRAPH, TENSOR_RAW_DATA};
 pub use onnx::Onnx;
 pub(crate) use onnx::{LARGE, fill, floats};
@@ -67,6 +69,16 @@ pub enum SourceError {
     /// Weights are stored elsewhere.
     #[error("the weights {0:?} of this network are in another file: save the model as a single ONNX file")]
     ExternalWeights(String),
+    /// Weights are stored in a file that does not have them.
+    #[error("the weights {name:?} of this network are said to be in the file {file:?}, {reason}")]
+    Apart {
+        /// The constant.
+        name: String,
+        /// The file, relative to the network's.
+        file: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// A constant that contradicts itself.
     #[error(
         "the constant {name:?} of this network is damaged: shape {shape:?} takes {expected}, found {found}"

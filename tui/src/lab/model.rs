@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use collab_models::catalogue::{self, Entry, Scale};
-use collab_models::{LoadOptions, Model};
+use collab_models::{LoadOptions, Model, source};
 
 /// Which network, and what its file does not say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,10 @@ impl ModelChoice {
         let bytes: Arc<[u8]> = match catalogue::find(name) {
             Ok(entry) => entry.bytes(seed).as_ref().into(),
             Err(unknown) => match std::fs::read(name) {
-                Ok(bytes) => bytes.into(),
+                Ok(bytes) => {
+                    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+                    source::gather(bytes, folder).with_context(|| format!("cannot load {name}"))?.into()
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unknown.into()),
                 Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
             },
