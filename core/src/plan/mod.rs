@@ -17,6 +17,7 @@ mod genome;
 mod greedy;
 mod handover;
 mod leaps;
+mod members;
 mod memory;
 mod moves;
 mod peak;
