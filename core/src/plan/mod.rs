@@ -24,6 +24,7 @@ mod peak;
 mod proportional;
 mod reason;
 mod refine;
+mod replan;
 pub mod scenario;
 mod search;
 mod shifts;
