@@ -50,7 +50,8 @@ const UNMOVED: usize = 2;
 /// A draft with the simulated state after each of its blocks.
 pub(crate) struct Current {
     pub(crate) draft: Draft,
-    cost: f64,
+    /// Its latency, ms.
+    pub(crate) cost: f64,
     pub(crate) states: Vec<State>,
     /// What its latency hangs on, if that was asked for.
     pub(crate) path: Vec<usize>,
@@ -70,17 +71,10 @@ impl Search<'_> {
     /// Changes that do not apply, or that change nothing, are drawn anew and not counted.
     pub(crate) fn anneal(&mut self, start: &Draft, evaluations: u64, rng: &mut ChaCha8Rng) -> (f64, Draft) {
         let [states, mut spare] = std::mem::take(&mut self.states);
-        let mut now =
-            Current { draft: Draft::new(self.problem.workers()), cost: 0.0, states, path: Vec::new() };
-        let mut candidate = start.clone();
-        if let Trial::Costed(cost, _) = self.try_change(&candidate, 0, f64::INFINITY, &now, &mut spare) {
-            now.cost = cost;
-        }
-        now.draft.copy(start);
-        std::mem::swap(&mut now.states, &mut spare);
+        let mut now = self.current(start, states, &mut spare);
+        let mut candidate = Draft::new(self.problem.workers());
         let unit = now.cost;
         let mut best = (now.cost, start.clone());
-        self.costing.look_back(&mut now.states[..start.len()], 0..start.len());
         let (hot, cold) = TEMPERATURE;
         let cooling = (cold / hot).ln() / evaluations.max(1) as f64;
         let begun = self.evaluations;
@@ -115,6 +109,19 @@ impl Search<'_> {
         }
         self.states = [now.states, spare];
         best
+    }
+
+    /// Costs `draft`, whose states take the place of others in `states` and `spare`, and looks back from its end.
+    pub(crate) fn current(&mut self, draft: &Draft, states: Vec<State>, spare: &mut Vec<State>) -> Current {
+        let mut now =
+            Current { draft: Draft::new(self.problem.workers()), cost: 0.0, states, path: Vec::new() };
+        if let Trial::Costed(cost, _) = self.try_change(draft, 0, f64::INFINITY, &now, spare) {
+            now.cost = cost;
+        }
+        now.draft.copy(draft);
+        std::mem::swap(&mut now.states, spare);
+        self.costing.look_back(&mut now.states[..draft.len()], 0..draft.len());
+        now
     }
 
     /// Costs `draft`, which differs from `now`, if that has blocks, from block `first` on, and leaves new states in `spare`.

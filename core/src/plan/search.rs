@@ -3,6 +3,7 @@
 use super::costing::{Costing, State};
 use super::draft::{Draft, Pair};
 use super::memory::{Limits, fits};
+use super::replan::Beam;
 use super::{Plan, Problem};
 use crate::network::Split;
 
@@ -50,6 +51,8 @@ pub(crate) struct Search<'a> {
     pair: Pair,
     /// For annealing, from one time to the next.
     pub(crate) states: [Vec<State>; 2],
+    /// For planning boundaries anew, from one time to the next.
+    pub(crate) beam: Beam,
     best: Option<(f64, Draft)>,
     /// Drafts from which a search may start, with their cost.
     offered: Vec<(f64, Draft)>,
@@ -77,6 +80,7 @@ impl<'a> Search<'a> {
             eased: false,
             pair,
             states: [Vec::new(), Vec::new()],
+            beam: Beam::default(),
             best: None,
             offered: Vec::new(),
         })

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::Costing;
 use super::state::{Clock, Job, Layout, Parcel, State, Way, later};
+use crate::plan::spans::Rate;
 use crate::rows::Rows;
 
 /// In place of a tail where nothing waits.
@@ -49,6 +50,25 @@ impl Costing<'_> {
         }
     }
 
+    /// About what a plan takes, ms, that has come to `state` and goes on as that of `known` does, the state after as many of its units; in
+    /// the last block rows may lie differently.
+    pub(crate) fn outlook(&self, state: &State, known: &State) -> f64 {
+        let mut ms = state.least_latency(known);
+        let (bounds, old) = (&state.layout.bounds, &known.layout.bounds);
+        if bounds == old {
+            return ms;
+        }
+        let rates = self.spans.ground(state.layout.place).rates();
+        for (worker, rate) in rates.iter().enumerate() {
+            let (now, before) = (state.layout.rows(worker), known.layout.rows(worker));
+            if now != before {
+                let done = state.clocks[worker].computing + more_ms(rate, now, before);
+                ms = later(ms, done + known.tails[worker].computing);
+            }
+        }
+        ms
+    }
+
     /// Whether a plan would be slower than `limit` ms in which `state`'s block had these `bounds`, of what was known of the plan before:
     /// `next` is the state after it. Takes everybody to begin the block when they did.
     pub(crate) fn is_too_much(&self, state: &State, bounds: &[u32], next: &State, limit: f64) -> bool {
@@ -67,15 +87,23 @@ impl Costing<'_> {
             if now == before || now.is_empty() {
                 continue;
             }
-            let ms = |rows: Rows| rate.unsent_ms(rate.at(rows.start), rate.at(rows.end));
-            let had = if before.is_empty() { 0.0 } else { ms(before) };
-            let more = ms(now) - had;
+            let more = more_ms(rate, now, before);
             if more > 0.0 && clock.computing + more + tail.computing > limit {
                 return true;
             }
         }
         false
     }
+}
+
+/// How much longer `now` takes to compute than `before`, ms.
+#[inline]
+fn more_ms(rate: &Rate, now: Rows, before: Rows) -> f64 {
+    let ms = |rows: Rows| match rows.is_empty() {
+        true => 0.0,
+        false => rate.unsent_ms(rate.at(rows.start), rate.at(rows.end)),
+    };
+    ms(now) - ms(before)
 }
 
 impl Layout {
