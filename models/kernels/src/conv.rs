@@ -1,6 +1,6 @@
 //! A convolution layer: its shape, its packed weights, its epilogue, and the algorithm that computes it.
 
-use crate::blocked::{Pointwise, Residual, Windowed, holds_blocks, holds_groups, reads_few};
+use crate::blocked::{Pointwise, Residual, Windowed, Winograd, holds_blocks, holds_groups, reads_few};
 use crate::depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
@@ -171,6 +171,9 @@ impl Conv {
                 plain || grouped || reads_few(shape) && shape.kernel != [1, 1]
             }
             (Weights::Dense(_), Layout::Blocks, _) => plain || grouped || self.skips(),
+            (Weights::WinogradRows(_) | Weights::WinogradPairs(_), Layout::Blocks, Layout::Blocks) => {
+                holds_blocks(shape)
+            }
             _ => false,
         }
     }
@@ -182,7 +185,7 @@ impl Conv {
             Layout::Planes => layouts[1] == Layout::Planes && self.suits(layouts),
             Layout::Blocks => {
                 let broadcast = layouts != [Layout::Planes; 2] || self.is_pointwise();
-                matches!(self.weights, Weights::Dense(_)) && broadcast && self.suits(layouts)
+                !matches!(self.weights, Weights::Depthwise(_)) && broadcast && self.suits(layouts)
             }
         }
     }
@@ -408,11 +411,12 @@ impl Conv {
                     groups: shape.groups,
                     buffers,
                 };
-                if self.algorithm() == Algorithm::WinogradRows {
-                    self.isa.run(WinogradRows(run));
-                } else {
-                    let odd = (self.first_row + rows.start) % 2 == 1;
-                    self.isa.run(WinogradPairs { run, odd });
+                let odd = (self.first_row + rows.start) % 2 == 1;
+                match (&self.weights, layouts[0]) {
+                    (Weights::WinogradRows(_), Layout::Planes) => self.isa.run(WinogradRows(run)),
+                    (_, Layout::Planes) => self.isa.run(WinogradPairs { run, odd }),
+                    (Weights::WinogradRows(_), Layout::Blocks) => self.isa.run(Winograd { run, odd: None }),
+                    _ => self.isa.run(Winograd { run, odd: Some(odd) }),
                 }
             }
             Weights::Depthwise(weights) => {

@@ -11,10 +11,12 @@ mod pointwise;
 mod pool;
 mod tile;
 mod windowed;
+mod winograd;
 
 pub(crate) use pointwise::Pointwise;
 pub(crate) use pool::BlockPool;
 pub(crate) use windowed::{Windowed, holds_blocks, holds_groups, reads_few};
+pub(crate) use winograd::Winograd;
 
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::isa::Vector;
@@ -53,6 +55,8 @@ struct Stretch<'a, 'b> {
     set: usize,
     /// The panel of the set that holds the first of `channels`.
     panel: usize,
+    /// The set and the first of its panels that are multiplied after this one.
+    next: Option<(usize, usize)>,
     epilogue: &'a Epilogue,
     /// Output channels of the set.
     channels: Range<usize>,
@@ -134,9 +138,12 @@ impl Stretch<'_, '_> {
                     false if span.start == self.pixels.start => {
                         lines_from::<NB>(self.weights, self.set, panels.clone(), end, end - k)
                     }
-                    true if span.end == self.pixels.end => {
-                        lines_from::<NB>(self.weights, self.set, panels.end..all_panels, 0, end - k)
-                    }
+                    true if span.end == self.pixels.end => match self.next {
+                        Some((set, first)) if panels.end == all_panels => {
+                            lines_from::<NB>(self.weights, set, first..first + NB, 0, end - k)
+                        }
+                        _ => lines_from::<NB>(self.weights, self.set, panels.end..all_panels, 0, end - k),
+                    },
                     _ => [&[][..]; NB],
                 };
                 for at in span.clone().step_by(self.width) {

@@ -69,6 +69,7 @@ fn run<V: Vector, const STEP: usize>(v: V, layer: Pointwise<'_, '_>) {
         weights,
         set: 0,
         panel: layer.channels.start / PANEL,
+        next: None,
         epilogue,
         channels: layer.channels,
         taps: &buffers.taps,

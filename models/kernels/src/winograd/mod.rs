@@ -16,10 +16,10 @@ use crate::{ConvShape, KernelError, Map};
 use std::ops::Range;
 
 /// Products for every group of columns of a row.
-const ALONG: usize = 6;
+pub(crate) const ALONG: usize = 6;
 
 /// Columns of a group.
-const COLUMNS: usize = 4;
+pub(crate) const COLUMNS: usize = 4;
 
 /// Values behind a stretch that whole vectors may reach into.
 const SLACK: usize = 16;
@@ -60,7 +60,7 @@ pub(crate) struct Run<'a, 'b> {
     pub(crate) window: Window<'a>,
     pub(crate) rows: usize,
     pub(crate) residual: Option<Map<'a>>,
-    /// One plane for each of `channels`.
+    /// One plane for each of `channels`, or one block for 16.
     pub(crate) output: &'a mut [&'b mut [f32]],
     /// Of the whole layer.
     pub(crate) out_channels: usize,
@@ -218,7 +218,7 @@ fn fourths<V: Vector>(v: V, from: &[f32]) -> [V::f32s; COLUMNS] {
 
 /// Six neighbouring columns at the points.
 #[inline(always)]
-fn forth<V: Vector>(v: V, [d0, d1, d2, d3, d4, d5]: [V::f32s; ALONG]) -> [V::f32s; ALONG] {
+pub(crate) fn forth<V: Vector>(v: V, [d0, d1, d2, d3, d4, d5]: [V::f32s; ALONG]) -> [V::f32s; ALONG] {
     let (two, minus_two) = (v.splat_f32s(2.0), v.splat_f32s(-2.0));
     let (four, minus_four, minus_five) = (v.splat_f32s(4.0), v.splat_f32s(-4.0), v.splat_f32s(-5.0));
     let even = v.fma(d2, minus_four, d4);
@@ -235,19 +235,25 @@ fn forth<V: Vector>(v: V, [d0, d1, d2, d3, d4, d5]: [V::f32s; ALONG]) -> [V::f32
     ]
 }
 
-/// Writes the columns of a vector of groups, whose sums at the points are given, side by side.
+/// The columns of groups, whose sums at the points are given.
 #[inline(always)]
-fn back<V: Vector>(v: V, [m0, m1, m2, m3, m4, m5]: [V::f32s; ALONG], to: &mut [f32]) {
+pub(crate) fn columns<V: Vector>(v: V, [m0, m1, m2, m3, m4, m5]: [V::f32s; ALONG]) -> [V::f32s; COLUMNS] {
     let (two, four, eight) = (v.splat_f32s(2.0), v.splat_f32s(4.0), v.splat_f32s(8.0));
     let (even, odd) = (v.add_f32s(m1, m2), v.sub_f32s(m1, m2));
     let (far_even, far_odd) = (v.add_f32s(m3, m4), v.sub_f32s(m3, m4));
-    let columns = [
+    [
         v.add_f32s(v.add_f32s(m0, even), far_even),
         v.fma(far_odd, two, odd),
         v.fma(far_even, four, even),
         v.add_f32s(v.fma(far_odd, eight, odd), m5),
-    ];
-    let ([a, b], [c, d]) = (v.interleave(columns[0], columns[2]), v.interleave(columns[1], columns[3]));
+    ]
+}
+
+/// Writes the columns of a vector of groups, whose sums at the points are given, side by side.
+#[inline(always)]
+fn back<V: Vector>(v: V, points: [V::f32s; ALONG], to: &mut [f32]) {
+    let [a, b, c, d] = columns(v, points);
+    let ([a, b], [c, d]) = (v.interleave(a, c), v.interleave(b, d));
     let ([a, c], [b, d]) = (v.interleave(a, c), v.interleave(b, d));
     for (i, value) in [a, c, b, d].into_iter().enumerate() {
         store::<V>(&mut to[i * V::F32_LANES..], value);

@@ -25,7 +25,7 @@ use crate::weights::PackedWeights;
 use crate::{ConvShape, KernelError};
 
 /// Points down a pair of rows.
-const DOWN: usize = 4;
+pub(crate) const DOWN: usize = 4;
 
 /// Products for every group of columns of a pair of rows.
 const POINTS: usize = DOWN * ALONG;
@@ -220,10 +220,11 @@ impl Along<'_> {
                 for at in (0..width).step_by(lanes) {
                     let (d0, d1) = (load::<V>(&first[at..]), load::<V>(&second[at..]));
                     let (d2, d3) = (load::<V>(&third[at..]), load::<V>(&fourth[at..]));
-                    store::<V>(&mut p0[at..], v.sub_f32s(d0, d2));
-                    store::<V>(&mut p1[at..], v.add_f32s(d1, d2));
-                    store::<V>(&mut p2[at..], v.sub_f32s(d2, d1));
-                    store::<V>(&mut p3[at..], v.sub_f32s(d1, d3));
+                    let [m0, m1, m2, m3] = down(v, [d0, d1, d2, d3]);
+                    store::<V>(&mut p0[at..], m0);
+                    store::<V>(&mut p1[at..], m1);
+                    store::<V>(&mut p2[at..], m2);
+                    store::<V>(&mut p3[at..], m3);
                 }
             }
         }
@@ -236,16 +237,29 @@ impl Along<'_> {
 fn transform_sums<V: Vector>(v: V, sums: &[f32], sums_len: usize, pixels: usize, columns: [&mut [f32]; 2]) {
     let [first, second] = columns;
     for at in (0..pixels).step_by(V::F32_LANES) {
-        let (mut upper, mut lower) = ([v.splat_f32s(0.0); ALONG], [v.splat_f32s(0.0); ALONG]);
-        for along in 0..ALONG {
-            let mut m = [v.splat_f32s(0.0); DOWN];
-            for (down, m) in m.iter_mut().enumerate() {
-                *m = load::<V>(&sums[(down * ALONG + along) * sums_len + at..]);
-            }
-            upper[along] = v.add_f32s(v.add_f32s(m[0], m[1]), m[2]);
-            lower[along] = v.sub_f32s(v.sub_f32s(m[1], m[2]), m[3]);
-        }
+        let [upper, lower] = up(v, &sums[at..], sums_len);
         back(v, upper, &mut first[at * COLUMNS..]);
         back(v, lower, &mut second[at * COLUMNS..]);
     }
+}
+
+/// Four rows at the points down.
+#[inline(always)]
+pub(crate) fn down<V: Vector>(v: V, [d0, d1, d2, d3]: [V::f32s; DOWN]) -> [V::f32s; DOWN] {
+    [v.sub_f32s(d0, d2), v.add_f32s(d1, d2), v.sub_f32s(d2, d1), v.sub_f32s(d1, d3)]
+}
+
+/// The sums of both rows of pairs at the points along, of those at all points, which lie `apart`.
+#[inline(always)]
+pub(crate) fn up<V: Vector>(v: V, sums: &[f32], apart: usize) -> [[V::f32s; ALONG]; 2] {
+    let (mut upper, mut lower) = ([v.splat_f32s(0.0); ALONG], [v.splat_f32s(0.0); ALONG]);
+    for along in 0..ALONG {
+        let mut m = [v.splat_f32s(0.0); DOWN];
+        for (down, m) in m.iter_mut().enumerate() {
+            *m = load::<V>(&sums[(down * ALONG + along) * apart..]);
+        }
+        upper[along] = v.add_f32s(v.add_f32s(m[0], m[1]), m[2]);
+        lower[along] = v.sub_f32s(v.sub_f32s(m[1], m[2]), m[3]);
+    }
+    [upper, lower]
 }

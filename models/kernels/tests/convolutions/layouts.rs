@@ -1,6 +1,6 @@
 //! Maps in blocks of channels instead of planes: the same bits.
 
-use super::case::{Case, cases, groups_of_whole_blocks, whole_blocks};
+use super::case::{Case, cases, groups_of_whole_blocks, whole_blocks, winograd_of_whole_blocks};
 use super::common::{bits, config, laid_out, place};
 use collab_kernels::{Algorithm, Isa, Layout, Map, Scratch, Share, Strip};
 use proptest::prelude::*;
@@ -115,6 +115,20 @@ proptest! {
 
     #[test]
     fn whole_blocks_have_the_same_bits_however_maps_are_laid_out(case in whole_blocks()) {
+        check(&case);
+    }
+
+    #[test]
+    fn winograd_s_rows_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(
+        case in winograd_of_whole_blocks(Algorithm::WinogradRows)
+    ) {
+        check(&case);
+    }
+
+    #[test]
+    fn winograd_s_pairs_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(
+        case in winograd_of_whole_blocks(Algorithm::WinogradPairs)
+    ) {
         check(&case);
     }
 

@@ -26,6 +26,7 @@ const FEW_GROUPS: usize = 96;
 const TRANSFORMED: usize = 160 * 1024;
 const MOST_TRANSFORMED: usize = 256 * 1024;
 const PAIRS_TRANSFORMED: usize = 400 * 1024;
+const BLOCKS_TRANSFORMED: usize = 256 * 1024;
 /// Up to this many input channels, and from this many columns on, a larger kernel reads rows that were copied once;
 /// then the same with groups.
 const COPIED: (usize, usize) = (4, LANES);
@@ -59,6 +60,9 @@ pub(super) fn of(
     }
     match conv.algorithm() {
         Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual.is_some(), amounts),
+        Algorithm::WinogradRows | Algorithm::WinogradPairs if layouts[0] == Layout::Blocks => {
+            of_winograd_blocks(shape, conv.algorithm() == Algorithm::WinogradPairs, rows, amounts);
+        }
         Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
         Algorithm::WinogradPairs => of_winograd_pairs(shape, rows, amounts),
         Algorithm::Dense if conv.broadcasts(layouts) || residual == Some(Layout::Blocks) => {
@@ -66,9 +70,9 @@ pub(super) fn of(
         }
         Algorithm::Dense => of_product(shape, rows, amounts),
     }
-    // Winograd's rows are finished one by one, in whole vectors; tiles of products end where they like.
+    // Winograd's rows are finished one by one, in whole vectors; tiles of products and blocks end where they like.
     let whole = match conv.algorithm() {
-        Algorithm::WinogradRows | Algorithm::WinogradPairs => {
+        Algorithm::WinogradRows | Algorithm::WinogradPairs if layouts[0] == Layout::Planes => {
             shape.out_width().next_multiple_of(LANES) as f64 / shape.out_width() as f64
         }
         _ => 1.0,
@@ -206,6 +210,32 @@ fn of_winograd_pairs(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     amounts.all_rows(Term::WinogradValues, paired);
     amounts.all_rows(Term::WinogradSums, (2 * ALONG * outputs * groups) as f64 * rows);
     weights_read(4.0 * (24 * shape.weights() / 9) as f64, rows / band as f64, amounts);
+}
+
+/// Either of the two on blocks: products that broadcast, transforms of vectors of channels, those along rows in registers where
+/// pairs are transformed down.
+fn of_winograd_blocks(shape: &ConvShape, pairs: bool, rows: f64, amounts: &mut Amounts) {
+    let (each, points, read) = if pairs { (2, 4 * ALONG, 1) } else { (1, ALONG, 3) };
+    let [inside, outside] = [shape.in_channels, shape.out_channels].map(|channels| channels / shape.groups);
+    let groups = shape.out_width().div_ceil(COLUMNS);
+    let band = (BLOCKS_TRANSFORMED / (points * inside * groups)).max(FEW_GROUPS.div_ceil(groups));
+    let pixels = (points * groups) as f64 * rows / each as f64;
+    // A row whose pair another piece computes the other row of: once a piece on average.
+    let alone = if pairs { (ALONG * groups) as f64 } else { 0.0 };
+    let products = (shape.in_channels * read) as f64;
+    for (term, count) in [
+        (Term::BlockMacs, outside.next_multiple_of(PANEL)),
+        (Term::PanelReads, outside.div_ceil(PANEL).div_ceil(PANELS_ABREAST)),
+    ] {
+        amounts.once(term, count as f64 * products * alone);
+        amounts.all_rows(term, count as f64 * products * pixels);
+    }
+    let blocks = (inside * read).div_ceil(BROADCAST_DEPTH);
+    amounts.all_rows(Term::SumReloads, ((blocks - 1) * shape.out_channels) as f64 * pixels);
+    amounts.all_rows(Term::WinogradValues, shape.in_channels as f64 * pixels);
+    amounts.all_rows(Term::WinogradSums, shape.out_channels as f64 * pixels);
+    let bytes = 4.0 * (points * read * shape.weights()) as f64 / 9.0;
+    weights_read(bytes, rows / (each * band) as f64, amounts);
 }
 
 /// Vectors of channels side by side: pixels are turned, a few columns at once computed, and turned back, unless maps lie in
