@@ -14,6 +14,7 @@
 mod algorithm;
 mod blocked;
 mod conv;
+mod copied;
 mod copies;
 mod depthwise;
 mod direct;
@@ -31,6 +32,7 @@ mod peak;
 mod pool;
 mod product;
 mod resample;
+mod run;
 mod scratch;
 mod shape;
 mod share;

@@ -18,14 +18,15 @@ pub(crate) use pool::BlockPool;
 pub(crate) use windowed::{Windowed, holds_blocks, holds_groups, reads_few};
 pub(crate) use winograd::Winograd;
 
+use crate::Layout;
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::isa::Vector;
 use crate::memory::LINE;
+use crate::run::Residual;
 use crate::scratch::Buffer;
 use crate::tile::PANEL;
 use crate::turn::{Added, turn_back};
 use crate::weights::{Line, PackedWeights};
-use crate::{Layout, Map};
 use std::ops::Range;
 use tile::{Finish, Product, compute};
 
@@ -37,17 +38,6 @@ const DEPTH: usize = 128;
 
 /// Pixels computed before the next block of `k`: their sums, and what they multiply, stay in the caches.
 const PIXELS: usize = 96;
-
-/// What is added to outputs, of all channels.
-#[derive(Clone, Copy)]
-pub(crate) enum Residual<'a> {
-    /// Nothing.
-    None,
-    /// A map in planes; the output is in planes then.
-    Planes(Map<'a>),
-    /// A map in blocks.
-    Blocks(Map<'a>),
-}
 
 /// Some output pixels of one set of weights.
 struct Stretch<'a, 'b> {

@@ -1,8 +1,8 @@
 //! Which layers have kernels for maps in blocks, and where inputs are broadcast.
 
-use super::{Conv, Weights};
+use super::Conv;
 use crate::blocked::{holds_blocks, holds_groups, reads_few};
-use crate::{Isa, Layout};
+use crate::{Algorithm, Isa, Layout};
 
 /// Columns up to which whole blocks are broadcast from planes too, and those without groups at all. 1×1 kernels copy nothing, and
 /// values of wide planes come from too many places: half as many.
@@ -15,14 +15,14 @@ impl Conv {
         let shape = &*self.shape;
         let grouped = holds_groups(shape) || holds_blocks(shape) && self.is_narrow();
         let plain = self.is_pointwise();
-        match (&self.weights, input, output) {
+        match (self.algorithm, input, output) {
             (_, Layout::Planes, Layout::Planes) => true,
-            (Weights::Depthwise(_), ..) => shape.out_channels == shape.in_channels,
-            (Weights::Dense(_), Layout::Planes, Layout::Blocks) => {
+            (Algorithm::Depthwise, ..) => shape.out_channels == shape.in_channels,
+            (Algorithm::Dense, Layout::Planes, Layout::Blocks) => {
                 plain || grouped || reads_few(shape) && shape.kernel != [1, 1]
             }
-            (Weights::Dense(_), Layout::Blocks, _) => plain || grouped || self.skips(),
-            (Weights::WinogradRows(_) | Weights::WinogradPairs(_), Layout::Blocks, Layout::Blocks) => {
+            (Algorithm::Dense, Layout::Blocks, _) => plain || grouped || self.skips(),
+            (Algorithm::WinogradRows | Algorithm::WinogradPairs, Layout::Blocks, Layout::Blocks) => {
                 holds_blocks(shape)
             }
             _ => false,
@@ -36,7 +36,7 @@ impl Conv {
             Layout::Planes => layouts[1] == Layout::Planes && self.suits(layouts),
             Layout::Blocks => {
                 let broadcast = layouts != [Layout::Planes; 2] || self.is_pointwise();
-                !matches!(self.weights, Weights::Depthwise(_)) && broadcast && self.suits(layouts)
+                self.algorithm != Algorithm::Depthwise && broadcast && self.suits(layouts)
             }
         }
     }
@@ -52,7 +52,7 @@ impl Conv {
                     && (holds_groups(shape) || holds_blocks(shape) && self.is_narrow())
             }
         };
-        matches!(self.weights, Weights::Dense(_)) && (narrow || layouts != [Layout::Planes; 2])
+        self.algorithm == Algorithm::Dense && (narrow || layouts != [Layout::Planes; 2])
     }
 
     /// Whether the output has few columns, and the kernel more than one tap.

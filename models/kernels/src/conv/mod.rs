@@ -15,18 +15,11 @@ use std::sync::Arc;
 pub struct Conv {
     shape: Arc<ConvShape>,
     epilogue: Arc<Epilogue>,
-    weights: Weights,
+    algorithm: Algorithm,
+    weights: Arc<PackedWeights>,
     isa: Isa,
     /// The row of the whole layer's output that row 0 of strips is.
     pub(crate) first_row: usize,
-}
-
-#[derive(Debug, Clone)]
-enum Weights {
-    Dense(Arc<PackedWeights>),
-    WinogradRows(Arc<PackedWeights>),
-    WinogradPairs(Arc<PackedWeights>),
-    Depthwise(Arc<PackedWeights>),
 }
 
 impl Conv {
@@ -54,19 +47,19 @@ impl Conv {
         let weights = match algorithm {
             Algorithm::Dense => {
                 let (channels, depth) = (shape.out_channels / shape.groups, shape.depth());
-                let packed = PackedWeights::pack(shape.groups, channels, depth, |group, channel, k| {
+                PackedWeights::pack(shape.groups, channels, depth, |group, channel, k| {
                     weights[(group * channels + channel) * depth + k]
-                });
-                Weights::Dense(Arc::new(packed))
+                })
             }
-            Algorithm::WinogradRows => Weights::WinogradRows(Arc::new(rows::pack(&shape, weights)?)),
-            Algorithm::WinogradPairs => Weights::WinogradPairs(Arc::new(pairs::pack(&shape, weights)?)),
-            Algorithm::Depthwise => Weights::Depthwise(Arc::new(depthwise::pack(&shape, weights)?)),
+            Algorithm::WinogradRows => rows::pack(&shape, weights)?,
+            Algorithm::WinogradPairs => pairs::pack(&shape, weights)?,
+            Algorithm::Depthwise => depthwise::pack(&shape, weights)?,
         };
         Ok(Conv {
             shape: Arc::new(shape),
             epilogue: Arc::new(epilogue),
-            weights,
+            algorithm,
+            weights: Arc::new(weights),
             isa: isa.checked()?,
             first_row: 0,
         })
@@ -84,12 +77,7 @@ impl Conv {
 
     /// The algorithm that computes it.
     pub fn algorithm(&self) -> Algorithm {
-        match self.weights {
-            Weights::Dense(_) => Algorithm::Dense,
-            Weights::WinogradRows(_) => Algorithm::WinogradRows,
-            Weights::WinogradPairs(_) => Algorithm::WinogradPairs,
-            Weights::Depthwise(_) => Algorithm::Depthwise,
-        }
+        self.algorithm
     }
 
     /// The same layer for strips whose row 0 is row `row` of the whole layer's output; 0 unless told. Pairs of rows
@@ -101,12 +89,7 @@ impl Conv {
 
     /// Bytes of the packed weights, shared by all clones.
     pub fn weight_bytes(&self) -> usize {
-        match &self.weights {
-            Weights::Dense(weights)
-            | Weights::WinogradRows(weights)
-            | Weights::WinogradPairs(weights)
-            | Weights::Depthwise(weights) => weights.bytes(),
-        }
+        self.weights.bytes()
     }
 
     /// Ranges of output channels that are computed alone begin and end at multiples of this (or at the last channel).

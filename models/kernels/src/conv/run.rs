@@ -1,15 +1,15 @@
 //! One run of a convolution: sizes are checked, and the kernel is entered that fits layer and layouts.
 
-use super::{Conv, Weights};
-use crate::blocked::{Pointwise, Residual, Windowed, Winograd};
-use crate::depthwise;
+use super::Conv;
+use crate::blocked::{Pointwise, Windowed, Winograd};
+use crate::depthwise::Depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
 use crate::product::Dense;
-use crate::winograd;
+use crate::run::{Residual, Run};
 use crate::winograd::pairs::WinogradPairs;
 use crate::winograd::rows::WinogradRows;
-use crate::{Isa, KernelError, Layout, Map, Scratch};
+use crate::{Algorithm, Isa, KernelError, Layout, Map, Scratch};
 use std::ops::Range;
 
 /// What one run computes: output rows from the input rows at hand.
@@ -136,8 +136,6 @@ impl Conv {
             out_width,
             first_row: rows.start,
         };
-        let (epilogue, buffers) = (&*self.epilogue, &mut scratch.buffers);
-        let pixels = count * out_width;
         let [stride, _] = shape.stride;
         let reach = (count - 1) * stride + 1;
         // The first input row of a kernel of one tap, which does not read rows of zeros.
@@ -145,91 +143,38 @@ impl Conv {
         let in_planes = layouts == [Layout::Planes; 2] && !adds_blocks;
         let gathers = in_planes && self.is_pointwise() && first.is_none();
         let broadcasts = self.isa == Isa::Avx512 && !gathers && (adds_blocks || self.broadcasts(layouts));
-        match &self.weights {
-            Weights::Dense(weights) if broadcasts && !self.is_pointwise() && !self.skips() => {
-                self.isa.run(Windowed {
-                    weights,
-                    epilogue,
-                    window,
-                    rows: count,
-                    residual: added,
-                    output,
-                    in_channels: shape.in_channels,
-                    out_channels: shape.out_channels,
-                    channels,
-                    groups: shape.groups,
-                    layouts,
-                    buffers,
-                });
+        let run = Run {
+            weights: &self.weights,
+            epilogue: &self.epilogue,
+            window,
+            rows: count,
+            residual: added,
+            output,
+            in_channels: shape.in_channels,
+            out_channels: shape.out_channels,
+            groups: shape.groups,
+            channels,
+            layouts,
+            buffers: &mut scratch.buffers,
+        };
+        let odd = (self.first_row + rows.start) % 2 == 1;
+        match (self.algorithm, layouts[0]) {
+            (Algorithm::Dense, _) if broadcasts && !self.is_pointwise() && !self.skips() => {
+                self.isa.run(Windowed(run));
             }
-            Weights::Dense(weights) if broadcasts => {
+            (Algorithm::Dense, _) if broadcasts => {
                 // Rows of zeros are there so that rows keep their numbers.
                 let first = first.ok_or(KernelError::Layout { layouts })?;
-                self.isa.run(Pointwise {
-                    weights,
-                    epilogue,
-                    input: input.rows_between(first, first + reach),
-                    stride,
-                    width: out_width,
-                    pixels,
-                    residual: added,
-                    output,
-                    in_channels: shape.in_channels,
-                    channels,
-                    layouts,
-                    buffers,
-                });
+                let window =
+                    Window { map: input.rows_between(first, first + reach), top: 0, first_row: 0, ..window };
+                self.isa.run(Pointwise(Run { window, ..run }));
             }
-            Weights::Dense(weights) => {
-                let (groups, out_channels) = (shape.groups, shape.out_channels);
-                self.isa.run(Dense {
-                    weights,
-                    epilogue,
-                    window,
-                    residual,
-                    output,
-                    out_channels,
-                    channels,
-                    groups,
-                    pixels,
-                    buffers,
-                });
-            }
-            Weights::WinogradRows(weights) | Weights::WinogradPairs(weights) => {
-                let run = winograd::Run {
-                    weights,
-                    epilogue,
-                    window,
-                    rows: count,
-                    residual,
-                    output,
-                    out_channels: shape.out_channels,
-                    channels,
-                    groups: shape.groups,
-                    buffers,
-                };
-                let odd = (self.first_row + rows.start) % 2 == 1;
-                match (&self.weights, layouts[0]) {
-                    (Weights::WinogradRows(_), Layout::Planes) => self.isa.run(WinogradRows(run)),
-                    (_, Layout::Planes) => self.isa.run(WinogradPairs { run, odd }),
-                    (Weights::WinogradRows(_), Layout::Blocks) => self.isa.run(Winograd { run, odd: None }),
-                    _ => self.isa.run(Winograd { run, odd: Some(odd) }),
-                }
-            }
-            Weights::Depthwise(weights) => {
-                self.isa.run(depthwise::Depthwise {
-                    weights,
-                    epilogue,
-                    window,
-                    rows: count,
-                    residual,
-                    output,
-                    channels,
-                    multiple: shape.out_channels / shape.in_channels,
-                    layouts,
-                    buffers,
-                });
-            }
+            (Algorithm::Dense, _) => self.isa.run(Dense(run)),
+            (Algorithm::WinogradRows, Layout::Planes) => self.isa.run(WinogradRows(run)),
+            (Algorithm::WinogradRows, Layout::Blocks) => self.isa.run(Winograd { run, odd: None }),
+            (Algorithm::WinogradPairs, Layout::Planes) => self.isa.run(WinogradPairs { run, odd }),
+            (Algorithm::WinogradPairs, Layout::Blocks) => self.isa.run(Winograd { run, odd: Some(odd) }),
+            (Algorithm::Depthwise, _) => self.isa.run(Depthwise(run)),
         }
         Ok(())
     }

@@ -7,12 +7,10 @@
 pub(crate) mod pairs;
 pub(crate) mod rows;
 
-use crate::epilogue::Epilogue;
 use crate::gather::{Window, copy};
 use crate::isa::{Vector, load, store};
-use crate::scratch::Buffers;
 use crate::weights::{Line, PackedWeights};
-use crate::{ConvShape, KernelError, Map};
+use crate::{ConvShape, KernelError};
 use std::ops::Range;
 
 /// Products for every group of columns of a row.
@@ -51,23 +49,6 @@ fn weight(point: usize, [a, b, c]: [f64; 3]) -> f64 {
         4 => a / 24.0 - b / 12.0 + c / 6.0,
         _ => c,
     }
-}
-
-/// One run of a layer.
-pub(crate) struct Run<'a, 'b> {
-    pub(crate) weights: &'a PackedWeights,
-    pub(crate) epilogue: &'a Epilogue,
-    pub(crate) window: Window<'a>,
-    pub(crate) rows: usize,
-    pub(crate) residual: Option<Map<'a>>,
-    /// One plane for each of `channels`, or one block for 16.
-    pub(crate) output: &'a mut [&'b mut [f32]],
-    /// Of the whole layer.
-    pub(crate) out_channels: usize,
-    /// Those to compute: from the start of a panel to the end of one, or whole groups.
-    pub(crate) channels: Range<usize>,
-    pub(crate) groups: usize,
-    pub(crate) buffers: &'a mut Buffers,
 }
 
 /// The weights needed after those of `panel`, which is the first of the panels `left` that are computed together: the

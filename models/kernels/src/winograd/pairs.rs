@@ -15,9 +15,10 @@
 //! channels of 224×224 243, 128 of 112×112 287, 256 of 56×56 306 and 512 of 28×28 327, or 280 and 290 with weights from
 //! memory; 128 channels to 32 of 28×28 163.
 
-use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel, weight};
+use super::{ALONG, COLUMNS, PANELS, Reader, SLACK, back, check, next_panel, weight};
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load, store};
+use crate::run::Run;
 use crate::scratch::odd_lines;
 use crate::target::Sums;
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
@@ -81,7 +82,9 @@ impl Kernel for WinogradPairs<'_, '_> {
             channels,
             groups: sets,
             buffers,
+            ..
         } = run;
+        let residual = residual.map();
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;

@@ -8,9 +8,10 @@
 //! Measured beside a peak of 136 GMAC/s, counting multiply-adds by definition (so the bound is 272): 64 channels of 56×56
 //! 209, 256 channels of 14×14 175 and 150 with weights from memory, 512 channels of 7×7 97 and 83.
 
-use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel, weight};
+use super::{ALONG, COLUMNS, PANELS, Reader, SLACK, back, check, next_panel, weight};
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load};
+use crate::run::Run;
 use crate::scratch::odd_lines;
 use crate::target::Sums;
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
@@ -58,7 +59,9 @@ impl Kernel for WinogradRows<'_, '_> {
             channels,
             groups: sets,
             buffers,
+            ..
         } = self.0;
+        let residual = residual.map();
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;

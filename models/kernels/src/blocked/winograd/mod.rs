@@ -6,15 +6,16 @@
 
 mod form;
 
-use super::{PIXELS, Residual, Stretch};
+use super::{PIXELS, Stretch};
 use crate::Layout;
 use crate::epilogue::{Epilogue, LaneEpilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector, load, store};
+use crate::run::{Residual, Run};
 use crate::scratch::{Buffer, odd_lines};
 use crate::tile::PANEL;
 use crate::weights::PackedWeights;
-use crate::winograd::{ALONG, COLUMNS, Run};
+use crate::winograd::{ALONG, COLUMNS};
 use form::{Form, Places, Source};
 use std::ops::Range;
 
@@ -231,7 +232,7 @@ fn run<V: Vector>(v: V, Winograd { run, odd }: Winograd<'_, '_>) {
                     let block = group * outside / PANEL + first + index;
                     let finished = Finished {
                         epilogue: epilogue.lanes(v, block * PANEL, 1, PANEL),
-                        residual: residual_plane(&residual, block),
+                        residual: residual_plane(&residual.map(), block),
                         plane,
                         width: window.out_width,
                     };
