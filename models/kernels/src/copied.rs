@@ -5,9 +5,6 @@ use crate::gather::Window;
 use crate::isa::Vector;
 use std::ops::Range;
 
-/// Input channels up to which copies are worth it.
-pub(crate) const FEW_CHANNELS: usize = 4;
-
 /// Values of the copied rows computed at once: they stay in the second-level cache.
 const COPIED: usize = 48 * 1024;
 

@@ -3,24 +3,21 @@
 //! With few input channels there are few products for every value that [`crate::product`] would gather, and as many
 //! gathered values as taps. Here each input value is copied once. Bound: multiply-adds, loads that are not aligned.
 
-use crate::copied::{Copied, FEW_CHANNELS};
+use crate::copied::Copied;
 use crate::gather::Window;
 use crate::isa::Vector;
 use crate::product::Planes;
 use crate::run::Run;
+use crate::sizes::{FEW_CHANNELS, FEW_CHANNELS_OF_A_GROUP};
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
-
-/// With groups, each of which has few outputs for every value gathered, copies are worth it with more channels and from fewer output
-/// columns on.
-const FEW_CHANNELS_OF_A_GROUP: usize = 16;
-const WIDE_FOR_A_GROUP: usize = 12;
 
 /// Whether the form computes a layer well: where not, gathering is faster. The bits are the same.
 pub(crate) fn fits<V: Vector>(window: &Window<'_>, groups: usize) -> bool {
-    let (few, wide) = match groups {
-        1 => (FEW_CHANNELS, V::F32_LANES),
-        _ => (FEW_CHANNELS_OF_A_GROUP, WIDE_FOR_A_GROUP.min(V::F32_LANES)),
+    let [few, wide] = match groups {
+        1 => [FEW_CHANNELS, V::F32_LANES],
+        _ => FEW_CHANNELS_OF_A_GROUP,
     };
+    let wide = wide.min(V::F32_LANES);
     window.map.channels() / groups <= few && window.kernel != [1, 1] && window.out_width >= wide
 }
 

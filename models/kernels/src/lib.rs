@@ -37,6 +37,7 @@ mod scratch;
 mod shape;
 mod share;
 mod side;
+pub mod sizes;
 mod target;
 mod tile;
 mod transposed;

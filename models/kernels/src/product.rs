@@ -15,20 +15,14 @@ use crate::isa::{Kernel, Vector};
 use crate::memory::LINE;
 use crate::run::Run;
 use crate::scratch::odd_lines;
+use crate::sizes::{DEPTH, IN_PLACE_CHANNELS};
 use crate::target::{Target, load_row, store_row};
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
 use crate::{Map, direct};
 
-/// Products of one block of `k`: a panel of pixels of this depth stays in the first-level cache while the weights of
-/// all channels pass by.
-const DEPTH: usize = 128;
-
 /// Tiles of pixels gathered together at most: stretches long enough to be fetched ahead, a block that stays in the
 /// second-level cache. All weights pass by for every block, so that a last one of few pixels would be dear.
 const TILES: usize = 7;
-
-/// Up to this many output channels a plain 1×1 kernel reads the map where it lies: gathering would not pay.
-const IN_PLACE_CHANNELS: usize = 32;
 
 /// One run of a dense layer.
 pub(crate) struct Dense<'a, 'b>(pub(crate) Run<'a, 'b>);

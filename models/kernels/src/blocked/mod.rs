@@ -24,17 +24,12 @@ use crate::isa::Vector;
 use crate::memory::LINE;
 use crate::run::Residual;
 use crate::scratch::Buffer;
+use crate::sizes::{DEPTH, PANELS_ABREAST as PANELS};
 use crate::tile::PANEL;
 use crate::turn::{Added, turn_back};
 use crate::weights::{Line, PackedWeights};
 use std::ops::Range;
 use tile::{Finish, Product, compute};
-
-/// Panels of output channels computed together at most.
-const PANELS: usize = 4;
-
-/// Products of one block of `k`: the weights of [`PANELS`] panels stay in the first-level cache while pixels pass by.
-const DEPTH: usize = 128;
 
 /// Pixels computed before the next block of `k`: their sums, and what they multiply, stay in the caches.
 const PIXELS: usize = 96;

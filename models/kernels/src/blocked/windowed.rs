@@ -4,11 +4,12 @@
 //! planes are turned into.
 
 use super::Stretch;
-use crate::copied::{Copied, FEW_CHANNELS};
+use crate::copied::Copied;
 use crate::gather::Window;
 use crate::isa::{Kernel, MAX_LANES, Vector};
 use crate::run::Run;
 use crate::side::{Side, fill, place};
+use crate::sizes::FEW_CHANNELS;
 use crate::tile::PANEL;
 use crate::{ConvShape, Layout};
 

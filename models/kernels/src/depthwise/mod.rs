@@ -15,6 +15,7 @@ use crate::epilogue::LaneEpilogue;
 use crate::isa::{Kernel, MAX_LANES, Vector, load, store};
 use crate::run::Run;
 use crate::side::{Side, fill, place};
+use crate::sizes::COLUMNS_ABREAST as COLUMNS;
 use crate::tile::PANEL;
 use crate::turn::{Added, turn_back};
 use crate::weights::{Line, PackedWeights};
@@ -39,9 +40,6 @@ pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, 
 /// Values of the tile: with the sums of its outputs it stays in the second-level cache, and the rows under one output row
 /// in the first.
 const TILE: usize = 16 * 1024;
-
-/// Columns computed at once, enough to hide the latency of the multiply-adds.
-const COLUMNS: usize = 8;
 
 /// One run of a layer; with blocks, there is neither a residual nor more than one output channel of an input channel.
 pub(crate) struct Depthwise<'a, 'b>(pub(crate) Run<'a, 'b>);

@@ -9,15 +9,10 @@ pub(crate) mod rows;
 
 use crate::gather::{Window, copy};
 use crate::isa::{Vector, load, store};
+use crate::sizes::{ALONG, COLUMNS};
 use crate::weights::{Line, PackedWeights};
 use crate::{ConvShape, KernelError};
 use std::ops::Range;
-
-/// Products for every group of columns of a row.
-pub(crate) const ALONG: usize = 6;
-
-/// Columns of a group.
-pub(crate) const COLUMNS: usize = 4;
 
 /// Values behind a stretch that whole vectors may reach into.
 const SLACK: usize = 16;

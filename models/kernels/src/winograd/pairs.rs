@@ -15,11 +15,12 @@
 //! channels of 224×224 243, 128 of 112×112 287, 256 of 56×56 306 and 512 of 28×28 327, or 280 and 290 with weights from
 //! memory; 128 channels to 32 of 28×28 163.
 
-use super::{ALONG, COLUMNS, PANELS, Reader, SLACK, back, check, next_panel, weight};
+use super::{PANELS, Reader, SLACK, back, check, next_panel, weight};
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load, store};
 use crate::run::Run;
 use crate::scratch::odd_lines;
+use crate::sizes::{ALONG, COLUMNS, FEW_GROUPS, PAIRS_TRANSFORMED};
 use crate::target::Sums;
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
 use crate::weights::PackedWeights;
@@ -30,12 +31,6 @@ pub(crate) const DOWN: usize = 4;
 
 /// Products for every group of columns of a pair of rows.
 const POINTS: usize = DOWN * ALONG;
-
-/// Values of the transformed input of one band of pairs. One point's share of them stays in the second-level cache.
-const TRANSFORMED: usize = 400 * 1024;
-
-/// Groups of columns in a band below which the weights pass by too often.
-const FEW_GROUPS: usize = 96;
 
 /// Transforms each kernel: nine values become 24.
 pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, KernelError> {
@@ -92,7 +87,7 @@ impl Kernel for WinogradPairs<'_, '_> {
         // Rows of pairs are counted from the even row of the first pair, which may not be wanted.
         let skipped = usize::from(odd);
         let pairs = (rows + skipped).div_ceil(2);
-        let most = (TRANSFORMED / (POINTS * in_channels * groups)).max(FEW_GROUPS.div_ceil(groups));
+        let most = (PAIRS_TRANSFORMED / (POINTS * in_channels * groups)).max(FEW_GROUPS.div_ceil(groups));
         let band_pairs = pairs.div_ceil(pairs.div_ceil(most));
 
         let stride = (band_pairs * groups).next_multiple_of(lanes);

@@ -2,9 +2,10 @@
 
 use crate::Map;
 use crate::isa::{Vector, load, store};
+use crate::sizes::{ALONG, COLUMNS};
 use crate::tile::PANEL;
 use crate::winograd::pairs::{self, DOWN};
-use crate::winograd::{ALONG, COLUMNS, columns, forth};
+use crate::winograd::{columns, forth};
 
 /// How rows are transformed. No type parameter: the products between the transforms are compiled once.
 #[derive(Clone, Copy)]

@@ -13,19 +13,14 @@ use crate::gather::Window;
 use crate::isa::{Kernel, Vector, load, store};
 use crate::run::{Residual, Run};
 use crate::scratch::{Buffer, odd_lines};
+use crate::sizes::{ALONG, BLOCKS_TRANSFORMED, COLUMNS, FEW_GROUPS};
 use crate::tile::PANEL;
 use crate::weights::PackedWeights;
-use crate::winograd::{ALONG, COLUMNS};
 use form::{Form, Places, Source};
 use std::ops::Range;
 
 /// Panels of output channels whose sums are there at once.
 const PANELS: usize = 8;
-
-/// Values of the transformed input that stay in the second-level cache, and groups of columns below which the weights pass by too
-/// often.
-const TRANSFORMED: usize = 256 * 1024;
-const FEW_GROUPS: usize = 96;
 
 /// One run of a layer of whole blocks, reading and writing such.
 pub(crate) struct Winograd<'a, 'b> {
@@ -73,7 +68,7 @@ impl Plan {
             (run.window.map.channels() / run.groups, run.out_channels / run.groups / PANEL);
         let groups = run.window.out_width.div_ceil(COLUMNS);
         let units = (run.rows + skipped).div_ceil(form.rows());
-        let fits = TRANSFORMED / (form.points() * blocks * PANEL * groups);
+        let fits = BLOCKS_TRANSFORMED / (form.points() * blocks * PANEL * groups);
         let band = units.div_ceil(units.div_ceil(fits.max(FEW_GROUPS.div_ceil(groups))));
         let block_len = (band + form.read() - 1) * groups * PANEL;
         let panel_len = band * groups * PANEL;
