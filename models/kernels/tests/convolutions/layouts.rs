@@ -145,6 +145,7 @@ fn vectors_that_hold_a_block_take_blocks() {
         let blocks = isa == Isa::Avx512;
         assert_eq!(taken(Algorithm::Depthwise, isa, [Layout::Blocks; 2]), blocks);
         assert!(!taken(Algorithm::WinogradRows, isa, [Layout::Blocks, Layout::Planes]));
+        assert!(!taken(Algorithm::WinogradRows, isa, [Layout::Blocks; 2]), "24 channels are no whole blocks");
         assert!(!taken(Algorithm::Dense, isa, [Layout::Blocks, Layout::Planes]), "3×3");
         assert!(taken(Algorithm::Dense, isa, [Layout::Planes; 2]));
     }
