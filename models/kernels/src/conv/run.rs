@@ -1,7 +1,7 @@
 //! One run of a convolution: sizes are checked, and the kernel is entered that fits layer and layouts.
 
 use super::Conv;
-use crate::blocked::{Pointwise, Windowed, Winograd};
+use crate::blocked::{Pointwise, Windowed, Winograd, holds_blocks};
 use crate::depthwise::Depthwise;
 use crate::gather::Window;
 use crate::map::check_planes;
@@ -140,6 +140,7 @@ impl Conv {
         let reach = (count - 1) * stride + 1;
         // The first input row of a kernel of one tap, which does not read rows of zeros.
         let first = (rows.start * stride).checked_sub(top).filter(|first| first + reach <= input.rows());
+        let reads_one = self.is_pointwise() || self.skips();
         let in_planes = layouts == [Layout::Planes; 2] && !adds_blocks;
         let gathers = in_planes && self.is_pointwise() && first.is_none();
         let broadcasts = self.isa == Isa::Avx512 && !gathers && (adds_blocks || self.broadcasts(layouts));
@@ -159,7 +160,7 @@ impl Conv {
         };
         let odd = (self.first_row + rows.start) % 2 == 1;
         match (self.algorithm, layouts[0]) {
-            (Algorithm::Dense, _) if broadcasts && !self.is_pointwise() && !self.skips() => {
+            (Algorithm::Dense, _) if broadcasts && (!reads_one || first.is_none() && holds_blocks(shape)) => {
                 self.isa.run(Windowed(run));
             }
             (Algorithm::Dense, _) if broadcasts => {

@@ -119,6 +119,16 @@ proptest! {
     }
 
     #[test]
+    fn a_product_of_whole_blocks_that_reads_rows_of_zeros_has_the_same_bits_however_maps_are_laid_out(
+        mut case in whole_blocks(), stride in 1..3usize
+    ) {
+        let shape = &mut case.shape;
+        (shape.kernel, shape.stride, shape.dilation) = ([1, 1], [stride; 2], [1, 1]);
+        (shape.left, shape.right, case.top) = (0, 0, case.top.max(1));
+        check(&case);
+    }
+
+    #[test]
     fn winograd_s_rows_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(
         case in winograd_of_whole_blocks(Algorithm::WinogradRows)
     ) {
