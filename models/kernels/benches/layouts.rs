@@ -37,6 +37,13 @@ const LAYERS: &[Layer] = &[
     Layer([64, 16], 1, 1, 1, 28),
     Layer([64, 24], 1, 1, 1, 14),
     Layer([32, 32], 2, 3, 2, 112),
+    Layer([64, 64], 1, 3, 1, 56),
+    Layer([16, 64], 1, 3, 1, 55),
+    Layer([128, 128], 1, 3, 1, 28),
+    Layer([256, 256], 1, 3, 1, 14),
+    Layer([512, 512], 1, 3, 1, 7),
+    Layer([512, 512], 1, 3, 1, 28),
+    Layer([128, 128], 1, 3, 1, 112),
     Layer([64, 64], 4, 3, 1, 28),
     Layer([160, 160], 10, 3, 1, 14),
     Layer([400, 400], 25, 3, 2, 14),
@@ -59,6 +66,11 @@ fn planes(bencher: Bencher, layer: &Layer) {
 #[divan::bench(args = LAYERS, max_time = 0.2)]
 fn winograd_planes(bencher: Bencher, layer: &Layer) {
     run(bencher, *layer, [Layout::Planes; 2], true);
+}
+
+#[divan::bench(args = LAYERS, max_time = 0.2)]
+fn winograd_blocks(bencher: Bencher, layer: &Layer) {
+    run(bencher, *layer, [Layout::Blocks; 2], true);
 }
 
 #[divan::bench(args = LAYERS, max_time = 0.2)]
@@ -97,7 +109,7 @@ fn run(
     };
     let algorithm = match (winograd, groups == inside) {
         (true, _) if (kernel, stride) != (3, 1) || groups == inside => return,
-        (true, _) => Algorithm::WinogradRows,
+        (true, _) => chosen(&shape),
         (false, true) => Algorithm::Depthwise,
         (false, false) => Algorithm::Dense,
     };
@@ -124,4 +136,12 @@ fn run(
             .expect("the maps have these sizes");
         list.keep(planes);
     });
+}
+
+/// The one that would be chosen.
+fn chosen(shape: &ConvShape) -> Algorithm {
+    match Algorithm::choose(shape, Isa::best()) {
+        Algorithm::WinogradPairs => Algorithm::WinogradPairs,
+        _ => Algorithm::WinogradRows,
+    }
 }

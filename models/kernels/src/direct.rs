@@ -3,33 +3,27 @@
 //! With few input channels there are few products for every value that [`crate::product`] would gather, and as many
 //! gathered values as taps. Here each input value is copied once. Bound: multiply-adds, loads that are not aligned.
 
-use crate::copies::Copies;
+use crate::copied::Copied;
 use crate::gather::Window;
 use crate::isa::Vector;
-use crate::product::{Dense, Planes};
+use crate::product::Planes;
+use crate::run::Run;
+use crate::sizes::{FEW_CHANNELS, FEW_CHANNELS_OF_A_GROUP};
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
-
-/// Input channels up to which copies are worth it, and output columns from which on; with groups, each of which has few
-/// outputs for every value gathered, they are sooner.
-const FEW_CHANNELS: usize = 4;
-const FEW_CHANNELS_OF_A_GROUP: usize = 16;
-const WIDE_FOR_A_GROUP: usize = 12;
-
-/// Values of the copied rows computed at once: they stay in the second-level cache.
-const COPIED: usize = 48 * 1024;
 
 /// Whether the form computes a layer well: where not, gathering is faster. The bits are the same.
 pub(crate) fn fits<V: Vector>(window: &Window<'_>, groups: usize) -> bool {
-    let (few, wide) = match groups {
-        1 => (FEW_CHANNELS, V::F32_LANES),
-        _ => (FEW_CHANNELS_OF_A_GROUP, WIDE_FOR_A_GROUP.min(V::F32_LANES)),
+    let [few, wide] = match groups {
+        1 => [FEW_CHANNELS, V::F32_LANES],
+        _ => FEW_CHANNELS_OF_A_GROUP,
     };
+    let wide = wide.min(V::F32_LANES);
     window.map.channels() / groups <= few && window.kernel != [1, 1] && window.out_width >= wide
 }
 
 #[inline(always)]
-pub(crate) fn run<V: Vector>(v: V, layer: Dense<'_, '_>) {
-    let Dense {
+pub(crate) fn run<V: Vector>(v: V, run: Run<'_, '_>) {
+    let Run {
         weights,
         epilogue,
         window,
@@ -38,42 +32,25 @@ pub(crate) fn run<V: Vector>(v: V, layer: Dense<'_, '_>) {
         out_channels,
         channels,
         groups,
-        pixels,
+        rows,
         buffers,
-    } = layer;
+        ..
+    } = run;
+    let residual = residual.map();
     let nr = tile_pixels::<V>();
-    let Window { kernel, stride, dilation, out_width, .. } = window;
+    let out_width = window.out_width;
     let in_channels = window.map.channels() / groups;
     let group_channels = out_channels / groups;
-    let rows = pixels / out_width;
-    let width = out_width + (kernel[1] - 1) * dilation[1] / stride[1];
-    let extra = (kernel[0] - 1) * dilation[0] / stride[0];
-    let phases = stride[0] * stride[1];
-    let most = (COPIED / (width * phases * in_channels)).saturating_sub(extra).clamp(1, rows);
-    let block = rows.div_ceil(rows.div_ceil(most));
-    let copies = Copies { width, rows: block + extra, phases: stride };
-    let plane = copies.phase(phases);
-
-    buffers.taps.clear();
-    for channel in 0..in_channels {
-        for row in 0..kernel[0] {
-            let row = channel * plane + copies.row(row * dilation[0]);
-            buffers.taps.extend((0..kernel[1]).map(|column| row + copies.column(column * dilation[1])));
-        }
-    }
-    let copied = buffers.first.take(in_channels * plane + nr + V::F32_LANES);
+    let copies = Copied::new(&window, in_channels, rows);
+    copies.taps(&window, &mut buffers.taps);
+    let copied = buffers.first.take(copies.values() + nr + V::F32_LANES);
     for group in channels.start / group_channels..channels.end.div_ceil(group_channels) {
         let own = channels.start.max(group * group_channels)..channels.end.min((group + 1) * group_channels);
         let planes = &mut output[own.start - channels.start..own.end - channels.start];
         let panel = (own.start - group * group_channels) / PANEL;
-        for start in (0..rows).step_by(block) {
-            let count = block.min(rows - start);
-            copied.fill(0.0);
-            for channel in 0..in_channels {
-                let copied = &mut copied[channel * plane..];
-                let rows = (count + extra) * stride[0];
-                copies.fill(v, &window, group * in_channels + channel, start, rows, copied);
-            }
+        for start in (0..rows).step_by(copies.block) {
+            let count = copies.block.min(rows - start);
+            copies.fill(v, &window, group * in_channels, &(start..start + count), copied);
             for row in 0..count {
                 let mut column = 0;
                 while column < out_width {
@@ -84,7 +61,7 @@ pub(crate) fn run<V: Vector>(v: V, layer: Dense<'_, '_>) {
                         let product = Product {
                             weights: weights.panel(group, panel + index),
                             taps: Taps::At(&buffers.taps),
-                            input: &copied[row * width + column..],
+                            input: &copied[row * copies.width() + column..],
                             ahead: &[],
                         };
                         let mut target = Planes {

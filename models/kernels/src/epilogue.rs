@@ -197,6 +197,21 @@ impl<V: Vector> LaneEpilogue<V> {
         }
         self.activation.apply(v, x)
     }
+
+    /// Applies to the pixels of a block and writes `to`; `residual`, where there is one, is as long as both.
+    #[inline(always)]
+    #[allow(clippy::manual_map)]
+    pub(crate) fn apply_pixels(self, v: V, sums: &[f32], residual: Option<&[f32]>, to: &mut [f32]) {
+        for (at, to) in (0..).step_by(V::F32_LANES).zip(to.chunks_exact_mut(V::F32_LANES)) {
+            // No `map`: a closure is not always compiled for the instruction set.
+            let residual = match residual {
+                Some(residual) => Some([load::<V>(&residual[at..])]),
+                None => None,
+            };
+            let [value] = self.apply(v, [load::<V>(&sums[at..])], residual);
+            crate::isa::store::<V>(to, value);
+        }
+    }
 }
 
 impl Activation {

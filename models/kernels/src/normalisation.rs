@@ -6,7 +6,7 @@
 use crate::epilogue::{Epilogue, residual_plane};
 use crate::isa::{Kernel, MAX_LANES, Vector, load, load_at_most, store, store_at_most};
 use crate::map::check_planes;
-use crate::{Isa, KernelError, Map};
+use crate::{Isa, KernelError, Layout, Map};
 
 /// `y = x / (bias + alpha / size · Σ x²)^beta`, the sum over `size` neighbouring channels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,28 +82,35 @@ fn power<V: Vector>(v: V, base: V::f32s, exponent: f32) -> V::f32s {
     load::<V>(&lanes)
 }
 
-/// Applies an epilogue to a map that no convolution computes: batch norm and activation, or a residual sum.
+/// Applies an epilogue to a map that no convolution computes: batch norm and activation, or a residual sum. All maps lie so;
+/// blocks are whole.
 ///
 /// # Errors
-/// If the sizes do not match.
+/// If the sizes do not match, or no vector of `isa` holds a block.
 pub fn apply_epilogue(
     isa: Isa,
     epilogue: &Epilogue,
+    layout: Layout,
     input: Map<'_>,
     residual: Option<Map<'_>>,
     output: &mut [&mut [f32]],
 ) -> Result<(), KernelError> {
-    epilogue.check(input.channels())?;
+    let [_, abreast] = layout.as_planes(1, 1);
+    if layout == Layout::Blocks && isa != Isa::Avx512 {
+        return Err(KernelError::Layout { layouts: [layout; 2] });
+    }
+    epilogue.check(input.channels() * abreast)?;
     check_planes(output, input.channels(), input.rows() * input.width())?;
     if let Some(residual) = residual {
         residual.check("residual", input.channels(), input.rows(), input.width())?;
     }
-    isa.checked()?.run(Elementwise { epilogue, input, residual, output });
+    isa.checked()?.run(Elementwise { epilogue, layout, input, residual, output });
     Ok(())
 }
 
 struct Elementwise<'a, 'b> {
     epilogue: &'a Epilogue,
+    layout: Layout,
     input: Map<'a>,
     residual: Option<Map<'a>>,
     output: &'a mut [&'b mut [f32]],
@@ -116,7 +123,14 @@ impl Kernel for Elementwise<'_, '_> {
     fn call<V: Vector>(self, v: V) {
         for (channel, plane) in self.output.iter_mut().enumerate() {
             let residual = residual_plane(&self.residual, channel);
-            self.epilogue.channel(channel).apply_row(v, self.input.plane(channel), residual, plane);
+            let input = self.input.plane(channel);
+            match self.layout {
+                Layout::Planes => self.epilogue.channel(channel).apply_row(v, input, residual, plane),
+                Layout::Blocks => {
+                    let first = channel * V::F32_LANES;
+                    self.epilogue.lanes(v, first, 1, V::F32_LANES).apply_pixels(v, input, residual, plane);
+                }
+            }
         }
     }
 }

@@ -11,53 +11,32 @@
 //! is asked for while one is multiplied (72–82 where it was read before). AVX2, on a Zen 3 whose peak is 51: 3×3 36–40, 7×7 on 3 channels 43, 1×1 39–43.
 
 use crate::epilogue::{ChannelEpilogue, Epilogue, residual_plane};
-use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
 use crate::memory::LINE;
-use crate::scratch::{Buffers, odd_lines};
+use crate::run::Run;
+use crate::scratch::odd_lines;
+use crate::sizes::{DEPTH, IN_PLACE_CHANNELS};
 use crate::target::{Target, load_row, store_row};
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
-use crate::weights::PackedWeights;
 use crate::{Map, direct};
-use std::ops::Range;
-
-/// Products of one block of `k`: a panel of pixels of this depth stays in the first-level cache while the weights of
-/// all channels pass by.
-const DEPTH: usize = 128;
 
 /// Tiles of pixels gathered together at most: stretches long enough to be fetched ahead, a block that stays in the
 /// second-level cache. All weights pass by for every block, so that a last one of few pixels would be dear.
 const TILES: usize = 7;
 
-/// Up to this many output channels a plain 1×1 kernel reads the map where it lies: gathering would not pay.
-const IN_PLACE_CHANNELS: usize = 32;
-
 /// One run of a dense layer.
-pub(crate) struct Dense<'a, 'b> {
-    pub(crate) weights: &'a PackedWeights,
-    pub(crate) epilogue: &'a Epilogue,
-    pub(crate) window: Window<'a>,
-    pub(crate) residual: Option<Map<'a>>,
-    /// One plane for each of `channels`.
-    pub(crate) output: &'a mut [&'b mut [f32]],
-    /// Of the whole layer.
-    pub(crate) out_channels: usize,
-    /// Those to compute: from the start of a panel to the end of one, or of a group.
-    pub(crate) channels: Range<usize>,
-    pub(crate) groups: usize,
-    pub(crate) pixels: usize,
-    pub(crate) buffers: &'a mut Buffers,
-}
+pub(crate) struct Dense<'a, 'b>(pub(crate) Run<'a, 'b>);
 
 impl Kernel for Dense<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        if direct::fits::<V>(&self.window, self.groups) {
-            return direct::run(v, self);
+        let Dense(run) = self;
+        if direct::fits::<V>(&run.window, run.groups) {
+            return direct::run(v, run);
         }
-        let Dense {
+        let Run {
             weights,
             epilogue,
             window,
@@ -66,9 +45,11 @@ impl Kernel for Dense<'_, '_> {
             out_channels,
             channels,
             groups,
-            pixels,
+            rows,
             buffers,
-        } = self;
+            ..
+        } = run;
+        let (residual, pixels) = (residual.map(), rows * window.out_width);
         let nr = tile_pixels::<V>();
         let most = nr + V::F32_LANES;
         let taps = window.kernel[0] * window.kernel[1];

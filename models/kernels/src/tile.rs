@@ -9,11 +9,9 @@
 //! 39 beside 51 (AVX2, a Zen 3; 18 to 20 while the tile was 4 × 3 and one of its sums did not fit the registers).
 
 use crate::isa::{MAX_LANES, Vector, load, load_few, store};
+pub(crate) use crate::sizes::PANEL;
 use crate::target::Target;
 use crate::weights::Line;
-
-/// Output channels of one panel of packed weights: a cache line, and a whole number of vectors everywhere.
-pub(crate) const PANEL: usize = 16;
 
 /// Pixels of the widest register tile of an instruction set.
 pub(crate) const fn tile_pixels<V: Vector>() -> usize {

@@ -10,8 +10,9 @@ use crate::gather::Window;
 use crate::isa::{Kernel, Vector};
 use crate::map::check_planes;
 use crate::product::Dense;
+use crate::run::{Residual, Run};
 use crate::weights::PackedWeights;
-use crate::{Isa, KernelError, Map, Scratch};
+use crate::{Isa, KernelError, Layout, Map, Scratch};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -216,19 +217,21 @@ impl Kernel for Transpose<'_, '_> {
                 first_row,
             };
             let mut part_planes = planes.split(values, count);
-            Dense {
+            let run = Run {
                 weights,
                 epilogue: &plain,
                 window,
-                residual: None,
+                rows: plane / width,
+                residual: Residual::None,
                 output: &mut part_planes,
+                in_channels: strip.input.channels(),
                 out_channels: count,
-                channels: 0..count,
                 groups: shape.groups,
-                pixels: plane,
+                channels: 0..count,
+                layouts: [Layout::Planes; 2],
                 buffers,
-            }
-            .call(v);
+            };
+            Dense(run).call(v);
             planes.keep(part_planes);
         }
         // Where a phase's plane of an output channel lies among all planes.

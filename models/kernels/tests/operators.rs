@@ -327,7 +327,7 @@ proptest! {
         for isa in Isa::available() {
             let mut output = vec![f32::NAN; input.len()];
             let mut planes = PlaneList::default().split(&mut output, channels);
-            apply_epilogue(isa, &epilogue, map, Some(residual), &mut planes).unwrap();
+            apply_epilogue(isa, &epilogue, Layout::Planes, map, Some(residual), &mut planes).unwrap();
             prop_assert!(largest_error(&exact, &output) <= 1e-6, "{:?}", isa);
         }
     }
@@ -344,8 +344,38 @@ proptest! {
         let map = Map::new(&input, channels, 1, pixels).unwrap();
         for isa in Isa::available() {
             let mut output = vec![f32::NAN; channels];
-            sum_channels(isa, &epilogue, map, &mut output).unwrap();
+            sum_channels(isa, &epilogue, Layout::Planes, map, &mut output).unwrap();
             prop_assert!(largest_error(&exact, &output) <= 1e-6, "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn arithmetic_and_means_have_the_same_bits_however_maps_are_laid_out(
+        blocks in 1..4usize, pixels in 1..300usize, seed in 0..1000u64
+    ) {
+        let channels = 16 * blocks;
+        let input = values(seed, channels * pixels);
+        let added = values(seed + 1, channels * pixels);
+        let epilogue = Epilogue {
+            bias: values(seed + 2, channels),
+            scale: values(seed + 3, channels),
+            shift: values(seed + 4, channels),
+            activation: Activation::HardSwish,
+        };
+        for isa in Isa::available().into_iter().filter(|&isa| isa == Isa::Avx512) {
+            let results = [Layout::Planes, Layout::Blocks].map(|layout| {
+                let [input, added] = [&input, &added].map(|values| laid_out(values, channels, layout, f32::NAN));
+                let [planes, width] = layout.as_planes(channels, pixels);
+                let [input, added] = [&input, &added].map(|data| Map::new(data, planes, 1, width).unwrap());
+                let mut output = vec![f32::NAN; channels * pixels];
+                let mut slices = PlaneList::default().split(&mut output, planes);
+                apply_epilogue(isa, &epilogue, layout, input, Some(added), &mut slices).unwrap();
+                let mut means = vec![f32::NAN; channels];
+                sum_channels(isa, &epilogue, layout, input, &mut means).unwrap();
+                let at = |at: usize| output[place(at / pixels, at % pixels, pixels, layout)];
+                [bits(&(0..output.len()).map(at).collect::<Vec<_>>()), bits(&means)]
+            });
+            prop_assert_eq!(&results[0], &results[1]);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! that does not depend on the number of rows.
 
 mod convolution;
+mod engine;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -13,11 +14,6 @@ use std::collections::BTreeMap;
 use collab_core::network::{Kind, Term, Work};
 use collab_kernels::{Layout, Pool, Resample as Resampling, Taps};
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::array::{Pad, Slice, TypedConcat};
-use tract_onnx::tract_core::ops::binary::TypedBinOp;
-use tract_onnx::tract_core::ops::cnn::{Deconv, MaxPool, PoolSpec, SumPool};
-use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
-use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
 
 use super::cut;
 use super::steps::{Source, Step};
@@ -63,7 +59,7 @@ pub(super) fn of(steps: &[Step], members: &[usize], layouts: &[Layout], network_
                 convolution::of(&layer.conv, ends, volume(&step.shape), residual, &mut amounts);
             }
             (None, Some(own)) => of_ours(steps, step, own, lies.input, &mut amounts),
-            (None, None) => of_the_engine(steps, step, &mut amounts),
+            (None, None) => engine::of(steps, step, &mut amounts),
         }
     }
     let entries = amounts.0.into_iter().filter(|(_, (once, all))| *once > 0.0 || *all > 0.0);
@@ -229,62 +225,6 @@ fn of_resample(resample: &Resampling, written: f64, amounts: &mut Amounts) {
     amounts.all_rows(term, amount);
 }
 
-/// An operator that the engine computes.
-fn of_the_engine(steps: &[Step], step: &Step, amounts: &mut Amounts) {
-    let op: &dyn TypedOp = step.op.as_ref();
-    let (written, read) = (volume(&step.shape), read(steps, step));
-    if op.is::<Deconv>() {
-        amounts.all_rows(Term::TransposedMacs, step.macs as f64);
-        return amounts.all_rows(Term::TransposedValues, written);
-    }
-    if let Some(spec) = window(op) {
-        return amounts
-            .all_rows(Term::PoolStridedTaps, written * spec.kernel_shape.iter().product::<usize>() as f64);
-    }
-    if op.is::<Reduce>() {
-        amounts.all_rows(Term::ReducedRows, written);
-        return amounts.all_rows(Term::Reduced, read);
-    }
-    if op.is::<Softmax>() {
-        return amounts.all_rows(Term::ExpValues, written);
-    }
-    if op.name() == "Resize" {
-        return amounts.all_rows(Term::ResizedValues, written);
-    }
-    if let Some(binary) = op.downcast_ref::<TypedBinOp>() {
-        let term = if binary.0.name() == "Pow" { Term::ExpValues } else { Term::CheapValues };
-        return amounts.all_rows(term, written);
-    }
-    if let Some(unary) = op.downcast_ref::<ElementWiseOp>() {
-        return amounts.all_rows(unary_term(&unary.0.name()), written);
-    }
-    if op.is::<Pad>() {
-        // It fills the map first and then copies into it.
-        return amounts.all_rows(Term::BytesMoved, 4.0 * (written + read));
-    }
-    if op.is::<TypedConcat>() || op.is::<Slice>() || op.is::<AxisOp>() {
-        return amounts.all_rows(Term::BytesMoved, 4.0 * written);
-    }
-    amounts.all_rows(Term::OtherMacs, step.macs as f64);
-    amounts.all_rows(Term::OtherBytes, 4.0 * (written + read));
-}
-
-fn window(op: &dyn TypedOp) -> Option<&PoolSpec> {
-    let max = op.downcast_ref::<MaxPool>().map(|pool| &pool.pool_spec);
-    max.or_else(|| op.downcast_ref::<SumPool>().map(|pool| &pool.pool_spec))
-}
-
-/// The price class of arithmetic on each element by itself.
-fn unary_term(name: &str) -> Term {
-    match name {
-        "HardSwish" => Term::HardValues,
-        "LeakyRelu" | "Abs" | "Neg" | "Square" | "Sqrt" | "Recip" | "Rsqrt" | "Ceil" | "Floor" | "Round" => {
-            Term::CheapValues
-        }
-        _ => Term::ExpValues,
-    }
-}
-
 /// Values that a step reads and that are no constants.
 fn read(steps: &[Step], step: &Step) -> f64 {
     let read = step.sources.iter().filter_map(|source| match source {
@@ -354,6 +294,16 @@ mod tests {
         let (work, rows, _) = of_layer(3, "l7");
         assert_eq!(amount(&work, Term::PoolStridedTaps, rows), 0.0);
         assert_eq!(amount(&work, Term::PoolRows, rows), (128 * 14 / 16) as f64);
+    }
+
+    #[test]
+    fn a_3x3_between_blocks_is_a_product_of_blocks_in_winograds_domain() {
+        // 256 channels of 14×14 between 1×1 layers: four groups of four columns, six products along, three input rows.
+        let (work, rows, macs) = of_layer(19, "l2");
+        let products = (256 * 256 * 3 * 6 * 4 * 14) as f64;
+        assert_eq!(amount(&work, Term::BlockMacs, rows), products, "of {macs} by definition");
+        assert_eq!(amount(&work, Term::WinogradValues, rows), (256 * 6 * 4 * 14) as f64);
+        assert_eq!(amount(&work, Term::WinogradMacs, rows), 0.0);
     }
 
     #[test]

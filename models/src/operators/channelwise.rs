@@ -14,7 +14,7 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Workspace};
+use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -25,6 +25,8 @@ pub(crate) struct Channelwise {
     residual: bool,
     shape: TVec<usize>,
     isa: Isa,
+    /// How all its maps lie.
+    layout: Layout,
 }
 
 /// Knows arithmetic of a map with one value a channel, of two maps, and activations.
@@ -50,6 +52,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
         residual: folded.residual.is_some(),
         shape: shape.into(),
         isa,
+        layout: Layout::Planes,
     };
     let inputs = std::iter::once(node.inputs[slot]).chain(folded.residual).collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs, members: folded.members }))
@@ -95,15 +98,16 @@ impl Operator for Channelwise {
         workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
-        let input = Map::new(inputs[0], channels, rows, width)?;
+        let [planes, width] = self.layout.as_planes(channels, width);
+        let input = Map::new(inputs[0], planes, rows, width)?;
         let residual = match self.residual {
-            true => Some(Map::new(inputs[1], channels, rows, width)?),
+            true => Some(Map::new(inputs[1], planes, rows, width)?),
             false => None,
         };
-        workspace.by_rows(output, [channels, rows], 0, |part, planes, _| {
+        workspace.by_rows(output, [planes, rows], 0, |part, planes, _| {
             let input = input.rows_between(part.start, part.end);
             let residual = residual.map(|map| map.rows_between(part.start, part.end));
-            apply_epilogue(self.isa, &self.epilogue, input, residual, planes)
+            apply_epilogue(self.isa, &self.epilogue, self.layout, input, residual, planes)
         })
     }
 
@@ -120,6 +124,21 @@ impl Operator for Channelwise {
             obstacle: None,
             by: Arc::new(Strip { of: self.clone(), axis }),
         })
+    }
+
+    fn suits(&self, lies: &Lies) -> bool {
+        let added = if self.residual { lies.input } else { Layout::Planes };
+        as_map(&self.shape).is_some() && *lies == Lies { added, ..Lies::through(lies.input) }
+    }
+
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        (self.isa == Isa::Avx512)
+            .then(|| Arc::new(Self { layout: lies.input, ..self.clone() }) as Arc<dyn Operator>)
+    }
+
+    fn lies(&self) -> Lies {
+        let added = if self.residual { self.layout } else { Layout::Planes };
+        Lies { added, ..Lies::through(self.layout) }
     }
 
     fn banded(self: Arc<Self>) -> Option<Arc<dyn Banded>> {
@@ -140,7 +159,7 @@ impl Banded for Channelwise {
         output: &mut [&mut [f32]],
         _scratch: &mut Scratch,
     ) -> Result<(), KernelError> {
-        apply_epilogue(self.isa, &self.epilogue, strip.input, strip.residual, output)
+        apply_epilogue(self.isa, &self.epilogue, self.layout, strip.input, strip.residual, output)
     }
 }
 

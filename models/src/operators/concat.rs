@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Epilogue, Isa, KernelError, Map, apply_epilogue};
+use collab_kernels::{Epilogue, Isa, KernelError, Layout, Map, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::TypedConcat;
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Workspace};
+use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -23,6 +23,8 @@ pub(crate) struct Concat {
     epilogue: Arc<Epilogue>,
     shape: TVec<usize>,
     isa: Isa,
+    /// How all of these lie.
+    layout: Layout,
 }
 
 /// Knows concatenations of channels of maps, none of which is constant.
@@ -47,7 +49,8 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     if folded.residual.is_some() || epilogue != Epilogue::new(Vec::new(), epilogue.activation) {
         (epilogue, folded.members) = (Epilogue::none(), Vec::new());
     }
-    let operator = Concat { channels, epilogue: Arc::new(epilogue), shape: shape.into(), isa };
+    let operator =
+        Concat { channels, epilogue: Arc::new(epilogue), shape: shape.into(), isa, layout: Layout::Planes };
     let members = std::iter::once(id).chain(folded.members).collect();
     let inputs = node.inputs.iter().copied().collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs, members }))
@@ -73,15 +76,33 @@ impl Operator for Concat {
         workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
-        workspace.by_rows(output, [channels, rows], 0, |part, mut planes, _| {
+        let [planes, _] = self.layout.as_planes(channels, width);
+        workspace.by_rows(output, [planes, rows], 0, |part, mut planes, _| {
             for (input, &channels) in inputs.iter().zip(&self.channels) {
-                let input = Map::new(input, channels, rows, width)?.rows_between(part.start, part.end);
-                let (own, rest) = planes.split_at_mut(channels);
-                apply_epilogue(self.isa, &self.epilogue, input, None, own)?;
+                let [count, width] = self.layout.as_planes(channels, width);
+                let input = Map::new(input, count, rows, width)?.rows_between(part.start, part.end);
+                let (own, rest) = planes.split_at_mut(count);
+                apply_epilogue(self.isa, &self.epilogue, self.layout, input, None, own)?;
                 planes = rest;
             }
             Ok(())
         })
+    }
+
+    /// One behind the other are whole blocks, too.
+    fn suits(&self, lies: &Lies) -> bool {
+        let [_, abreast] = Layout::Blocks.as_planes(1, 1);
+        let whole = self.channels.iter().all(|channels| channels.is_multiple_of(abreast));
+        *lies == Lies::default() || whole && *lies == Lies::all(Layout::Blocks)
+    }
+
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        (self.isa == Isa::Avx512)
+            .then(|| Arc::new(Self { layout: lies.output, ..self.clone() }) as Arc<dyn Operator>)
+    }
+
+    fn lies(&self) -> Lies {
+        Lies::all(self.layout)
     }
 
     fn concatenates(&self) -> bool {

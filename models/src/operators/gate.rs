@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Activation, Epilogue, Isa, KernelError, Map, Share, apply_epilogue};
+use collab_kernels::{Activation, Epilogue, Isa, KernelError, Layout, Map, Share, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
 use super::chain::{Found, as_map, floats};
-use super::{Operator, Workspace};
+use super::layouts::channels_of;
+use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -19,6 +20,8 @@ use crate::strip::Wiring;
 pub(crate) struct Gate {
     shape: TVec<usize>,
     isa: Isa,
+    /// How the map lies before and behind it.
+    layout: Layout,
 }
 
 /// Rows of a map up to which depthwise layers are mostly divided by channels, see [`super::bands`].
@@ -40,7 +43,7 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> 
         }
     }
     Ok(gated.map(|inputs| {
-        let operator = Gate { shape: shape.into(), isa };
+        let operator = Gate { shape: shape.into(), isa, layout: Layout::Planes };
         Found { operator: Arc::new(operator), inputs, members: vec![id] }
     }))
 }
@@ -65,20 +68,35 @@ impl Operator for Gate {
         workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
-        let input = Map::new(inputs[0], channels, rows, width)?;
+        let [planes, width] = self.layout.as_planes(channels, width);
+        let input = Map::new(inputs[0], planes, rows, width)?;
         let count = workspace.threads_for(0, output.len());
         // As the layers before it do, so that each thread finds what it made.
         let shares = match rows <= FEW_ROWS {
-            true => Share::by_channels([channels, 1], rows, count),
-            false => Share::by_rows(channels, rows, count),
+            true => Share::by_channels([planes, 1], rows, count),
+            false => Share::by_rows(planes, rows, count),
         };
-        workspace.by_shares(output, [channels, rows], &[], &shares, |share, planes, _| {
-            let Range { start, end } = share.channels;
-            let (scale, shift) = (inputs[1][start..end].to_vec(), vec![0.0; end - start]);
+        workspace.by_shares(output, [planes, rows], &[], &shares, |share, planes, _| {
+            let gates = channels_of(self.layout, &share.channels, channels);
+            let (scale, shift) = (inputs[1][gates.clone()].to_vec(), vec![0.0; gates.len()]);
             let gate = Epilogue { bias: Vec::new(), scale, shift, activation: Activation::None };
+            let Range { start, end } = share.channels;
             let input = input.channels_between(start, end).rows_between(share.rows.start, share.rows.end);
-            apply_epilogue(self.isa, &gate, input, None, planes)
+            apply_epilogue(self.isa, &gate, self.layout, input, None, planes)
         })
+    }
+
+    fn suits(&self, lies: &Lies) -> bool {
+        *lies == Lies::through(lies.input)
+    }
+
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        (self.isa == Isa::Avx512)
+            .then(|| Arc::new(Self { layout: lies.input, ..self.clone() }) as Arc<dyn Operator>)
+    }
+
+    fn lies(&self) -> Lies {
+        Lies::through(self.layout)
     }
 
     fn split(&self, node: &Node) -> Option<Split> {

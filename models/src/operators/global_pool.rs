@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::Rows;
-use collab_kernels::{Epilogue, Isa, KernelError, Map, sum_channels};
+use collab_kernels::{Epilogue, Isa, KernelError, Layout, Map, sum_channels};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Operator, Workspace};
+use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -21,6 +21,8 @@ pub(crate) struct GlobalPool {
     input: [usize; 3],
     shape: TVec<usize>,
     isa: Isa,
+    /// How its input lies.
+    layout: Layout,
 }
 
 /// Knows sums over the rows and columns of a map.
@@ -35,7 +37,13 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
         return Ok(None);
     }
     let folded = Folded::after_product(model, id, axis, taken)?;
-    let operator = GlobalPool { epilogue: Arc::new(folded.whole()), input, shape: to.into(), isa };
+    let operator = GlobalPool {
+        epilogue: Arc::new(folded.whole()),
+        input,
+        shape: to.into(),
+        isa,
+        layout: Layout::Planes,
+    };
     let members = std::iter::once(id).chain(folded.members).collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs: tvec!(node.inputs[0]), members }))
 }
@@ -60,7 +68,22 @@ impl Operator for GlobalPool {
         _workspace: &mut Workspace,
     ) -> Result<(), KernelError> {
         let [channels, rows, width] = self.input;
-        sum_channels(self.isa, &self.epilogue, Map::new(inputs[0], channels, rows, width)?, output)
+        let [planes, width] = self.layout.as_planes(channels, width);
+        let input = Map::new(inputs[0], planes, rows, width)?;
+        sum_channels(self.isa, &self.epilogue, self.layout, input, output)
+    }
+
+    fn suits(&self, lies: &Lies) -> bool {
+        *lies == Lies { input: lies.input, ..Lies::default() }
+    }
+
+    fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
+        (self.isa == Isa::Avx512)
+            .then(|| Arc::new(Self { layout: lies.input, ..self.clone() }) as Arc<dyn Operator>)
+    }
+
+    fn lies(&self) -> Lies {
+        Lies { input: self.layout, ..Lies::default() }
     }
 
     /// Its one row needs all rows: partial sums would change the order of summation.

@@ -2,7 +2,7 @@
 //!
 //! A product of a map in blocks reads its inputs where they lie, and writes what it computes as it is computed; planes must be
 //! gathered, and turned back. So a map lies in blocks wherever the operator that yields it and all that read it can do so:
-//! between 1×1 layers, their sums, strided layers of narrow maps, pools, and behind an image's first layer. The bits are the
+//! between 1×1 layers, 3×3 layers, their sums and concatenations, pools, gates, and behind an image's first layer. The bits are the
 //! same ([`collab_kernels::Layout`]).
 
 use std::ops::Range;
@@ -18,7 +18,7 @@ use super::{Operator, Own};
 pub(crate) struct Lies {
     /// Its first input.
     pub(crate) input: Layout,
-    /// Its other inputs, if it has any: what it adds.
+    /// Its other inputs, if it has any, as what it adds: blocks if all of them are.
     pub(crate) added: Layout,
     /// What it yields.
     pub(crate) output: Layout,
@@ -34,6 +34,11 @@ impl Lies {
     /// Of an operator that adds nothing and reads what lies so as what it yields.
     pub(crate) fn through(layout: Layout) -> Self {
         Self { input: layout, added: Layout::Planes, output: layout }
+    }
+
+    /// Of an operator that reads several that lie so, and yields the like.
+    pub(crate) fn all(layout: Layout) -> Self {
+        Self { input: layout, added: layout, output: layout }
     }
 
     /// Of its first input and what it yields.
@@ -101,10 +106,11 @@ fn at_best(node: &Among<'_>) -> Layout {
 /// How the maps of node number `id` lie.
 pub(crate) fn lies(id: usize, node: &Among<'_>, layouts: &[Layout]) -> Lies {
     let layout = |from: &Option<usize>| from.map_or(Layout::Planes, |from| layouts[from]);
-    let others = node.inputs.iter().skip(1).map(layout);
+    let mut others = node.inputs.iter().skip(1).map(layout);
+    let all = others.len() > 0 && others.all(|other| other == Layout::Blocks);
     Lies {
         input: node.inputs.first().map_or(Layout::Planes, layout),
-        added: others.fold(Layout::Planes, |all, other| if other == Layout::Blocks { other } else { all }),
+        added: if all { Layout::Blocks } else { Layout::Planes },
         output: layouts[id],
     }
 }
@@ -190,6 +196,23 @@ mod tests {
     #[test]
     fn a_map_of_broken_blocks_and_what_is_yielded_lie_in_planes() {
         assert_eq!(blocks(&[(24, ANY, &[]), (16, ANY, &[0]), (16, ANY, &[1])]), [1]);
+    }
+
+    #[test]
+    fn who_takes_several_alike_takes_blocks_if_all_of_them_are() {
+        let alike = |lies: &Lies| *lies != Lies::all(Layout::Blocks);
+        let of = |third: Except| {
+            let nodes = [
+                (16, ANY, &[][..]),
+                (16, ANY, &[]),
+                (16, third, &[]),
+                (48, alike, &[0, 1, 2]),
+                (16, ANY, &[3]),
+            ];
+            blocks(&nodes)
+        };
+        assert_eq!(of(ANY), [0, 1, 2, 3]);
+        assert_eq!(of(PLANES), [0; 0]);
     }
 
     #[test]

@@ -11,41 +11,28 @@ mod pointwise;
 mod pool;
 mod tile;
 mod windowed;
+mod winograd;
 
 pub(crate) use pointwise::Pointwise;
 pub(crate) use pool::BlockPool;
 pub(crate) use windowed::{Windowed, holds_blocks, holds_groups, reads_few};
+pub(crate) use winograd::Winograd;
 
+use crate::Layout;
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::isa::Vector;
 use crate::memory::LINE;
+use crate::run::Residual;
 use crate::scratch::Buffer;
+use crate::sizes::{DEPTH, PANELS_ABREAST as PANELS};
 use crate::tile::PANEL;
 use crate::turn::{Added, turn_back};
 use crate::weights::{Line, PackedWeights};
-use crate::{Layout, Map};
 use std::ops::Range;
 use tile::{Finish, Product, compute};
 
-/// Panels of output channels computed together at most.
-const PANELS: usize = 4;
-
-/// Products of one block of `k`: the weights of [`PANELS`] panels stay in the first-level cache while pixels pass by.
-const DEPTH: usize = 128;
-
 /// Pixels computed before the next block of `k`: their sums, and what they multiply, stay in the caches.
 const PIXELS: usize = 96;
-
-/// What is added to outputs, of all channels.
-#[derive(Clone, Copy)]
-pub(crate) enum Residual<'a> {
-    /// Nothing.
-    None,
-    /// A map in planes; the output is in planes then.
-    Planes(Map<'a>),
-    /// A map in blocks.
-    Blocks(Map<'a>),
-}
 
 /// Some output pixels of one set of weights.
 struct Stretch<'a, 'b> {
@@ -53,6 +40,8 @@ struct Stretch<'a, 'b> {
     set: usize,
     /// The panel of the set that holds the first of `channels`.
     panel: usize,
+    /// The set and the first of its panels that are multiplied after this one.
+    next: Option<(usize, usize)>,
     epilogue: &'a Epilogue,
     /// Output channels of the set.
     channels: Range<usize>,
@@ -134,9 +123,12 @@ impl Stretch<'_, '_> {
                     false if span.start == self.pixels.start => {
                         lines_from::<NB>(self.weights, self.set, panels.clone(), end, end - k)
                     }
-                    true if span.end == self.pixels.end => {
-                        lines_from::<NB>(self.weights, self.set, panels.end..all_panels, 0, end - k)
-                    }
+                    true if span.end == self.pixels.end => match self.next {
+                        Some((set, first)) if panels.end == all_panels => {
+                            lines_from::<NB>(self.weights, set, first..first + NB, 0, end - k)
+                        }
+                        _ => lines_from::<NB>(self.weights, self.set, panels.end..all_panels, 0, end - k),
+                    },
                     _ => [&[][..]; NB],
                 };
                 for at in span.clone().step_by(self.width) {

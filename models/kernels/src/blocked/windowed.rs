@@ -3,23 +3,15 @@
 //! Rows are copied between zeros once: of an image's channels in planes, each value broadcast; of a group in blocks, which
 //! planes are turned into.
 
-use super::{Residual, Stretch};
-use crate::copies::Copies;
-use crate::epilogue::Epilogue;
+use super::Stretch;
+use crate::copied::Copied;
 use crate::gather::Window;
 use crate::isa::{Kernel, MAX_LANES, Vector};
-use crate::scratch::Buffers;
+use crate::run::Run;
 use crate::side::{Side, fill, place};
+use crate::sizes::FEW_CHANNELS;
 use crate::tile::PANEL;
-use crate::weights::PackedWeights;
 use crate::{ConvShape, Layout};
-use std::ops::Range;
-
-/// Input channels up to which planes are read as they are.
-const FEW_CHANNELS: usize = 4;
-
-/// Values of the copied rows computed at once: they stay in the second-level cache.
-const COPIED: usize = 48 * 1024;
 
 /// Values of a group's pixels computed at once: of several groups those under one output row stay in the first-level cache;
 /// where all channels are one, many rows are computed together, as all weights pass by for each lot of them.
@@ -43,23 +35,7 @@ pub(crate) fn holds_groups(shape: &ConvShape) -> bool {
 }
 
 /// One run of a layer.
-pub(crate) struct Windowed<'a, 'b> {
-    pub(crate) weights: &'a PackedWeights,
-    pub(crate) epilogue: &'a Epilogue,
-    pub(crate) window: Window<'a>,
-    pub(crate) rows: usize,
-    pub(crate) residual: Residual<'a>,
-    /// Of `channels`.
-    pub(crate) output: &'a mut [&'b mut [f32]],
-    pub(crate) in_channels: usize,
-    pub(crate) out_channels: usize,
-    /// Those to compute: from the start of a panel to the end of one, or whole groups.
-    pub(crate) channels: Range<usize>,
-    pub(crate) groups: usize,
-    /// Of input and output.
-    pub(crate) layouts: [Layout; 2],
-    pub(crate) buffers: &'a mut Buffers,
-}
+pub(crate) struct Windowed<'a, 'b>(pub(crate) Run<'a, 'b>);
 
 impl Kernel for Windowed<'_, '_> {
     type Output = ();
@@ -68,59 +44,39 @@ impl Kernel for Windowed<'_, '_> {
     fn call<V: Vector>(self, v: V) {
         // Fewer lanes never come here, see `Conv::takes`.
         if V::F32_LANES == PANEL {
-            if self.groups == 1 && self.in_channels <= FEW_CHANNELS {
-                few_channels(v, self);
+            let Windowed(layer) = self;
+            if layer.groups == 1 && layer.in_channels <= FEW_CHANNELS {
+                few_channels(v, layer);
             } else {
-                groups(v, self);
+                groups(v, layer);
             }
         }
     }
 }
 
 #[inline(always)]
-fn few_channels<V: Vector>(v: V, layer: Windowed<'_, '_>) {
-    let Windowed { weights, epilogue, window, rows, residual, output, in_channels, buffers, .. } = layer;
-    let Window { kernel, stride, dilation, out_width, .. } = window;
-    let width = out_width + (kernel[1] - 1) * dilation[1] / stride[1];
-    let extra = (kernel[0] - 1) * dilation[0] / stride[0];
-    let phases = stride[0] * stride[1];
-    let most = (COPIED / (width * phases * in_channels)).saturating_sub(extra).clamp(1, rows);
-    let block = rows.div_ceil(rows.div_ceil(most));
-    let copies = Copies { width, rows: block + extra, phases: stride };
-    let plane = copies.phase(phases);
-    buffers.taps.clear();
-    for channel in 0..in_channels {
-        for row in 0..kernel[0] {
-            let row = channel * plane + copies.row(row * dilation[0]);
-            buffers.taps.extend((0..kernel[1]).map(|column| row + copies.column(column * dilation[1])));
-        }
-    }
+fn few_channels<V: Vector>(v: V, layer: Run<'_, '_>) {
+    let Run { weights, epilogue, window, rows, residual, output, in_channels, buffers, .. } = layer;
+    let out_width = window.out_width;
+    let copies = Copied::new(&window, in_channels, rows);
+    copies.taps(&window, &mut buffers.taps);
     // Rows are copied by whole vectors.
-    let copied = buffers.first.take(in_channels * plane + V::F32_LANES);
-    for start in (0..rows).step_by(block) {
-        let count = block.min(rows - start);
-        copied.fill(0.0);
-        for channel in 0..in_channels {
-            copies.fill(
-                v,
-                &window,
-                channel,
-                start,
-                (count + extra) * stride[0],
-                &mut copied[channel * plane..],
-            );
-        }
+    let copied = buffers.first.take(copies.values() + V::F32_LANES);
+    for start in (0..rows).step_by(copies.block) {
+        let count = copies.block.min(rows - start);
+        copies.fill(v, &window, 0, &(start..start + count), copied);
         let stretch = Stretch {
             weights,
             set: 0,
             panel: layer.channels.start / PANEL,
+            next: None,
             epilogue,
             channels: layer.channels.clone(),
             taps: &buffers.taps,
             input: copied,
             pixels: start * out_width..(start + count) * out_width,
             width: out_width,
-            pitch: width,
+            pitch: copies.width(),
             residual,
             output,
             layout: layer.layouts[1],
@@ -131,20 +87,9 @@ fn few_channels<V: Vector>(v: V, layer: Windowed<'_, '_>) {
 }
 
 #[inline(always)]
-fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
-    let Windowed {
-        weights,
-        epilogue,
-        window,
-        rows,
-        residual,
-        output,
-        channels,
-        groups,
-        layouts,
-        buffers,
-        ..
-    } = layer;
+fn groups<V: Vector>(v: V, layer: Run<'_, '_>) {
+    let Run { weights, epilogue, window, rows, residual, output, channels, groups, layouts, buffers, .. } =
+        layer;
     let Window { map, kernel, stride, dilation, out_width, .. } = window;
     let [inside, outside] = [layer.in_channels, layer.out_channels].map(|channels| channels / groups);
     let blocks = inside / PANEL;
@@ -203,6 +148,7 @@ fn groups<V: Vector>(v: V, layer: Windowed<'_, '_>) {
                 weights,
                 set: group,
                 panel: (own.start - group * outside) / PANEL,
+                next: None,
                 epilogue,
                 channels: own,
                 taps,

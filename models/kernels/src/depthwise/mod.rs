@@ -11,16 +11,15 @@
 //! masks, reached 15–17, 12, 7, 4–6, 14 and 9. Vectors of 8 lanes are filled by the rows of most maps, which are then not
 //! turned at all ([`rows`]).
 
-use crate::epilogue::{Epilogue, LaneEpilogue};
-use crate::gather::Window;
+use crate::epilogue::LaneEpilogue;
 use crate::isa::{Kernel, MAX_LANES, Vector, load, store};
-use crate::scratch::Buffers;
+use crate::run::Run;
 use crate::side::{Side, fill, place};
+use crate::sizes::COLUMNS_ABREAST as COLUMNS;
 use crate::tile::PANEL;
 use crate::turn::{Added, turn_back};
 use crate::weights::{Line, PackedWeights};
-use crate::{ConvShape, KernelError, Layout, Map};
-use std::ops::Range;
+use crate::{ConvShape, KernelError, Layout};
 
 mod rows;
 
@@ -42,59 +41,35 @@ pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, 
 /// in the first.
 const TILE: usize = 16 * 1024;
 
-/// Columns computed at once, enough to hide the latency of the multiply-adds.
-const COLUMNS: usize = 8;
-
-/// One run of a layer.
-pub(crate) struct Depthwise<'a, 'b> {
-    pub(crate) weights: &'a PackedWeights,
-    pub(crate) epilogue: &'a Epilogue,
-    pub(crate) window: Window<'a>,
-    pub(crate) rows: usize,
-    pub(crate) residual: Option<Map<'a>>,
-    /// One plane for each of `channels`.
-    pub(crate) output: &'a mut [&'b mut [f32]],
-    /// The output channels to compute: all of some input channels.
-    pub(crate) channels: Range<usize>,
-    /// Output channels of an input channel.
-    pub(crate) multiple: usize,
-    /// Of input and output; blocks only where vectors hold one, without a residual or a multiple.
-    pub(crate) layouts: [Layout; 2],
-    pub(crate) buffers: &'a mut Buffers,
-}
+/// One run of a layer; with blocks, there is neither a residual nor more than one output channel of an input channel.
+pub(crate) struct Depthwise<'a, 'b>(pub(crate) Run<'a, 'b>);
 
 impl Kernel for Depthwise<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn call<V: Vector>(self, v: V) {
-        if rows::fits::<V>(self.window.out_width) {
-            return rows::run(v, self);
+        let Depthwise(layer) = self;
+        if rows::fits::<V>(layer.window.out_width) {
+            return rows::run(v, layer);
         }
         // The usual strides as constants.
-        match self.window.stride[1] {
-            1 => run::<V, 1>(v, self),
-            2 => run::<V, 2>(v, self),
-            _ => run::<V, 0>(v, self),
+        match layer.window.stride[1] {
+            1 => run::<V, 1>(v, layer),
+            2 => run::<V, 2>(v, layer),
+            _ => run::<V, 0>(v, layer),
         }
     }
 }
 
 /// `S` is the stride along the width if it is known, else 0.
 #[inline(always)]
-fn run<V: Vector, const S: usize>(v: V, layer: Depthwise<'_, '_>) {
-    let Depthwise {
-        weights,
-        epilogue,
-        window,
-        rows,
-        residual,
-        output,
-        channels,
-        multiple,
-        layouts: [from, to],
-        buffers,
+fn run<V: Vector, const S: usize>(v: V, layer: Run<'_, '_>) {
+    let multiple = layer.out_channels / layer.in_channels;
+    let Run {
+        weights, epilogue, window, rows, residual, output, channels, layouts: [from, to], buffers, ..
     } = layer;
+    let residual = residual.map();
     let (lanes, map, width) = (V::F32_LANES, window.map, window.out_width);
     let map_width = if from == Layout::Blocks { map.width() / PANEL } else { map.width() };
     let stride = [window.stride[0], if S > 0 { S } else { window.stride[1] }];

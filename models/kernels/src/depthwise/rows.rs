@@ -10,11 +10,11 @@
 //! 211 → 117, on 576 × 14 × 14 55 → 59; 5×5 of stride 2 on 144 × 56 × 56 273 → 188, of stride 1 on 240 × 28 × 28 276 → 234, on
 //! 1152 × 7 × 7 94 → 95.
 
-use super::Depthwise;
 use crate::copies::Copies;
 use crate::epilogue::{ChannelEpilogue, residual_plane};
 use crate::gather::Window;
 use crate::isa::{Vector, load, load_at_most, store, store_at_most};
+use crate::run::Run;
 use crate::tile::PANEL;
 use crate::weights::Line;
 
@@ -31,9 +31,10 @@ pub(super) fn fits<V: Vector>(out_width: usize) -> bool {
 }
 
 #[inline(always)]
-pub(super) fn run<V: Vector>(v: V, layer: Depthwise<'_, '_>) {
-    let Depthwise { weights, epilogue, window, rows, residual, output, channels, multiple, buffers, .. } =
-        layer;
+pub(super) fn run<V: Vector>(v: V, layer: Run<'_, '_>) {
+    let multiple = layer.out_channels / layer.in_channels;
+    let Run { weights, epilogue, window, rows, residual, output, channels, buffers, .. } = layer;
+    let residual = residual.map();
     let lanes = V::F32_LANES;
     let Window { kernel, stride, dilation, out_width, .. } = window;
     let vectors = out_width.div_ceil(lanes);

@@ -7,19 +7,12 @@
 pub(crate) mod pairs;
 pub(crate) mod rows;
 
-use crate::epilogue::Epilogue;
 use crate::gather::{Window, copy};
 use crate::isa::{Vector, load, store};
-use crate::scratch::Buffers;
+use crate::sizes::{ALONG, COLUMNS};
 use crate::weights::{Line, PackedWeights};
-use crate::{ConvShape, KernelError, Map};
+use crate::{ConvShape, KernelError};
 use std::ops::Range;
-
-/// Products for every group of columns of a row.
-const ALONG: usize = 6;
-
-/// Columns of a group.
-const COLUMNS: usize = 4;
 
 /// Values behind a stretch that whole vectors may reach into.
 const SLACK: usize = 16;
@@ -51,23 +44,6 @@ fn weight(point: usize, [a, b, c]: [f64; 3]) -> f64 {
         4 => a / 24.0 - b / 12.0 + c / 6.0,
         _ => c,
     }
-}
-
-/// One run of a layer.
-pub(crate) struct Run<'a, 'b> {
-    pub(crate) weights: &'a PackedWeights,
-    pub(crate) epilogue: &'a Epilogue,
-    pub(crate) window: Window<'a>,
-    pub(crate) rows: usize,
-    pub(crate) residual: Option<Map<'a>>,
-    /// One plane for each of `channels`.
-    pub(crate) output: &'a mut [&'b mut [f32]],
-    /// Of the whole layer.
-    pub(crate) out_channels: usize,
-    /// Those to compute: from the start of a panel to the end of one, or whole groups.
-    pub(crate) channels: Range<usize>,
-    pub(crate) groups: usize,
-    pub(crate) buffers: &'a mut Buffers,
 }
 
 /// The weights needed after those of `panel`, which is the first of the panels `left` that are computed together: the
@@ -218,7 +194,7 @@ fn fourths<V: Vector>(v: V, from: &[f32]) -> [V::f32s; COLUMNS] {
 
 /// Six neighbouring columns at the points.
 #[inline(always)]
-fn forth<V: Vector>(v: V, [d0, d1, d2, d3, d4, d5]: [V::f32s; ALONG]) -> [V::f32s; ALONG] {
+pub(crate) fn forth<V: Vector>(v: V, [d0, d1, d2, d3, d4, d5]: [V::f32s; ALONG]) -> [V::f32s; ALONG] {
     let (two, minus_two) = (v.splat_f32s(2.0), v.splat_f32s(-2.0));
     let (four, minus_four, minus_five) = (v.splat_f32s(4.0), v.splat_f32s(-4.0), v.splat_f32s(-5.0));
     let even = v.fma(d2, minus_four, d4);
@@ -235,19 +211,25 @@ fn forth<V: Vector>(v: V, [d0, d1, d2, d3, d4, d5]: [V::f32s; ALONG]) -> [V::f32
     ]
 }
 
-/// Writes the columns of a vector of groups, whose sums at the points are given, side by side.
+/// The columns of groups, whose sums at the points are given.
 #[inline(always)]
-fn back<V: Vector>(v: V, [m0, m1, m2, m3, m4, m5]: [V::f32s; ALONG], to: &mut [f32]) {
+pub(crate) fn columns<V: Vector>(v: V, [m0, m1, m2, m3, m4, m5]: [V::f32s; ALONG]) -> [V::f32s; COLUMNS] {
     let (two, four, eight) = (v.splat_f32s(2.0), v.splat_f32s(4.0), v.splat_f32s(8.0));
     let (even, odd) = (v.add_f32s(m1, m2), v.sub_f32s(m1, m2));
     let (far_even, far_odd) = (v.add_f32s(m3, m4), v.sub_f32s(m3, m4));
-    let columns = [
+    [
         v.add_f32s(v.add_f32s(m0, even), far_even),
         v.fma(far_odd, two, odd),
         v.fma(far_even, four, even),
         v.add_f32s(v.fma(far_odd, eight, odd), m5),
-    ];
-    let ([a, b], [c, d]) = (v.interleave(columns[0], columns[2]), v.interleave(columns[1], columns[3]));
+    ]
+}
+
+/// Writes the columns of a vector of groups, whose sums at the points are given, side by side.
+#[inline(always)]
+fn back<V: Vector>(v: V, points: [V::f32s; ALONG], to: &mut [f32]) {
+    let [a, b, c, d] = columns(v, points);
+    let ([a, b], [c, d]) = (v.interleave(a, c), v.interleave(b, d));
     let ([a, c], [b, d]) = (v.interleave(a, c), v.interleave(b, d));
     for (i, value) in [a, c, b, d].into_iter().enumerate() {
         store::<V>(&mut to[i * V::F32_LANES..], value);

@@ -15,26 +15,22 @@
 //! channels of 224×224 243, 128 of 112×112 287, 256 of 56×56 306 and 512 of 28×28 327, or 280 and 290 with weights from
 //! memory; 128 channels to 32 of 28×28 163.
 
-use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel, weight};
+use super::{PANELS, Reader, SLACK, back, check, next_panel, weight};
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load, store};
+use crate::run::Run;
 use crate::scratch::odd_lines;
+use crate::sizes::{ALONG, COLUMNS, FEW_GROUPS, PAIRS_TRANSFORMED};
 use crate::target::Sums;
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{ConvShape, KernelError};
 
 /// Points down a pair of rows.
-const DOWN: usize = 4;
+pub(crate) const DOWN: usize = 4;
 
 /// Products for every group of columns of a pair of rows.
 const POINTS: usize = DOWN * ALONG;
-
-/// Values of the transformed input of one band of pairs. One point's share of them stays in the second-level cache.
-const TRANSFORMED: usize = 400 * 1024;
-
-/// Groups of columns in a band below which the weights pass by too often.
-const FEW_GROUPS: usize = 96;
 
 /// Transforms each kernel: nine values become 24.
 pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, KernelError> {
@@ -81,7 +77,9 @@ impl Kernel for WinogradPairs<'_, '_> {
             channels,
             groups: sets,
             buffers,
+            ..
         } = run;
+        let residual = residual.map();
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;
@@ -89,7 +87,7 @@ impl Kernel for WinogradPairs<'_, '_> {
         // Rows of pairs are counted from the even row of the first pair, which may not be wanted.
         let skipped = usize::from(odd);
         let pairs = (rows + skipped).div_ceil(2);
-        let most = (TRANSFORMED / (POINTS * in_channels * groups)).max(FEW_GROUPS.div_ceil(groups));
+        let most = (PAIRS_TRANSFORMED / (POINTS * in_channels * groups)).max(FEW_GROUPS.div_ceil(groups));
         let band_pairs = pairs.div_ceil(pairs.div_ceil(most));
 
         let stride = (band_pairs * groups).next_multiple_of(lanes);
@@ -220,10 +218,11 @@ impl Along<'_> {
                 for at in (0..width).step_by(lanes) {
                     let (d0, d1) = (load::<V>(&first[at..]), load::<V>(&second[at..]));
                     let (d2, d3) = (load::<V>(&third[at..]), load::<V>(&fourth[at..]));
-                    store::<V>(&mut p0[at..], v.sub_f32s(d0, d2));
-                    store::<V>(&mut p1[at..], v.add_f32s(d1, d2));
-                    store::<V>(&mut p2[at..], v.sub_f32s(d2, d1));
-                    store::<V>(&mut p3[at..], v.sub_f32s(d1, d3));
+                    let [m0, m1, m2, m3] = down(v, [d0, d1, d2, d3]);
+                    store::<V>(&mut p0[at..], m0);
+                    store::<V>(&mut p1[at..], m1);
+                    store::<V>(&mut p2[at..], m2);
+                    store::<V>(&mut p3[at..], m3);
                 }
             }
         }
@@ -236,16 +235,29 @@ impl Along<'_> {
 fn transform_sums<V: Vector>(v: V, sums: &[f32], sums_len: usize, pixels: usize, columns: [&mut [f32]; 2]) {
     let [first, second] = columns;
     for at in (0..pixels).step_by(V::F32_LANES) {
-        let (mut upper, mut lower) = ([v.splat_f32s(0.0); ALONG], [v.splat_f32s(0.0); ALONG]);
-        for along in 0..ALONG {
-            let mut m = [v.splat_f32s(0.0); DOWN];
-            for (down, m) in m.iter_mut().enumerate() {
-                *m = load::<V>(&sums[(down * ALONG + along) * sums_len + at..]);
-            }
-            upper[along] = v.add_f32s(v.add_f32s(m[0], m[1]), m[2]);
-            lower[along] = v.sub_f32s(v.sub_f32s(m[1], m[2]), m[3]);
-        }
+        let [upper, lower] = up(v, &sums[at..], sums_len);
         back(v, upper, &mut first[at * COLUMNS..]);
         back(v, lower, &mut second[at * COLUMNS..]);
     }
+}
+
+/// Four rows at the points down.
+#[inline(always)]
+pub(crate) fn down<V: Vector>(v: V, [d0, d1, d2, d3]: [V::f32s; DOWN]) -> [V::f32s; DOWN] {
+    [v.sub_f32s(d0, d2), v.add_f32s(d1, d2), v.sub_f32s(d2, d1), v.sub_f32s(d1, d3)]
+}
+
+/// The sums of both rows of pairs at the points along, of those at all points, which lie `apart`.
+#[inline(always)]
+pub(crate) fn up<V: Vector>(v: V, sums: &[f32], apart: usize) -> [[V::f32s; ALONG]; 2] {
+    let (mut upper, mut lower) = ([v.splat_f32s(0.0); ALONG], [v.splat_f32s(0.0); ALONG]);
+    for along in 0..ALONG {
+        let mut m = [v.splat_f32s(0.0); DOWN];
+        for (down, m) in m.iter_mut().enumerate() {
+            *m = load::<V>(&sums[(down * ALONG + along) * apart..]);
+        }
+        upper[along] = v.add_f32s(v.add_f32s(m[0], m[1]), m[2]);
+        lower[along] = v.sub_f32s(v.sub_f32s(m[1], m[2]), m[3]);
+    }
+    [upper, lower]
 }

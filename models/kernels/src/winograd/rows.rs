@@ -8,24 +8,16 @@
 //! Measured beside a peak of 136 GMAC/s, counting multiply-adds by definition (so the bound is 272): 64 channels of 56×56
 //! 209, 256 channels of 14×14 175 and 150 with weights from memory, 512 channels of 7×7 97 and 83.
 
-use super::{ALONG, COLUMNS, PANELS, Reader, Run, SLACK, back, check, next_panel, weight};
+use super::{PANELS, Reader, SLACK, back, check, next_panel, weight};
 use crate::epilogue::residual_plane;
 use crate::isa::{Kernel, Vector, load};
+use crate::run::Run;
 use crate::scratch::odd_lines;
+use crate::sizes::{ALONG, COLUMNS, FEW_GROUPS, ROWS_TRANSFORMED};
 use crate::target::Sums;
 use crate::tile::{PANEL, Product, Taps, compute, tile_pixels};
 use crate::weights::PackedWeights;
 use crate::{ConvShape, KernelError};
-
-/// Values of the transformed input of one band of rows that stay in the second-level cache.
-const TRANSFORMED: usize = 160 * 1024;
-
-/// The same where fewer rows would fill too few tiles: one point's share stays in the cache while the weights of some
-/// panels pass by.
-const MOST_TRANSFORMED: usize = 256 * 1024;
-
-/// Groups of columns in a band below which the weights pass by too often.
-const FEW_GROUPS: usize = 96;
 
 /// Transforms each row of each kernel: three values become six.
 pub(crate) fn pack(shape: &ConvShape, weights: &[f32]) -> Result<PackedWeights, KernelError> {
@@ -58,14 +50,17 @@ impl Kernel for WinogradRows<'_, '_> {
             channels,
             groups: sets,
             buffers,
+            ..
         } = self.0;
+        let residual = residual.map();
         let (nr, lanes) = (tile_pixels::<V>(), V::F32_LANES);
         let in_channels = window.map.channels() / sets;
         let group_channels = out_channels / sets;
         let groups = window.out_width.div_ceil(COLUMNS);
         let row = ALONG * in_channels * groups;
         let fits = |values: usize| (values / row).saturating_sub(2).max(1);
-        let most = fits(TRANSFORMED).max(fits(MOST_TRANSFORMED).min(FEW_GROUPS.div_ceil(groups)));
+        let [usual, at_most] = ROWS_TRANSFORMED;
+        let most = fits(usual).max(fits(at_most).min(FEW_GROUPS.div_ceil(groups)));
         let band_rows = rows.div_ceil(rows.div_ceil(most));
 
         // Transformed rows lie by point, channel, row and group; a band of output rows reads two more.

@@ -224,3 +224,13 @@ pub(crate) fn groups_of_whole_blocks() -> impl Strategy<Value = Case> {
         },
     )
 }
+
+/// Layers of one of Winograd's algorithms, in groups of whole blocks or without groups.
+pub(crate) fn winograd_of_whole_blocks(algorithm: Algorithm) -> impl Strategy<Value = Case> {
+    (cases(algorithm), 1..3usize, 1..5usize, 1..12usize).prop_map(|(mut case, groups, inside, outside)| {
+        let shape = &mut case.shape;
+        (shape.in_channels, shape.out_channels, shape.groups) =
+            (16 * groups * inside, 16 * groups * outside, groups);
+        case
+    })
+}

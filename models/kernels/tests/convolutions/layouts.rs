@@ -1,6 +1,6 @@
 //! Maps in blocks of channels instead of planes: the same bits.
 
-use super::case::{Case, cases, groups_of_whole_blocks, whole_blocks};
+use super::case::{Case, cases, groups_of_whole_blocks, whole_blocks, winograd_of_whole_blocks};
 use super::common::{bits, config, laid_out, place};
 use collab_kernels::{Algorithm, Isa, Layout, Map, Scratch, Share, Strip};
 use proptest::prelude::*;
@@ -119,6 +119,30 @@ proptest! {
     }
 
     #[test]
+    fn a_product_of_whole_blocks_that_reads_rows_of_zeros_has_the_same_bits_however_maps_are_laid_out(
+        mut case in whole_blocks(), stride in 1..3usize
+    ) {
+        let shape = &mut case.shape;
+        (shape.kernel, shape.stride, shape.dilation) = ([1, 1], [stride; 2], [1, 1]);
+        (shape.left, shape.right, case.top) = (0, 0, case.top.max(1));
+        check(&case);
+    }
+
+    #[test]
+    fn winograd_s_rows_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(
+        case in winograd_of_whole_blocks(Algorithm::WinogradRows)
+    ) {
+        check(&case);
+    }
+
+    #[test]
+    fn winograd_s_pairs_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(
+        case in winograd_of_whole_blocks(Algorithm::WinogradPairs)
+    ) {
+        check(&case);
+    }
+
+    #[test]
     fn groups_of_whole_blocks_have_the_same_bits_however_maps_are_laid_out(case in groups_of_whole_blocks()) {
         check(&case);
     }
@@ -131,6 +155,7 @@ fn vectors_that_hold_a_block_take_blocks() {
         let blocks = isa == Isa::Avx512;
         assert_eq!(taken(Algorithm::Depthwise, isa, [Layout::Blocks; 2]), blocks);
         assert!(!taken(Algorithm::WinogradRows, isa, [Layout::Blocks, Layout::Planes]));
+        assert!(!taken(Algorithm::WinogradRows, isa, [Layout::Blocks; 2]), "24 channels are no whole blocks");
         assert!(!taken(Algorithm::Dense, isa, [Layout::Blocks, Layout::Planes]), "3×3");
         assert!(taken(Algorithm::Dense, isa, [Layout::Planes; 2]));
     }

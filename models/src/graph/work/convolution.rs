@@ -1,41 +1,21 @@
 //! The work of convolutions: what each of the kernels' forms multiplies, copies and reads again.
 //!
-//! The constants are those of the kernels in `collab_kernels`, at the widest instruction set.
+//! The sizes are those of the kernels, at the widest instruction set ([`collab_kernels::sizes`]).
 
 use collab_core::network::Term;
+use collab_kernels::sizes::{
+    ALONG, BLOCKS_TRANSFORMED, COLUMNS, COLUMNS_ABREAST, DEPTH, FEW_CHANNELS, FEW_CHANNELS_OF_A_GROUP,
+    FEW_GROUPS, IN_PLACE_CHANNELS, PAIRS_TRANSFORMED, PANEL, PANELS_ABREAST, ROWS_TRANSFORMED,
+};
 use collab_kernels::{Activation, Algorithm, Conv, ConvShape, Layout};
 
 use super::Amounts;
 
-/// Output channels of a panel of weights, and of the narrowest tile.
-const PANEL: usize = 16;
+/// Output channels of the narrowest tile.
 const TILE_CHANNELS: usize = 4;
-/// Pixels of the widest tile.
+/// Pixels of the widest tile, and those that are gathered together.
 const TILE_PIXELS: usize = 48;
-/// Depth of a block of a product, and pixels that are gathered together.
-const DEPTH: usize = 128;
 const GATHERED: usize = 7 * TILE_PIXELS;
-/// Up to this many output channels a plain 1×1 convolution reads the map where it lies.
-const IN_PLACE_CHANNELS: usize = 32;
-/// Columns of a group, and points along them, of Winograd's algorithm.
-const COLUMNS: usize = 4;
-const ALONG: usize = 6;
-/// Groups of columns below which a band of rows would let the weights pass by too often.
-const FEW_GROUPS: usize = 96;
-/// Values of a transformed band of rows, and of pairs of rows.
-const TRANSFORMED: usize = 160 * 1024;
-const MOST_TRANSFORMED: usize = 256 * 1024;
-const PAIRS_TRANSFORMED: usize = 400 * 1024;
-/// Up to this many input channels, and from this many columns on, a larger kernel reads rows that were copied once;
-/// then the same with groups.
-const COPIED: (usize, usize) = (4, LANES);
-const COPIED_OF_A_GROUP: (usize, usize) = (16, 12);
-/// Depth of a block of a convolution that broadcasts its inputs.
-const BROADCAST_DEPTH: usize = 128;
-/// Panels of channels that an input value is broadcast to at once.
-const PANELS_ABREAST: usize = 4;
-/// Columns of a depthwise convolution that are computed together.
-const COLUMNS_ABREAST: usize = 8;
 /// Values of a vector.
 const LANES: usize = 16;
 /// Pixels that the last tile of a product computes in vain, or takes as long as, on average.
@@ -59,6 +39,9 @@ pub(super) fn of(
     }
     match conv.algorithm() {
         Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual.is_some(), amounts),
+        Algorithm::WinogradRows | Algorithm::WinogradPairs if layouts[0] == Layout::Blocks => {
+            of_winograd_blocks(shape, conv.algorithm() == Algorithm::WinogradPairs, rows, amounts);
+        }
         Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
         Algorithm::WinogradPairs => of_winograd_pairs(shape, rows, amounts),
         Algorithm::Dense if conv.broadcasts(layouts) || residual == Some(Layout::Blocks) => {
@@ -66,9 +49,9 @@ pub(super) fn of(
         }
         Algorithm::Dense => of_product(shape, rows, amounts),
     }
-    // Winograd's rows are finished one by one, in whole vectors; tiles of products end where they like.
+    // Winograd's rows are finished one by one, in whole vectors; tiles of products and blocks end where they like.
     let whole = match conv.algorithm() {
-        Algorithm::WinogradRows | Algorithm::WinogradPairs => {
+        Algorithm::WinogradRows | Algorithm::WinogradPairs if layouts[0] == Layout::Planes => {
             shape.out_width().next_multiple_of(LANES) as f64 / shape.out_width() as f64
         }
         _ => 1.0,
@@ -96,7 +79,7 @@ fn of_product(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     amounts.all_rows(Term::PanelReads, outputs.div_ceil(PANEL) as f64 * depth * pixels);
     let plain = taps == 1 && shape.stride == [1, 1] && shape.out_width() == shape.width;
     let gathered = if shape.stride[1] == 1 { Term::Gathered } else { Term::GatheredStrided };
-    let (few, wide) = if groups == 1 { COPIED } else { COPIED_OF_A_GROUP };
+    let [few, wide] = if groups == 1 { [FEW_CHANNELS, LANES] } else { FEW_CHANNELS_OF_A_GROUP };
     if inputs <= few && taps > 1 && shape.out_width() >= wide {
         // Each row of the map is copied once, not once for every tap.
         let copied = (shape.in_channels * shape.stride[0]) as f64 * rows;
@@ -128,12 +111,12 @@ fn of_broadcasts(shape: &ConvShape, layouts: [Layout; 2], rows: f64, amounts: &m
     amounts.all_rows(Term::BlockMacs, (panels * PANEL) as f64 * products);
     amounts.all_rows(Term::PanelReads, panels.div_ceil(PANELS_ABREAST) as f64 * products);
     amounts.once(Term::WeightBytes, 4.0 * shape.weights() as f64);
-    let blocks = shape.depth().div_ceil(BROADCAST_DEPTH);
+    let blocks = shape.depth().div_ceil(DEPTH);
     amounts.all_rows(Term::SumReloads, (blocks - 1) as f64 * shape.out_channels as f64 * pixels);
     let copied = (shape.in_channels * shape.stride[0]) as f64 * rows;
     match (groups, taps, layouts[0]) {
         (1, 1, _) | (_, _, Layout::Blocks) => {}
-        (1, ..) if layouts[0] == Layout::Planes && shape.in_channels <= COPIED.0 => {
+        (1, ..) if layouts[0] == Layout::Planes && shape.in_channels <= FEW_CHANNELS => {
             let gathered = if shape.stride[1] == 1 { Term::Gathered } else { Term::GatheredStrided };
             amounts.all_rows(gathered, copied * shape.width as f64);
             amounts.all_rows(Term::GatherRuns, copied);
@@ -171,7 +154,8 @@ fn of_winograd_rows(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     let groups = shape.out_width().div_ceil(COLUMNS);
     let row = ALONG * inputs * groups;
     let fits = |values: usize| (values * shape.groups / row).saturating_sub(2).max(1);
-    let band = fits(TRANSFORMED).max(fits(MOST_TRANSFORMED).min(FEW_GROUPS.div_ceil(groups)));
+    let [usual, at_most] = ROWS_TRANSFORMED;
+    let band = fits(usual).max(fits(at_most).min(FEW_GROUPS.div_ceil(groups)));
     let products = (inputs * ALONG * 3) as f64;
     // Each input is multiplied for its own group's outputs only.
     let of_a_group = outputs / shape.groups;
@@ -206,6 +190,32 @@ fn of_winograd_pairs(shape: &ConvShape, rows: f64, amounts: &mut Amounts) {
     amounts.all_rows(Term::WinogradValues, paired);
     amounts.all_rows(Term::WinogradSums, (2 * ALONG * outputs * groups) as f64 * rows);
     weights_read(4.0 * (24 * shape.weights() / 9) as f64, rows / band as f64, amounts);
+}
+
+/// Either of the two on blocks: products that broadcast, transforms of vectors of channels, those along rows in registers where
+/// pairs are transformed down.
+fn of_winograd_blocks(shape: &ConvShape, pairs: bool, rows: f64, amounts: &mut Amounts) {
+    let (each, points, read) = if pairs { (2, 4 * ALONG, 1) } else { (1, ALONG, 3) };
+    let [inside, outside] = [shape.in_channels, shape.out_channels].map(|channels| channels / shape.groups);
+    let groups = shape.out_width().div_ceil(COLUMNS);
+    let band = (BLOCKS_TRANSFORMED / (points * inside * groups)).max(FEW_GROUPS.div_ceil(groups));
+    let pixels = (points * groups) as f64 * rows / each as f64;
+    // A row whose pair another piece computes the other row of: once a piece on average.
+    let alone = if pairs { (ALONG * groups) as f64 } else { 0.0 };
+    let products = (shape.in_channels * read) as f64;
+    for (term, count) in [
+        (Term::BlockMacs, outside.next_multiple_of(PANEL)),
+        (Term::PanelReads, outside.div_ceil(PANEL).div_ceil(PANELS_ABREAST)),
+    ] {
+        amounts.once(term, count as f64 * products * alone);
+        amounts.all_rows(term, count as f64 * products * pixels);
+    }
+    let blocks = (inside * read).div_ceil(DEPTH);
+    amounts.all_rows(Term::SumReloads, ((blocks - 1) * shape.out_channels) as f64 * pixels);
+    amounts.all_rows(Term::WinogradValues, shape.in_channels as f64 * pixels);
+    amounts.all_rows(Term::WinogradSums, shape.out_channels as f64 * pixels);
+    let bytes = 4.0 * (points * read * shape.weights()) as f64 / 9.0;
+    weights_read(bytes, rows / (each * band) as f64, amounts);
 }
 
 /// Vectors of channels side by side: pixels are turned, a few columns at once computed, and turned back, unless maps lie in
