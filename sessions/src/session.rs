@@ -184,6 +184,7 @@ impl Session {
         }
         let keyframe = chunk.messages.first().filter(|message| message.lane == Lane::Keyframe);
         let lab = keyframe.and_then(|message| serde_json::from_slice(chunk.data(message)).ok());
+        let lab = lab.filter(Lab::is_possible);
         chunk.messages.retain(|message| matches!(message.lane, Lane::Events(_)));
         Ok((lab, chunk))
     }

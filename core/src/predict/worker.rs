@@ -75,6 +75,12 @@ impl WorkerMemory {
         memory
     }
 
+    /// Whether it can be of `network`: it knows as many layers.
+    pub fn is_of(&self, network: &Network) -> bool {
+        let layers = network.layers.len();
+        self.layers.len() == layers && (self.prior.is_empty() || self.prior.len() == layers)
+    }
+
     /// Expects nothing beside layers, as of strips that are run by themselves: nobody puts together what they read or sends on
     /// what they yield.
     pub fn by_themselves(mut self) -> Self {
