@@ -179,7 +179,7 @@ async fn change_at_random(
 ) -> Vec<Situation> {
     let has_settled = || {
         let shown = stage.look();
-        let planned = shown.lab.running().is_some_and(|running| !lab::measures(&running.planner));
+        let planned = shown.lab.running().is_some_and(|running| !running.measures());
         let runs = |of| shown.lab.runs.recent.iter().filter(|run| run.partition == of).count();
         planned && shown.lab.current.is_some_and(|of| runs(of) >= SETTLING)
     };

@@ -40,7 +40,6 @@ pub use calibrate::samples;
 pub use controller::Ending;
 pub use model::ModelChoice;
 pub use planning::Situation;
-pub use singles::measures;
 pub use trials::Trial;
 pub use versus::Versus;
 
@@ -114,8 +113,10 @@ pub async fn run(
             ended
         }
     };
-    journal.finish()?;
-    ended
+    let finished = journal.finish();
+    // Why the lab ended tells more than what became of its file.
+    let ending = ended?;
+    finished.map(|()| ending)
 }
 
 /// Resolves when the operator leaves; keeps what else was asked for.
@@ -180,7 +181,7 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         Workers::Live(_) => None,
     };
     let mut fleet = Fleet::connect(identity, &addresses, link, journal).await?;
-    fleet.load(&loaded, journal).await?;
+    let broken = fleet.load(&loaded, journal).await?;
     let training = match setup.train {
         true => Training::start(planning.exchange.clone(), journal.clone(), setup.seed)?,
         false => Training::off(),
@@ -192,6 +193,7 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         journal: journal.clone(),
         model: loaded.model,
         fleet,
+        broken,
         inputs,
         reference: Reference::default(),
         planning,
