@@ -2,6 +2,7 @@
 //! the lab and no time.
 
 mod answer;
+mod balance;
 mod candidates;
 mod fit;
 mod footer;
