@@ -4,6 +4,7 @@ use super::geometry::is_whole;
 use super::{BlockTimes, Event, Proposal, What};
 use crate::command::Verb;
 use crate::id::WorkerId;
+use crate::wire::check_partition;
 
 impl Event {
     /// Whether what it says can have been: times are no less than nothing and finite, CPU shares more than nothing and at
@@ -12,7 +13,9 @@ impl Event {
         match &self.what {
             What::NetworkLoaded { network } => is_whole(network),
             What::WorkerJoined(info) => info.worker.index() < WorkerId::MAX,
-            What::PartitionProposed(proposal) => is_predicted(proposal),
+            What::PartitionProposed(proposal) => {
+                check_partition(&proposal.plan).is_ok() && is_predicted(proposal)
+            }
             What::WorkerStatus(status) => is_share(status.throttle_percent),
             What::CommandGiven { verb: Verb::Throttle { percent, .. }, .. } => is_share(*percent),
             What::LinkMeasured { rtt_ms, rate_mbps, .. } => {

@@ -137,12 +137,13 @@ fn nobody_goes_back_to_a_partition_that_only_measured() {
     };
     let What::PartitionProposed(offered) = story()[12].what.clone() else { panic!("no proposal") };
     let alone = Proposal { partition: PartitionId(3), planner: Proposal::ALONE.to_owned(), ..offered };
-    lab.apply(&event(21, What::PartitionProposed(alone)));
+    let alone = What::PartitionProposed(alone);
+    lab.apply(&event(21, alone.clone()));
     assert_eq!(switch(&mut lab, 3), [PartitionId(1)], "while it measures");
     assert_eq!(switch(&mut lab, 1), []);
-    let network = chain(32, 4);
+    lab.apply(&event(22, alone));
     switch(&mut lab, 3);
-    lab.apply(&event(21, proposed(4, &network, "0-3:B")));
+    lab.apply(&event(22, proposed(4, &chain(32, 4), "0-3:B")));
     assert_eq!(switch(&mut lab, 4), [PartitionId(1)], "not what measured in between");
 }
 

@@ -33,7 +33,8 @@ fn check_link(link: &LinkShape) -> Result<(), String> {
     check_number("link delay", link.delay_ms, LinkShape::DELAYS_MS)
 }
 
-fn check_partition(partition: &Partition) -> Result<(), String> {
+/// Fails unless every block has rows in order for somebody.
+pub(crate) fn check_partition(partition: &Partition) -> Result<(), String> {
     check_count("blocks", partition.blocks.len(), MAX_BLOCKS)?;
     for block in &partition.blocks {
         check_count("workers", block.bounds.len(), WorkerId::MAX + 1)?;
