@@ -8,7 +8,7 @@ use ratatui::text::Span;
 
 use super::{Scene, text};
 
-/// `×1.49 of A alone`, `computing A 95 % B 96 % C 90 % of the run`, `B is done last`, `exchanged 12 KiB`, of the last run;
+/// `×1.49 over A alone`, `computing A 95 % B 96 % C 90 % of the run`, `B is done last`, `exchanged 12 KiB`, of the last run;
 /// nothing before one has ended.
 pub(super) fn parts(scene: &Scene, now: &Proposal) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
@@ -26,7 +26,7 @@ pub(super) fn parts(scene: &Scene, now: &Proposal) -> Vec<Vec<Span<'static>>> {
             let best = best.info.worker;
             parts.push(vec![
                 Span::styled(format!("×{:.2}", alone / measured), theme.strong()),
-                Span::styled(" of ", theme.dim()),
+                Span::styled(" over ", theme.dim()),
                 Span::styled(best.to_string(), theme.worker(best)),
                 Span::styled(" alone", theme.dim()),
             ]);

@@ -176,6 +176,8 @@ fn a_screen_too_small_says_so_in_one_line() {
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(lines.len(), 1);
     assert!(lines[0].contains("collab needs 80×24 cells, this screen has 60×10"));
+    let narrow = Desk::new(&story::demo().lab, (40, 12)).text();
+    assert!(narrow.contains("needs 80×24, has 40×12"), "{narrow}");
 }
 
 #[test]
