@@ -15,24 +15,23 @@ pub(super) fn parts(scene: &Scene, now: &Proposal) -> Vec<Vec<Span<'static>>> {
     let lab = scene.lab;
     let Some(busy) = busy(lab, now) else { return Vec::new() };
     let mut parts = Vec::new();
+    if let (Some((best, alone)), Some(measured)) = (lab.best_single_now(), lab.measured_ms(0.5))
+        && measured > 0.0
+    {
+        let best = best.info.worker;
+        parts.push(vec![
+            Span::styled(format!("×{:.2}", alone / measured), theme.strong()),
+            Span::styled(" over ", theme.dim()),
+            Span::styled(best.to_string(), theme.worker(best)),
+            Span::styled(" alone", theme.dim()),
+        ]);
+    }
     let mut compute = vec![Span::styled("computing", theme.dim())];
     for (worker, part) in &busy {
         compute.push(Span::styled(format!(" {worker} "), theme.worker(*worker)));
         compute.push(Span::raw(text::percent(Some(*part))));
     }
     compute.push(Span::styled(" of the run", theme.dim()));
-    match (lab.best_single_now(), lab.measured_ms(0.5)) {
-        (Some((best, alone)), Some(measured)) if measured > 0.0 => {
-            let best = best.info.worker;
-            parts.push(vec![
-                Span::styled(format!("×{:.2}", alone / measured), theme.strong()),
-                Span::styled(" over ", theme.dim()),
-                Span::styled(best.to_string(), theme.worker(best)),
-                Span::styled(" alone", theme.dim()),
-            ]);
-        }
-        _ => {}
-    }
     parts.push(compute);
     if busy.len() > 1
         && let Some(last) = last(lab)

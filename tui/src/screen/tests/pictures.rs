@@ -63,6 +63,17 @@ fn a_machine_too_busy_to_emulate_its_devices_says_so() {
 }
 
 #[test]
+fn under_the_running_partition_stands_what_it_saves_how_busy_it_keeps_workers_and_who_is_done_last() {
+    let mut desk = Desk::new(&story::classes().lab, LARGE);
+    desk.press(KeyCode::Char('3'));
+    let text = desk.text();
+    let line = text.lines().find(|line| line.contains("over A alone")).unwrap_or_default();
+    for part in ["×", "computing A ", " % of the run", " is done last", "exchanged "] {
+        assert!(line.contains(part), "{part} is not in '{line}':\n{text}");
+    }
+}
+
+#[test]
 fn a_lost_worker_says_why_in_its_own_row() {
     let desk = Desk::new(&story::lost().lab, LARGE).mono();
     snapshot("lost-mono", &desk);
