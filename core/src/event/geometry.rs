@@ -71,7 +71,8 @@ mod tests {
             change(&mut network);
             network
         };
-        let changes: [(&str, fn(&mut Network)); 9] = [
+        type Change = (&'static str, fn(&mut Network));
+        let changes: [Change; 9] = [
             ("a unit of layers there are not", |it| it.units[3].layers.1 = 9),
             ("a gap between units", |it| it.units[2].layers.0 = 3),
             ("no units", |it| it.units.clear()),

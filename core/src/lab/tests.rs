@@ -330,7 +330,8 @@ fn a_lab_that_events_cannot_have_led_to_is_told_from_one_they_can() {
         change(&mut lab);
         lab
     };
-    let changes: [(&str, fn(&mut Lab)); 7] = [
+    type Change = (&'static str, fn(&mut Lab));
+    let changes: [Change; 7] = [
         ("a worker in another's place", |lab| lab.workers[0].info.worker = WorkerId(1)),
         ("a worker less than rows are for", |lab| drop((lab.workers.pop(), lab.learnt.pop()))),
         ("a worker of whom nothing was learnt", |lab| drop(lab.learnt.pop())),
