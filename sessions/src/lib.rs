@@ -30,8 +30,8 @@
 //!
 //! A file that was not finished has no summary and no index. [`Session::open`] then reads chunk after chunk up
 //! to the first that is not whole, and says so. Events of kinds that a program does not know are kept: they
-//! change nothing in its fold and are exported as they are. A keyframe it does not understand is replaced by
-//! folding from an earlier one.
+//! change nothing in its fold and are exported as they are. A keyframe it does not understand, or of a lab that cannot
+//! have been, is replaced by folding from an earlier one.
 //!
 //! ```text
 //! magic · header · chunk (schemas, channels, keyframe, events) · chunk (events) · … ·
@@ -48,6 +48,7 @@ pub mod export;
 mod fields;
 mod format;
 mod index;
+mod keyframe;
 mod open;
 mod record;
 mod session;
@@ -57,6 +58,7 @@ pub use chunk::Damage;
 pub use cursor::{Cursor, Stepped};
 pub use format::{INDEX, KEYFRAME, MAJOR, schema};
 pub use index::{Moment, MomentKind};
+pub use keyframe::read_keyframe;
 pub use open::{Completeness, OpenError, Problem};
 pub use record::{RecordError, Recorded, Recorder};
 pub use session::{Entry, ReadError, Session};

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::chunk::{Chunk, Damage, Lane, Message};
 use crate::cursor::Cursor;
 use crate::index::{Moment, Segment};
+use crate::keyframe::read_keyframe;
 use crate::open::{Completeness, Contents, OpenError, Place, Problem, contents, more_contents};
 use crate::source::{ReadSeek, Source};
 
@@ -183,7 +184,7 @@ impl Session {
             self.append(*first, &mut chunk)?;
         }
         let keyframe = chunk.messages.first().filter(|message| message.lane == Lane::Keyframe);
-        let lab = keyframe.and_then(|message| serde_json::from_slice(chunk.data(message)).ok());
+        let lab = keyframe.and_then(|message| read_keyframe(chunk.data(message)));
         chunk.messages.retain(|message| matches!(message.lane, Lane::Events(_)));
         Ok((lab, chunk))
     }

@@ -149,12 +149,14 @@ fn events_of_unknown_kinds_are_skipped_in_the_fold_and_exported_all_the_same() {
 }
 
 #[test]
-fn a_keyframe_of_another_version_is_replaced_by_folding_from_the_start() {
+fn a_keyframe_of_another_version_or_of_a_lab_that_cannot_be_is_replaced_by_folding_from_the_start() {
     let events = story(34, 3);
     let half = events.len() / 2;
     let at = |index: usize| events[index].at.0;
     let mut bytes = Vec::new();
-    for keyframe in [json(&fold(&events[..half])), r#"{"now":"noon"}"#.to_owned()] {
+    let mut crafted = fold(&events[..half]);
+    crafted.workers.pop();
+    for keyframe in [json(&fold(&events[..half])), r#"{"now":"noon"}"#.to_owned(), json(&crafted)] {
         let mut messages = vec![("keyframe", at(0), json(&Lab::default()))];
         for (index, event) in events.iter().enumerate() {
             if index == half {

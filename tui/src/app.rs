@@ -66,10 +66,14 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let shown = runtime.block_on(wait(form, stage.clone(), requests, has_ended));
     let ending = thread.join().map_err(|_| anyhow::anyhow!("the lab's thread panicked"))?;
+    let lab = stage.look().lab.clone();
+    let is_kept = args.record.is_some() || lab.current.is_some();
+    if !is_kept {
+        forget_session(&journal);
+    }
     shown?;
     ending?;
-    let lab = stage.look().lab.clone();
-    let session = journal.path().map(|path| path.display().to_string());
+    let session = journal.path().filter(|_| is_kept).map(|path| path.display().to_string());
     match form {
         Some(Form::Json) => {
             headless::print(&serde_json::to_string(&Summary::of(&lab, session))?)?;
@@ -145,6 +149,14 @@ fn recorder(args: &RunArgs) -> anyhow::Result<Option<(Recorder, PathBuf)>> {
     let recorder = Recorder::create(&path)
         .with_context(|| "cannot record the session (use --record FILE or --no-record)")?;
     Ok(Some((recorder, path)))
+}
+
+/// Removes the session of a lab that never ran anything: nobody asked for the file, and there is nothing to see in it.
+fn forget_session(journal: &Journal) {
+    if let Some(path) = journal.path() {
+        // What stays is a small file.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 fn has_lost_worker(lab: &Lab) -> bool {

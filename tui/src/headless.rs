@@ -166,7 +166,8 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
     if let Some(running) = lab.running() {
         let predicted = ms(running.predicted_ms);
         let _ = writeln!(text, "  partition {} by {}: {}", running.partition, running.planner, running.plan);
-        let _ = writeln!(text, "  predicted {predicted} ms ({})", running.reason);
+        let why = if running.reason.is_empty() { String::new() } else { format!(" ({})", running.reason) };
+        let _ = writeln!(text, "  predicted {predicted} ms{why}");
     }
     let speedup = summary.speedup.map_or("–".to_owned(), |speedup| format!("×{speedup:.2}"));
     let _ = writeln!(

@@ -67,8 +67,15 @@ impl Journal {
 
     /// Records and applies one event.
     ///
-    /// A recorder that fails is dropped and the screen says so; the lab goes on.
+    /// A recorder that fails is dropped; the screen and the log say so, and the lab goes on.
     pub fn record(&self, what: What) {
+        if let Some(failure) = self.take(what) {
+            self.note(Level::Error, failure);
+        }
+    }
+
+    /// Records and applies one event; why nothing is recorded from now on, if so.
+    fn take(&self, what: What) -> Option<String> {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         // Stamped under the lock, so that events are in the order of their times.
         let event = Event { at: self.now(), what };
@@ -85,12 +92,13 @@ impl Journal {
             shown.lab.apply(&event);
             if let Some(recording) = &mut shown.recording {
                 recording.bytes = bytes.unwrap_or(recording.bytes);
-                recording.failed = failed.or(recording.failed.take());
+                recording.failed = failed.clone().or(recording.failed.take());
             }
         });
         if let Some(listener) = &writing.listener {
             listener(&event, &self.stage);
         }
+        failed
     }
 
     /// Records a sentence for the log.
@@ -106,5 +114,32 @@ impl Journal {
             recorder.finish()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::stage::Shown;
+
+    #[test]
+    fn when_nothing_can_be_recorded_any_more_the_log_says_so_once_and_the_lab_goes_on() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let recorder = Recorder::new(File::from(OwnedFd::from(writer))).unwrap();
+        let stage = Arc::new(Stage::new(Shown::default()));
+        let journal = Journal::new(stage.clone(), Some((recorder, PathBuf::from("session.mcap"))), None);
+        drop(reader);
+        for _ in 0..2 {
+            journal.note(Level::Warning, "something is written at once");
+        }
+        journal.finish().unwrap();
+        let shown = stage.look();
+        assert!(shown.recording.as_ref().unwrap().failed.is_some());
+        let told = shown.lab.log.iter().filter(|line| line.text.contains("recording stopped"));
+        assert_eq!(told.count(), 1);
+        assert!(shown.lab.ended);
     }
 }

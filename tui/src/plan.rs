@@ -55,6 +55,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
     for (row, plan) in &answers {
         let reason = match shared.as_ref().filter(|_| !is_shared(plan)) {
             Some(shared) => problem.explain(plan, shared, "the best shared plan"),
+            None if devices.len() == 1 => "There is one device only: nothing can be shared.".to_owned(),
             None => problem.explain(plan, &single, "the best single device"),
         };
         print(&line(row, plan, single.timeline.finish_ms))?;

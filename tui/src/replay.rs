@@ -14,7 +14,7 @@ use crate::stage::{Extent, Playback, Stage};
 /// Between two steps of playing.
 const TICK: Duration = Duration::from_millis(33);
 /// Session seconds per second.
-const SPEEDS: std::ops::RangeInclusive<f64> = 0.125..=64.0;
+pub const SPEEDS: std::ops::RangeInclusive<f64> = 0.125..=64.0;
 
 /// A session on its way over the stage.
 pub struct Replay {
@@ -28,9 +28,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Shows the session in `path` as it was at `at`; plays from there if it was not asked for a time.
+    /// Shows the session in `path` as it was at `at`; plays from there at one of the [`SPEEDS`] if it was not asked for a
+    /// time.
     pub fn open(path: &Path, at: Option<Micros>, speed: f64, stage: Arc<Stage>) -> anyhow::Result<Self> {
-        anyhow::ensure!(SPEEDS.contains(&speed), "a speed is between 0.125 and 64, not {speed}");
         let session = Session::open(path)?;
         let position = at.unwrap_or_default().min(session.length());
         let cursor = session.seek(position)?;

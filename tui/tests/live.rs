@@ -69,6 +69,24 @@ fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() 
 }
 
 #[test]
+fn a_worker_that_is_lost_while_it_is_given_the_network_is_used_when_it_is_back() {
+    let home = TempDir::new().expect("a folder");
+    let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
+    let lab = lab(&home, &[&stays, &goes]);
+    lab.wait_for("both", |line| is("worker_joined")(line) && line.contains(r#""worker":1"#));
+    goes.process.child.kill().expect("it was running");
+    goes.process.child.wait().expect("it was started here");
+    lab.wait_for("the loss", is("worker_lost"));
+    let _back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
+    lab.wait_for("its return", |line| is("worker_ready")(line) && line.contains(r#""worker":1"#));
+    lab.wait_for("it alone", |line| is("single_measured")(line) && line.contains(r#""worker":1"#));
+    lab.wait_for("a run after that", is("run_done"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(0), "{summary}");
+    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+}
+
+#[test]
 fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
     let home = TempDir::new().expect("a folder");
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));

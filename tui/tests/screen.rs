@@ -71,6 +71,28 @@ fn a_newcomer_watches_operates_and_leaves_the_demo() {
 }
 
 #[test]
+fn every_command_is_settled_whatever_is_chosen_at_once() {
+    let mut terminal = Terminal::run(PROGRAM, &format!("{QUICK} --no-train --record session.mcap"), SIZE);
+    terminal.press("3").wait_for("by erl");
+    terminal.press("vvv:edit 0-1:=/2-18:A\r:edit 0-3:=/4-18:B\ruu:edit 0-18:A\ru");
+    // Hollow until it is settled.
+    terminal.press("5").wait("nothing hollow", |text| {
+        text.matches("operator  undo").count() == 3 && !text.contains("○  operator")
+    });
+    let session = terminal.folder.path().join("session.mcap");
+    let copy = tempfile::tempdir().unwrap();
+    terminal.press("q").wait_for_end();
+    std::fs::copy(session, copy.path().join("session.mcap")).unwrap();
+    assert_eq!(terminal.end().0, 0);
+    let mut export = std::process::Command::new(PROGRAM);
+    export.current_dir(copy.path()).args(["export", "session.mcap", "--csv", "."]);
+    assert!(export.output().unwrap().status.success());
+    let commands = std::fs::read_to_string(copy.path().join("commands.csv")).unwrap();
+    assert_eq!(commands.matches(",verify,lab,,done,").count(), 3, "{commands}");
+    assert_eq!(commands.matches(",pending,").count(), 0, "{commands}");
+}
+
+#[test]
 fn the_terminal_is_given_back_after_an_interrupt_and_after_each_signal() {
     // ^C is a key in raw mode; the others come from outside.
     let terminals = ["^C", "INT", "TERM", "HUP"]

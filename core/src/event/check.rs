@@ -1,13 +1,21 @@
 //! Whether an event can have happened: files come from anybody, and what is folded is learnt from.
 
-use super::{BlockTimes, Event, What};
+use super::geometry::is_whole;
+use super::{BlockTimes, Event, Proposal, What};
 use crate::command::Verb;
+use crate::id::WorkerId;
+use crate::wire::check_partition;
 
 impl Event {
-    /// Whether what it says was measured can have been: times are no less than nothing and finite, CPU shares more than
-    /// nothing and at most all. A lab tells only such events; one that is not is to be taken as damaged.
+    /// Whether what it says can have been: times are no less than nothing and finite, CPU shares more than nothing and at
+    /// most all, networks hang together. A lab tells only such events; one that is not is to be taken as damaged.
     pub fn is_possible(&self) -> bool {
         match &self.what {
+            What::NetworkLoaded { network } => is_whole(network),
+            What::WorkerJoined(info) => info.worker.index() < WorkerId::MAX,
+            What::PartitionProposed(proposal) => {
+                check_partition(&proposal.plan).is_ok() && is_predicted(proposal)
+            }
             What::WorkerStatus(status) => is_share(status.throttle_percent),
             What::CommandGiven { verb: Verb::Throttle { percent, .. }, .. } => is_share(*percent),
             What::LinkMeasured { rtt_ms, rate_mbps, .. } => {
@@ -26,10 +34,18 @@ impl Event {
     }
 }
 
+/// Whether all that a proposal predicts are times.
+pub(crate) fn is_predicted(proposal: &Proposal) -> bool {
+    proposal.predicted_ms.is_none_or(is_time)
+        && proposal.spans.iter().all(|span| is_time(span.start_ms) && is_time(span.end_ms))
+        && proposal.layers.iter().all(|layer| is_time(layer.ms))
+}
+
 /// A day, ms: nothing that is measured takes longer.
 const LONGEST_MS: f64 = 86_400_000.0;
 
-fn is_time(ms: f64) -> bool {
+/// Whether something can have taken so long, ms.
+pub(crate) fn is_time(ms: f64) -> bool {
     (0.0..=LONGEST_MS).contains(&ms)
 }
 

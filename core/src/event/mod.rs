@@ -6,6 +6,7 @@
 mod answer;
 mod channel;
 mod check;
+mod geometry;
 mod proposal;
 mod run;
 mod training;
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Class, FoundBox, Thumbnail};
 pub use channel::Channel;
+pub(crate) use check::{is_predicted, is_time};
+pub(crate) use geometry::is_whole;
 pub use proposal::{PredictedLayer, PredictedSpan, Proposal};
 pub use run::{BlockTimes, LayersTimed, Span, SpanKind, Verdict};
 pub use training::{Candidate, Comparison, OperatorSuccess, Opponent, Origin, Trained};

@@ -25,6 +25,18 @@ pub struct Proposal {
     pub reason: String,
 }
 
+impl Proposal {
+    /// The planner's name of partitions that measure one worker alone.
+    pub const ALONE: &str = "alone";
+    /// The planner's name of partitions that measure all workers together.
+    pub const SOUNDING: &str = "sounding";
+
+    /// Whether it only measures workers.
+    pub fn measures(&self) -> bool {
+        [Self::ALONE, Self::SOUNDING].contains(&self.planner.as_str())
+    }
+}
+
 /// A predicted interval on a node; times in ms from the run's start.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PredictedSpan {

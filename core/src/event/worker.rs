@@ -1,5 +1,7 @@
 //! What is told of a worker: who it is, what it runs on, how it is.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Fingerprint, WorkerId};
@@ -62,6 +64,13 @@ pub struct LinkShape {
     pub rate_mbps: Option<f64>,
     /// Added one-way delay, ms.
     pub delay_ms: f64,
+}
+
+impl LinkShape {
+    /// Rates that can be paced, Mbit/s.
+    pub const RATES_MBPS: RangeInclusive<f64> = 0.001..=1e6;
+    /// Delays that can be added, ms.
+    pub const DELAYS_MS: RangeInclusive<f64> = 0.0..=10_000.0;
 }
 
 /// A worker's state.

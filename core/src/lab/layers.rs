@@ -63,7 +63,8 @@ impl Lab {
         let run = self.runs.take_layers(timed).filter(|run| Some(run.partition) == current);
         let Some(run) = run else { return };
         let predicted = run.predicted.clone();
-        for &(layer, rows, ms) in &timed.layers {
+        let known = self.network.as_ref().map_or(0, |network| network.layers.len());
+        for &(layer, rows, ms) in timed.layers.iter().filter(|timed| (timed.0 as usize) < known) {
             let key = (layer, timed.worker);
             let index = match self.layers.binary_search_by_key(&key, |state| (state.layer, state.worker)) {
                 Ok(index) => index,

@@ -73,6 +73,9 @@ fn sentence(what: &What) -> Option<(Level, String)> {
             profile.samples,
             took_ms / 1e3
         )),
+        What::PartitionProposed(proposal) if proposal.measures() => {
+            info(format!("partition {} is for {}: {}", proposal.partition, proposal.reason, proposal.plan))
+        }
         What::PartitionProposed(proposal) => info(format!(
             "partition {} proposed by {}: {}",
             proposal.partition, proposal.planner, proposal.plan

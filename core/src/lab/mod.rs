@@ -4,6 +4,7 @@
 //! only, so a keyframe stays small however long the session.
 
 mod accuracy;
+mod check;
 mod commands;
 mod layers;
 mod links;
@@ -134,11 +135,7 @@ impl Lab {
         match &event.what {
             What::SessionStarted(info) => self.session = info.clone(),
             What::SessionEnded => self.ended = true,
-            What::NetworkLoaded { network } => {
-                self.network = Some(network.clone());
-                self.layers.clear();
-                self.relearn_all();
-            }
+            What::NetworkLoaded { network } => self.load(network),
             What::WorkerJoined(info) => {
                 let known = self.worker(info.worker).is_some_and(|worker| worker.info.host == info.host);
                 self.join(info);
@@ -238,9 +235,11 @@ impl Lab {
         self.partitions.get(&self.proposal?)
     }
 
-    /// The fastest worker alone, and its time in ms.
+    /// The fastest worker alone, and its time in ms. One that is lost counts only where nobody is left.
     pub fn best_single(&self) -> Option<(&WorkerState, f64)> {
-        let timed = self.workers.iter().filter_map(|worker| Some((worker, worker.single_ms?)));
+        let is_deserted = !self.workers.iter().any(WorkerState::is_ready);
+        let there = self.workers.iter().filter(|worker| is_deserted || worker.is_ready());
+        let timed = there.filter_map(|worker| Some((worker, worker.single_ms?)));
         timed.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
@@ -248,6 +247,19 @@ impl Lab {
     pub fn share(&self, worker: usize) -> Option<f64> {
         let (network, running) = (self.network.as_ref()?, self.running()?);
         running.plan.shares(network).get(worker).copied()
+    }
+
+    /// Everything after concerns this network; what was of another one is of no use.
+    fn load(&mut self, network: &Arc<Network>) {
+        self.network = Some(network.clone());
+        self.partitions.clear();
+        self.past.clear();
+        (self.current, self.proposal, self.outlook) = (None, None, None);
+        (self.timeline_of, self.timeline_predicted) = (None, None);
+        self.timeline.clear();
+        self.layers.clear();
+        self.runs.in_flight.clear();
+        self.relearn_all();
     }
 
     /// A proposal for other workers than there are, or for another network, can only be of a damaged session.
@@ -266,9 +278,11 @@ impl Lab {
         if let Some(before) = self.current.replace(partition)
             && before != partition
         {
+            // Nobody goes back to what only measured.
+            let only_measured = self.partitions.get(&before).is_some_and(Proposal::measures);
             if self.past.last() == Some(&partition) {
                 self.past.pop();
-            } else {
+            } else if !only_measured {
                 self.past.push(before);
             }
             let surplus = self.past.len().saturating_sub(UNDO_DEPTH);
@@ -319,7 +333,8 @@ impl Lab {
         if verdict != Verdict::Unchecked {
             self.verdict = verdict;
         }
-        let Some(done) = self.runs.finish(run, ms, verdict, at) else { return };
+        let measures = |id| self.partitions.get(&id).is_some_and(Proposal::measures);
+        let Some(done) = self.runs.finish((run, ms, verdict), at, measures) else { return };
         for (index, worker) in self.workers.iter_mut().enumerate() {
             let node = Node::Worker(crate::id::WorkerId::at(index));
             worker.take_run(&done.spans, node, ms);

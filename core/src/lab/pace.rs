@@ -114,9 +114,8 @@ impl Lab {
 
     /// Starts to learn anew of one worker: it is another one, or was calibrated.
     pub(super) fn relearn(&mut self, worker: usize) {
-        let Some(network) = &self.network else { return };
-        let profile = self.workers.get(worker).and_then(|state| state.profile.as_ref());
-        let fresh = WorkerMemory::new(network, profile);
+        let Some((network, state)) = self.network.as_ref().zip(self.workers.get(worker)) else { return };
+        let fresh = WorkerMemory::new(network, state.profile.as_ref());
         match self.learnt.get_mut(worker) {
             Some(slot) => *slot = fresh,
             None => self.learnt.push(fresh),

@@ -29,6 +29,9 @@ pub struct RunSample {
     /// What was predicted before it, ms, and the share of it that four of five runs should be within.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<(f32, f32)>,
+    /// Whether its partition only measured workers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub measures: bool,
 }
 
 /// A run in flight.
@@ -91,7 +94,13 @@ impl Runs {
         }
     }
 
-    pub(super) fn finish(&mut self, run: RunId, ms: f64, verdict: Verdict, at: Micros) -> Option<CurrentRun> {
+    /// Takes the end of a run in; `measures` says which partitions only measure workers.
+    pub(super) fn finish(
+        &mut self,
+        (run, ms, verdict): (RunId, f64, Verdict),
+        at: Micros,
+        measures: impl Fn(PartitionId) -> bool,
+    ) -> Option<CurrentRun> {
         self.done += 1;
         match verdict {
             Verdict::Unchecked => {}
@@ -101,7 +110,8 @@ impl Runs {
         }
         let current = self.take(run)?;
         let predicted = current.predicted.as_ref().map(|known| (known.ms as f32, known.half as f32));
-        let sample = RunSample { run, partition: current.partition, at, ms, predicted };
+        let (partition, measures) = (current.partition, measures(current.partition));
+        let sample = RunSample { run, partition, at, ms, predicted, measures };
         push_bounded(&mut self.recent, sample, SAMPLES);
         Some(current)
     }

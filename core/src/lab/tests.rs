@@ -129,6 +129,25 @@ fn accept_and_undo_walk_along_the_past() {
 }
 
 #[test]
+fn nobody_goes_back_to_a_partition_that_only_measured() {
+    let mut lab = fold(&story());
+    let switch = |lab: &mut Lab, id| {
+        lab.apply(&event(22, What::PartitionSwitched { partition: PartitionId(id), run: RunId(2) }));
+        lab.past.clone()
+    };
+    let What::PartitionProposed(offered) = story()[12].what.clone() else { panic!("no proposal") };
+    let alone = Proposal { partition: PartitionId(3), planner: Proposal::ALONE.to_owned(), ..offered };
+    let alone = What::PartitionProposed(alone);
+    lab.apply(&event(21, alone.clone()));
+    assert_eq!(switch(&mut lab, 3), [PartitionId(1)], "while it measures");
+    assert_eq!(switch(&mut lab, 1), []);
+    lab.apply(&event(22, alone));
+    switch(&mut lab, 3);
+    lab.apply(&event(22, proposed(4, &chain(32, 4), "0-3:B")));
+    assert_eq!(switch(&mut lab, 4), [PartitionId(1)], "not what measured in between");
+}
+
+#[test]
 fn the_offered_and_the_running_partition_are_predicted_together() {
     let mut lab = fold(&story());
     let outlook = lab.outlook().expect("both are predicted");
@@ -263,4 +282,67 @@ fn events_and_the_lab_survive_json() {
     let lab = fold(&events);
     let text = serde_json::to_string(&lab).unwrap();
     assert_eq!(serde_json::from_str::<Lab>(&text).unwrap(), lab);
+}
+
+#[test]
+fn the_best_single_worker_is_one_that_is_there() {
+    let mut lab = fold(&story());
+    for (worker, ms) in [(WorkerId(0), 100.0), (WorkerId(1), 300.0)] {
+        lab.apply(&event(20, What::SingleMeasured { worker, ms, compute_ms: ms }));
+    }
+    let best = |lab: &Lab| lab.best_single().map(|(worker, ms)| (worker.info.worker.index(), ms));
+    assert_eq!(best(&lab), Some((0, 100.0)));
+    let lost = |worker| What::WorkerLost { worker, reason: "gone".to_owned() };
+    lab.apply(&event(21, lost(WorkerId(0))));
+    assert_eq!(best(&lab), Some((1, 300.0)));
+    lab.apply(&event(22, lost(WorkerId(1))));
+    assert_eq!(best(&lab), Some((0, 100.0)), "nobody is left: what was best stays");
+}
+
+#[test]
+fn workers_join_in_their_order_and_no_more_of_them_once_a_partition_is_for_so_many() {
+    let mut lab = Lab::default();
+    lab.apply(&event(0, joined(3)));
+    assert!(lab.workers.is_empty());
+    let mut lab = fold(&story());
+    lab.apply(&event(20, joined(2)));
+    assert_eq!(lab.workers.len(), 2);
+    lab.apply(&event(21, joined(1)));
+    assert_eq!((lab.workers.len(), lab.workers[1].is_ready()), (2, false), "it came back");
+    assert!(lab.is_possible());
+}
+
+#[test]
+fn another_network_leaves_nothing_of_the_one_before() {
+    let mut lab = fold(&story());
+    lab.apply(&event(20, What::NetworkLoaded { network: Arc::new(chain(16, 2)) }));
+    assert!(lab.running().is_none() && lab.offered().is_none() && lab.layers.is_empty());
+    assert!(lab.is_possible() && lab.runs.done == 1);
+}
+
+#[test]
+fn a_lab_that_events_cannot_have_led_to_is_told_from_one_they_can() {
+    let events = story();
+    (0..=events.len())
+        .for_each(|count| assert!(fold(&events[..count]).is_possible(), "after {count} events"));
+    let tampered = |change: fn(&mut Lab)| {
+        let mut lab = fold(&story());
+        change(&mut lab);
+        lab
+    };
+    type Change = (&'static str, fn(&mut Lab));
+    let changes: [Change; 7] = [
+        ("a worker in another's place", |lab| lab.workers[0].info.worker = WorkerId(1)),
+        ("a worker less than rows are for", |lab| drop((lab.workers.pop(), lab.learnt.pop()))),
+        ("a worker of whom nothing was learnt", |lab| drop(lab.learnt.pop())),
+        ("another network", |lab| lab.network = Some(Arc::new(chain(32, 3)))),
+        ("no network", |lab| lab.network = None),
+        ("a layer there is not", |lab| lab.layers[0].layer = 4),
+        ("a prediction that is no time", |lab| {
+            lab.partitions.get_mut(&PartitionId(1)).unwrap().predicted_ms = Some(f64::NAN);
+        }),
+    ];
+    for (what, change) in changes {
+        assert!(!tampered(change).is_possible(), "{what}");
+    }
 }

@@ -192,9 +192,12 @@ impl Lab {
             busy: VecDeque::new(),
             wait: VecDeque::new(),
         };
+        // Workers join in their order, before any partition is for so many.
+        let may_join = info.worker.index() == self.workers.len() && self.partitions.is_empty();
         match self.workers.get_mut(info.worker.index()) {
             Some(slot) => *slot = state,
-            None => self.workers.push(state),
+            None if may_join => self.workers.push(state),
+            None => {}
         }
     }
 

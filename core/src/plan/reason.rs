@@ -149,11 +149,9 @@ impl Problem<'_> {
         format!("{} {because}", self.compare(plan, &now, &then, label)).trim_end().to_owned()
     }
 
-    /// The same without how long either takes, for where that is said as it is learnt anew.
+    /// The same without how long either takes and where, for where that is said as it is learnt anew.
     pub fn reasons(&self, plan: &Plan, other: &Plan) -> String {
-        let (now, then) = (self.account(plan), self.account(other));
-        let because = self.because(plan, other, &now, &then);
-        format!("On the critical path {}. {because}", along(&now, &then)).trim_end().to_owned()
+        self.because(plan, other, &self.account(plan), &self.account(other))
     }
 
     fn because(&self, plan: &Plan, other: &Plan, now: &Account, then: &Account) -> String {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::LayerCost;
+use crate::event::is_time;
 
 /// Numbers of rows remembered for a layer.
 const ANCHORS: usize = 3;
@@ -57,8 +58,11 @@ impl LayerMemory {
         known.map(|anchor| f64::from(anchor.ms))
     }
 
-    /// Takes in what `rows` rows in `pieces` pieces took, ms at full share and scale 1.
+    /// Takes in what `rows` rows in `pieces` pieces took, ms at full share and scale 1. What is no time teaches nothing.
     pub fn learn(&mut self, pieces: u32, rows: u32, ms: f64) {
+        if !is_time(ms) {
+            return;
+        }
         let known = self.anchors.iter().position(|anchor| (anchor.pieces, anchor.rows) == (pieces, rows));
         let anchor = match known {
             Some(at) => {

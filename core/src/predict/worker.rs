@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, ReferenceMemory, Scale, StripMemory, Variation,
 };
+use crate::event::is_time;
 use crate::network::{Kind, Network, Term};
 use crate::rows::Rows;
 
@@ -73,6 +74,15 @@ impl WorkerMemory {
             memory.calibrate(network, profile);
         }
         memory
+    }
+
+    /// Whether it can be of `network`: it knows as many layers, and what they take are times.
+    pub fn is_of(&self, network: &Network) -> bool {
+        let layers = network.layers.len();
+        self.layers.len() == layers
+            && (self.prior.is_empty() || self.prior.len() == layers)
+            && self.prior.iter().all(|cost| is_time(cost.call_ms) && is_time(cost.row_ms))
+            && self.layers.iter().all(|layer| layer.measured().all(|(_, _, ms)| is_time(ms)))
     }
 
     /// Expects nothing beside layers, as of strips that are run by themselves: nobody puts together what they read or sends on

@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+pub(crate) use control::check_partition;
 pub use control::{
     Answered, Asked, LabHello, NetworkOffer, NetworkOptions, Peer, Reply, Request, StatusReport, TimedLayer,
     WorkerHello,

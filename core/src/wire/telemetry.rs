@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_BLOCKS, Message, StatusReport, check_count, check_rows, check_text};
-use crate::event::{BlockTimes, SpanKind};
+use crate::event::{BlockTimes, SpanKind, is_time};
 use crate::id::{Node, RunId, WorkerId};
 use crate::rows::Rows;
 
@@ -86,7 +86,7 @@ impl WorkerSpan {
 pub(super) fn check_times(blocks: &[BlockTimes]) -> Result<(), String> {
     check_count("blocks", blocks.len(), MAX_BLOCKS)?;
     let times = blocks.iter().flat_map(|block| &block.layers);
-    match times.copied().find(|(_, _, ms)| !ms.is_finite()) {
+    match times.copied().find(|(_, _, ms)| !is_time(f64::from(*ms))) {
         Some((layer, _, ms)) => Err(format!("layer {layer} took {ms} ms")),
         None => Ok(()),
     }

@@ -157,6 +157,20 @@ fn limits_hold_in_both_directions() {
 }
 
 #[test]
+fn what_a_session_would_not_be_believed_is_not_believed_of_a_worker_either() {
+    let taking = |ms: f32| {
+        let blocks = vec![BlockTimes { block: 0, layers: vec![(0, 8, ms)] }];
+        let report = RunReport { run: RunId(1), spans: Vec::new(), blocks };
+        let sent = postcard::to_stdvec(&Telemetry::Computed(report)).unwrap();
+        decode::<Telemetry>(&sent).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(taking(0.0), Ok(()));
+    for wrong in [-1.0, f32::NAN, 1e12] {
+        assert!(taking(wrong).unwrap_err().contains("layer 0 took"), "{wrong}");
+    }
+}
+
+#[test]
 fn the_size_of_rows_follows_from_their_tensor() {
     let cut = Cut { outer: 3, rows: 10, inner: 20 };
     assert_eq!(Encoding::F32.bytes_of(cut, Rows::new(2, 5)), 3 * 3 * 20 * 4);

@@ -142,18 +142,12 @@ pub fn run(args: &BenchAdaptArgs) -> anyhow::Result<()> {
     });
     let stage = Arc::new(Stage::new(Shown::default()));
     let journal = Arc::new(Journal::new(stage.clone(), None, Some(listener)));
+    let workers = Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape));
     let setup = Setup {
-        model: args.file.choice(&args.model),
-        input: None,
-        workers: Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape)),
-        planner: "erl".to_owned(),
-        partition: None,
         auto: true,
         train: !args.no_train,
-        read_only: false,
         seed: args.seed,
-        for_time: None,
-        output: None,
+        ..Setup::bench(args.file.choice(&args.model), workers, "erl")
     };
     let (requests, asked) = mpsc::unbounded_channel();
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -179,7 +173,7 @@ async fn change_at_random(
 ) -> Vec<Situation> {
     let has_settled = || {
         let shown = stage.look();
-        let planned = shown.lab.running().is_some_and(|running| !lab::measures(&running.planner));
+        let planned = shown.lab.running().is_some_and(|running| !running.measures());
         let runs = |of| shown.lab.runs.recent.iter().filter(|run| run.partition == of).count();
         planned && shown.lab.current.is_some_and(|of| runs(of) >= SETTLING)
     };

@@ -8,18 +8,10 @@ use crate::lab::{self, Setup, Versus, Workers};
 
 /// Measures and prints.
 pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
+    let workers = Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape));
     let setup = Setup {
-        model: args.file.choice(&args.model),
-        input: None,
-        workers: Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape)),
-        planner: args.planner.clone(),
         partition: args.partition.clone(),
-        auto: false,
-        train: false,
-        read_only: false,
-        seed: 7,
-        for_time: None,
-        output: None,
+        ..Setup::bench(args.file.choice(&args.model), workers, &args.planner)
     };
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let versus = runtime.block_on(lab::versus(setup, super::journal(), args.rounds.get()))?;

@@ -15,7 +15,7 @@ use collab_models::catalogue::Scale;
 pub use self::bench::{Bench, BenchAdaptArgs, BenchArgs, BenchPlanArgs, BenchPredictArgs, BenchRunArgs};
 use self::values::{
     Shape, parse_device, parse_duration, parse_moment, parse_output, parse_planner, parse_planner_or_all,
-    parse_scale, parse_shape,
+    parse_scale, parse_shape, parse_speed,
 };
 use crate::lab::ModelChoice;
 
@@ -202,8 +202,8 @@ pub struct ReplayArgs {
     /// Start at this time, such as 4:47.
     #[arg(long, value_name = "M:SS", value_parser = parse_moment)]
     pub at: Option<Micros>,
-    /// Session seconds per second.
-    #[arg(long, default_value_t = 1.0)]
+    /// Session seconds per second, 0.125 to 64.
+    #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
     pub speed: f64,
     /// No screen: print the state at --at, or at the end, as text.
     #[arg(long)]
@@ -304,6 +304,13 @@ mod tests {
             |rest: &[&str]| Cli::try_parse_from([&["collab-tui", "export", "a.mcap"], rest].concat()).is_ok();
         assert!(export(&["--csv", "tables"]) && export(&["--jsonl"]) && export(&["--perfetto", "trace"]));
         assert!(!export(&[]) && !export(&["--csv", "tables", "--jsonl"]));
+    }
+
+    #[test]
+    fn a_speed_at_which_nothing_is_replayed_is_a_usage_error() {
+        let replay = |speed| Cli::try_parse_from(["collab-tui", "replay", "a.mcap", "--speed", speed]);
+        assert!(["0.125", "4", "64"].into_iter().all(|speed| replay(speed).is_ok()));
+        assert!(["0", "-1", "65", "nan", "fast"].into_iter().all(|speed| replay(speed).is_err()));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use collab_core::time::Micros;
 use collab_models::catalogue::Scale;
 use collab_worker::emulation;
 
+use crate::replay::SPEEDS;
+
 /// A tensor shape.
 #[derive(Clone, Debug)]
 pub struct Shape(pub Vec<usize>);
@@ -41,6 +43,12 @@ pub(super) fn parse_scale(text: &str) -> Result<Scale, String> {
 /// Reads `4:47`, `1:02:03` or plain seconds.
 pub(super) fn parse_moment(text: &str) -> Result<Micros, String> {
     Micros::parse(text).ok_or_else(|| format!("'{text}' is no time; write it as 4:47"))
+}
+
+/// Reads a replay's speed.
+pub(super) fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed| SPEEDS.contains(speed));
+    speed.ok_or_else(|| format!("'{text}' is no speed; it is {} to {}", SPEEDS.start(), SPEEDS.end()))
 }
 
 /// Reads `30s`, `2m` or `1h 30m`.

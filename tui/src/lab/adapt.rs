@@ -8,7 +8,6 @@ use collab_core::id::PartitionId;
 
 use super::controller::{Controller, Outcome};
 use super::planning::{Decision, Found, Task};
-use super::singles::measures;
 
 /// Between two looks at whether another partition would be better.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -46,7 +45,7 @@ impl Controller {
     /// After a run: has planning look whether what it knows still holds.
     pub(super) fn look_again(&mut self) {
         let now = Instant::now();
-        let is_planned = self.journal.stage().look().lab.running().is_some_and(|of| !measures(&of.planner));
+        let is_planned = self.journal.stage().look().lab.running().is_some_and(|of| !of.measures());
         if !self.planned || !is_planned || now < self.looked + LOOK_EVERY {
             return;
         }

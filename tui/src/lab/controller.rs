@@ -16,6 +16,7 @@ use collab_core::schedule::Schedule;
 use collab_models::{Map, Model};
 use collab_worker::client::{Pong, WorkerLink};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use super::fleet::Fleet;
@@ -74,6 +75,8 @@ pub struct Controller {
     inbox: mpsc::UnboundedReceiver<Outcome>,
     requests: mpsc::UnboundedReceiver<Request>,
     pub(super) schedules: HashMap<PartitionId, Arc<Schedule>>,
+    /// The last that workers were asked to prepare.
+    pub(super) chosen: Option<PartitionId>,
     /// Prepared everywhere; runs from the next run on, for the command if one asked.
     pub(super) next: Option<(PartitionId, Option<CommandId>)>,
     pub(super) flight: Option<Flight>,
@@ -83,9 +86,11 @@ pub struct Controller {
     pub(super) attempts: u64,
     /// Whether lost workers are dialled again.
     pub(super) redials: bool,
+    /// The tasks that do so.
+    pub(super) redialling: JoinSet<()>,
     /// What ran before a worker was lost, to be run again when it is back.
     pub(super) resume: Option<PartitionId>,
-    /// Workers that came back before they were measured alone.
+    /// Workers that came back and are still to be measured alone.
     pub(super) unmeasured: Vec<WorkerId>,
     /// Why a partition was refused last.
     refusal: Option<String>,
@@ -94,8 +99,8 @@ pub struct Controller {
     pub(super) landed: Vec<Landed>,
     pub(super) runs: u64,
     pub(super) commands: u32,
-    /// A command that waits for the next comparison.
-    pub(super) verifying: Option<CommandId>,
+    /// Commands that wait for the next comparison.
+    pub(super) verifying: Vec<CommandId>,
     /// The last command that changes what runs take, and when it was settled, until its effect is told.
     pub(super) effect: Option<(CommandId, Instant)>,
     pub(super) answered: Option<usize>,
@@ -122,6 +127,8 @@ pub struct Parts {
     pub model: Model,
     /// Connected workers that hold the network.
     pub fleet: Fleet,
+    /// Those whose links broke before they did.
+    pub broken: Vec<WorkerId>,
     /// What it runs on.
     pub inputs: Inputs,
     /// The single-device outputs.
@@ -145,7 +152,7 @@ impl Controller {
     pub fn new(parts: Parts, requests: mpsc::UnboundedReceiver<Request>, for_time: Option<Duration>) -> Self {
         let (outcomes, inbox) = mpsc::unbounded_channel();
         let now = Instant::now();
-        Self {
+        let mut controller = Self {
             journal: parts.journal,
             model: parts.model,
             fleet: parts.fleet,
@@ -159,11 +166,13 @@ impl Controller {
             inbox,
             requests,
             schedules: HashMap::new(),
+            chosen: None,
             next: None,
             flight: None,
             again: None,
             attempts: 0,
             redials: parts.redials,
+            redialling: JoinSet::new(),
             resume: None,
             unmeasured: Vec::new(),
             refusal: None,
@@ -171,7 +180,7 @@ impl Controller {
             landed: Vec::new(),
             runs: 0,
             commands: 0,
-            verifying: None,
+            verifying: Vec::new(),
             effect: None,
             answered: None,
             looked: now,
@@ -183,7 +192,9 @@ impl Controller {
             output: parts.output,
             last_output: None,
             planned: false,
-        }
+        };
+        parts.broken.into_iter().for_each(|worker| controller.dial_again(worker));
+        controller
     }
 
     /// Measures every worker alone, plans, and runs until asked to end or nobody is left.
@@ -241,7 +252,9 @@ impl Controller {
     }
 
     /// Says farewell to the workers.
-    pub async fn close(&self) {
+    pub async fn close(&mut self) {
+        // A link that ends now is no reason why a worker is not back.
+        self.redialling.shutdown().await;
         self.fleet.close().await;
     }
 
@@ -312,7 +325,7 @@ impl Controller {
 
     fn take_outcome(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Prepared(id, command, Ok(())) => self.next = Some((id, command)),
+            Outcome::Prepared(id, command, Ok(())) => self.prepared(id, command),
             Outcome::Prepared(partition, command, Err(reason)) => {
                 self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
                 self.refusal = Some(reason.clone());
@@ -342,8 +355,8 @@ impl Controller {
                 let name = self.inputs.frame(frame).name();
                 let text = format!("the single-device output of {name} is not known: {reason}");
                 self.journal.note(Level::Warning, text);
-                if let Some(command) = self.verifying.take() {
-                    self.settle(command, Settled::Refused(reason));
+                for command in std::mem::take(&mut self.verifying) {
+                    self.settle(command, Settled::Refused(reason.clone()));
                 }
             }
         }

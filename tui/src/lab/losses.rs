@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use collab_core::command::Settled;
-use collab_core::event::{Level, What};
+use collab_core::event::{Level, Proposal, What};
 use collab_core::id::{PartitionId, WorkerId};
 use collab_worker::client::{Pong, WorkerLink};
 
 use super::controller::{Controller, Ending, Outcome};
 use super::flight::Interrupted;
-use super::singles::{ALONE, measures};
 
 /// How long a lab without any worker waits for one to come back.
 pub(super) const DESERTED: Duration = Duration::from_secs(60);
@@ -39,8 +38,7 @@ impl Controller {
             }
             return;
         }
-        let running =
-            self.journal.stage().look().lab.running().map(|of| (of.partition, measures(&of.planner)));
+        let running = self.journal.stage().look().lab.running().map(|of| (of.partition, of.measures()));
         if let Some((running, false)) = running
             && self.planned
             && uses(&self.journal, running, worker)
@@ -58,8 +56,11 @@ impl Controller {
         };
         self.fleet.cancel(flight.attempt);
         let run = flight.run;
-        let of = journal.stage().look().lab.partitions.get(&flight.partition).map(|of| of.planner.clone());
-        if self.planned || of.as_deref() != Some(ALONE) {
+        let shown = journal.stage().look();
+        let of = shown.lab.partitions.get(&flight.partition);
+        let is_alone = of.is_some_and(|of| of.planner == Proposal::ALONE);
+        drop(shown);
+        if self.planned || !is_alone {
             self.again = Some(Interrupted { run, frame: flight.frame, started: flight.started });
             journal.note(Level::Warning, format!("run {run} begins again without {worker}"));
         } else {
@@ -68,10 +69,11 @@ impl Controller {
         }
     }
 
-    fn dial_again(&self, worker: WorkerId) {
+    /// Dials a lost worker until it is back, if lost workers are dialled.
+    pub(super) fn dial_again(&mut self, worker: WorkerId) {
         let Some(redial) = self.redials.then(|| self.fleet.redial(worker)).flatten() else { return };
         let (journal, outcomes) = (self.journal.clone(), self.outcomes.clone());
-        tokio::spawn(async move {
+        self.redialling.spawn(async move {
             let (link, clock) = redial.until_back(&journal).await;
             // The lab may have ended meanwhile.
             let _ = outcomes.send(Outcome::Back(link, clock));
@@ -105,8 +107,7 @@ impl Controller {
             };
             self.resume.filter(is_possible)
         };
-        // Before the first plan everybody is measured anyway.
-        if self.planned && !self.is_measured(worker) {
+        if !self.is_measured(worker) && !self.unmeasured.contains(&worker) {
             self.unmeasured.push(worker);
         }
         self.conditions_changed();

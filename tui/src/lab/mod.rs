@@ -40,7 +40,6 @@ pub use calibrate::samples;
 pub use controller::Ending;
 pub use model::ModelChoice;
 pub use planning::Situation;
-pub use singles::measures;
 pub use trials::Trial;
 pub use versus::Versus;
 
@@ -90,6 +89,26 @@ pub struct Setup {
     pub output: Option<PathBuf>,
 }
 
+impl Setup {
+    /// A lab that measures: on the network's own photo, with nothing applied or learnt by itself, until its bench has seen
+    /// enough.
+    pub fn bench(model: ModelChoice, workers: Workers, planner: &str) -> Self {
+        Self {
+            model,
+            input: None,
+            workers,
+            planner: planner.to_owned(),
+            partition: None,
+            auto: false,
+            read_only: false,
+            train: false,
+            seed: 7,
+            for_time: None,
+            output: None,
+        }
+    }
+}
+
 /// Runs a lab to its end; the session is closed in order whatever the end.
 pub async fn run(
     setup: Setup,
@@ -114,8 +133,10 @@ pub async fn run(
             ended
         }
     };
-    journal.finish()?;
-    ended
+    let finished = journal.finish();
+    // Why the lab ended tells more than what became of its file.
+    let ending = ended?;
+    finished.map(|()| ending)
 }
 
 /// Resolves when the operator leaves; keeps what else was asked for.
@@ -180,7 +201,7 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         Workers::Live(_) => None,
     };
     let mut fleet = Fleet::connect(identity, &addresses, link, journal).await?;
-    fleet.load(&loaded, journal).await?;
+    let broken = fleet.load(&loaded, journal).await?;
     let training = match setup.train {
         true => Training::start(planning.exchange.clone(), journal.clone(), setup.seed)?,
         false => Training::off(),
@@ -192,6 +213,7 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         journal: journal.clone(),
         model: loaded.model,
         fleet,
+        broken,
         inputs,
         reference: Reference::default(),
         planning,
@@ -229,19 +251,8 @@ pub async fn trials(
 
 /// Measures the links between the lab and two unpaced workers on loopback, and between these.
 pub async fn link_speeds(journal: Arc<Journal>) -> anyhow::Result<Vec<LinkState>> {
-    let setup = Setup {
-        model: ModelChoice::named("tiny_face_detector"),
-        input: None,
-        workers: Workers::Demo(vec!["1".to_owned(), "1".to_owned()], Some(LinkShape::default())),
-        planner: "equal".to_owned(),
-        partition: None,
-        auto: false,
-        train: false,
-        read_only: false,
-        seed: 7,
-        for_time: None,
-        output: None,
-    };
+    let workers = Workers::Demo(vec!["1".to_owned(), "1".to_owned()], Some(LinkShape::default()));
+    let setup = Setup::bench(ModelChoice::named("tiny_face_detector"), workers, "equal");
     // Preparing measures every link; what it found is what the lab shows.
     let (parts, _devices) = prepare(&setup, &journal).await?;
     let speeds = journal.stage().look().lab.links.clone();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use collab_core::command::{CommandId, Settled, Verb};
 use collab_core::event::{LinkShape, What};
-use collab_core::id::WorkerId;
+use collab_core::id::{PartitionId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::partition::Partition;
 use collab_core::plan::Problem;
@@ -58,29 +58,23 @@ impl Controller {
             }
             Verb::Accept => {
                 let offered = self.journal.stage().look().lab.proposal;
-                let offered = offered.ok_or("there is no proposal to accept")?;
-                self.planning.adopt(offered);
-                self.prepare(offered, Some(id));
-                Ok(Now::Later)
+                self.adopt(offered.ok_or("there is no proposal to accept")?, id)
             }
             Verb::Reject { .. } => {
-                let shown = self.journal.stage().look();
-                let offered = shown.lab.proposal.ok_or("there is no proposal to reject")?;
-                self.planning.reject(&shown.lab, offered);
+                let offered = self.journal.stage().look().lab.proposal;
+                let offered = offered.ok_or("there is no proposal to reject")?;
+                self.reject(offered);
+                self.planning.reject(&self.journal.stage().look().lab, offered);
                 Ok(Now::Done)
             }
             Verb::Undo => {
-                let before = {
-                    let shown = self.journal.stage().look();
-                    let before = *shown.lab.past.last().ok_or("no partition ran before this one")?;
-                    if let Some(current) = shown.lab.current {
-                        self.planning.reject(&shown.lab, current);
-                    }
-                    before
-                };
-                self.planning.adopt(before);
-                self.prepare(before, Some(id));
-                Ok(Now::Later)
+                let before = self.journal.stage().look().lab.past.last().copied();
+                let adopted = self.adopt(before.ok_or("no partition ran before this one")?, id)?;
+                let shown = self.journal.stage().look();
+                if let Some(current) = shown.lab.current {
+                    self.planning.reject(&shown.lab, current);
+                }
+                Ok(adopted)
             }
             Verb::Edit { partition } => {
                 let proposal = {
@@ -105,7 +99,7 @@ impl Controller {
                 Ok(Now::Later)
             }
             Verb::Verify => {
-                self.verifying = Some(id);
+                self.verifying.push(id);
                 self.reference.forget();
                 Ok(Now::Later)
             }
@@ -114,6 +108,16 @@ impl Controller {
             }
             Verb::Freeze | Verb::Thaw | Verb::Mark { .. } => Ok(Now::Done),
         }
+    }
+
+    /// Has everybody prepare a partition that is known, unless they are about it.
+    fn adopt(&mut self, partition: PartitionId, command: CommandId) -> Result<Now, String> {
+        if self.planning.is_adopting(partition) {
+            return Err(format!("partition {partition} is being prepared already"));
+        }
+        self.planning.adopt(partition);
+        self.prepare(partition, Some(command));
+        Ok(Now::Later)
     }
 
     fn settle_when(&self, id: CommandId, asked: impl Future<Output = Result<(), String>> + Send + 'static) {

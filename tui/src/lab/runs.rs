@@ -81,10 +81,10 @@ impl Controller {
     fn land(&mut self, now: Instant) {
         let Some(flight) = self.flight.take() else { return };
         let verdict = self.reference.compare(flight.frame, flight.output().values());
-        if verdict != Verdict::Unchecked
-            && let Some(command) = self.verifying.take()
-        {
-            self.settle(command, Settled::Done);
+        if verdict != Verdict::Unchecked && !self.verifying.is_empty() {
+            for command in std::mem::take(&mut self.verifying) {
+                self.settle(command, Settled::Done);
+            }
             let level = if matches!(verdict, Verdict::Differs(_)) { Level::Warning } else { Level::Info };
             let found = match verdict {
                 Verdict::BitEqual => "equals one device's, bit for bit".to_owned(),

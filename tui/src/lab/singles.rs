@@ -11,10 +11,6 @@ use collab_core::predict::sounding;
 
 use super::controller::Controller;
 
-/// The planner's name of partitions that measure one worker alone.
-pub(super) const ALONE: &str = "alone";
-/// The planner's name of partitions that measure all workers together.
-const SOUNDING: &str = "sounding";
 /// Runs of each worker.
 const RUNS: usize = 3;
 /// Runs of all workers together: as many as tell what they wait for each other, and one.
@@ -54,7 +50,7 @@ impl Controller {
         let partition = self.planning.next_id();
         let plan = sounding(self.model.network(), there);
         let reason = "measuring all workers together".to_owned();
-        self.offer(proposal(SOUNDING, partition, plan, reason), true, None);
+        self.offer(proposal(Proposal::SOUNDING, partition, plan, reason), true, None);
         if !self.wait_until_prepared(partition).await {
             return;
         }
@@ -75,6 +71,7 @@ impl Controller {
 
     /// Measures one worker alone.
     pub(super) async fn measure_single(&mut self, worker: WorkerId) {
+        self.unmeasured.retain(|other| *other != worker);
         let id = self.planning.next_id();
         self.offer(alone(self, worker, id), true, None);
         if !self.wait_until_prepared(id).await {
@@ -116,12 +113,7 @@ impl Controller {
 
 fn alone(controller: &Controller, worker: WorkerId, partition: PartitionId) -> Proposal {
     let plan = Partition::single(controller.model.network(), worker, controller.fleet.len());
-    proposal(ALONE, partition, plan, format!("measuring {worker} alone"))
-}
-
-/// Whether a partition of the planner of this name only measures.
-pub fn measures(planner: &str) -> bool {
-    matches!(planner, ALONE | SOUNDING)
+    proposal(Proposal::ALONE, partition, plan, format!("measuring {worker} alone"))
 }
 
 /// A partition that measures.

@@ -20,8 +20,9 @@ impl Controller {
         }
     }
 
-    /// Has every worker prepare a partition that was announced before.
+    /// Has every worker prepare a partition that was announced before. Whatever was chosen before does not run any more.
     pub(super) fn prepare(&mut self, id: PartitionId, command: Option<CommandId>) {
+        self.chosen = Some(id);
         let plan = self.journal.stage().look().lab.partitions.get(&id).map(|known| known.plan.clone());
         let outcomes = self.outcomes.clone();
         let Some(plan) = plan else {
@@ -44,6 +45,45 @@ impl Controller {
         });
     }
 
+    /// A partition is prepared by everybody: it is the next to switch to, unless the operator thought better of it.
+    pub(super) fn prepared(&mut self, id: PartitionId, command: Option<CommandId>) {
+        match self.chosen {
+            Some(chosen) if chosen == id => {
+                let waiting = self.next.replace((id, command));
+                self.give_up(waiting, || format!("partition {id} was chosen since"));
+            }
+            Some(chosen) => {
+                self.give_up(Some((id, command)), || format!("partition {chosen} was chosen since"));
+            }
+            None => self.give_up(Some((id, command)), || format!("partition {id} was rejected since")),
+        }
+    }
+
+    /// The operator does not want a partition that may be about to run.
+    pub(super) fn reject(&mut self, id: PartitionId) {
+        self.chosen.take_if(|chosen| *chosen == id);
+        let waiting = self.next.take_if(|(next, _)| *next == id);
+        self.give_up(waiting, || format!("partition {id} was rejected since"));
+    }
+
+    /// A partition that was prepared does not run after all.
+    fn give_up(&mut self, prepared: Option<(PartitionId, Option<CommandId>)>, why: impl Fn() -> String) {
+        let Some((id, command)) = prepared else { return };
+        if let Some(command) = command {
+            self.settle(command, Settled::Refused(why()));
+        }
+        let is_wanted = [self.chosen, self.journal.stage().look().lab.current].contains(&Some(id));
+        if !is_wanted {
+            self.let_go(id);
+        }
+    }
+
+    /// A partition is not run any more: here and on workers.
+    fn let_go(&mut self, partition: PartitionId) {
+        self.schedules.remove(&partition);
+        self.fleet.drop_partition(partition);
+    }
+
     /// Switches to the partition that is prepared, if one is.
     pub(super) fn switch_now(&mut self) {
         if let Some((id, command)) = self.next.take() {
@@ -61,8 +101,7 @@ impl Controller {
             self.settle(command, Settled::Done);
         }
         if let Some(before) = before.filter(|before| *before != id) {
-            self.schedules.remove(&before);
-            self.fleet.drop_partition(before);
+            self.let_go(before);
         }
     }
 

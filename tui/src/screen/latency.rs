@@ -75,7 +75,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
 impl Axes {
     fn of(lab: &Lab) -> Option<Self> {
         let until = lab.now.secs();
-        let first = lab.runs.recent.front()?.at.secs();
+        let first = visible(lab, 0.0).next()?.at.secs();
         let from = first.max(until - WINDOW).min(until - LEAST_WINDOW);
         let late = until - LATEST;
         let (mut low, mut high) = seen(visible(lab, from))?;
@@ -113,8 +113,12 @@ impl Axes {
     }
 }
 
+/// Runs since `from`, s. Those that measured one worker after the other are seen only as long as there are no others: the
+/// slowest alone would flatten all that is planned.
 fn visible(lab: &Lab, from: f64) -> impl Iterator<Item = &RunSample> {
-    lab.runs.recent.iter().filter(move |sample| sample.at.secs() >= from)
+    let is_planned = lab.runs.recent.iter().rev().any(|sample| !sample.measures);
+    let samples = lab.runs.recent.iter();
+    samples.filter(move |sample| sample.at.secs() >= from && !(is_planned && sample.measures))
 }
 
 /// The latencies to show: all but the rarest, and nothing further above those of [`SEEN`] of the time than these
@@ -177,12 +181,13 @@ fn draw_predicted(lab: &Lab, axes: &Axes, style: Style, chart: Rect, buf: &mut B
 fn draw_next(axes: &Axes, next: &Prediction, style: Style, dim: Style, chart: Rect, buf: &mut Buffer) {
     let x = chart.right() - 1;
     let (least, most) = next.bounds();
-    let inside = |ms: f64| axes.row(ms.clamp(axes.low, axes.high), chart).unwrap_or(chart.y);
-    let (top, bottom) = (inside(most), inside(least));
-    for y in top..=bottom {
-        let glyph = match y {
-            y if y == top && y < bottom => '┬',
-            y if y == bottom && y > top => '┴',
+    let row = |ms: f64| axes.row(ms, chart);
+    let inside = |ms: f64| row(ms.clamp(axes.low, axes.high)).unwrap_or(chart.y);
+    for y in inside(most)..=inside(least) {
+        // A bound that is not seen has no end: the line goes on beyond the panel.
+        let glyph = match (row(most) == Some(y), row(least) == Some(y)) {
+            (true, false) => '┬',
+            (false, true) => '┴',
             _ => '┊',
         };
         buf[(x, y)].set_char(glyph).set_style(dim);
@@ -325,9 +330,25 @@ mod tests {
     use super::*;
 
     fn samples(times: impl Iterator<Item = f64>) -> Vec<RunSample> {
-        let sample =
-            |ms| RunSample { run: RunId(0), partition: PartitionId(1), at: Micros(0), ms, predicted: None };
+        let sample = |ms| RunSample {
+            run: RunId(0),
+            partition: PartitionId(1),
+            at: Micros(0),
+            ms,
+            predicted: None,
+            measures: false,
+        };
         times.map(sample).collect()
+    }
+
+    #[test]
+    fn runs_that_measured_workers_are_seen_until_one_was_planned() {
+        let mut lab = Lab::default();
+        let sample = |ms: f64, measures| RunSample { measures, ..samples([ms].into_iter())[0] };
+        lab.runs.recent.extend([sample(700.0, true), sample(300.0, true)]);
+        assert_eq!(visible(&lab, 0.0).count(), 2);
+        lab.runs.recent.extend([sample(90.0, false)]);
+        assert_eq!(seen(visible(&lab, 0.0)), Some((90.0, 90.0)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the lab and no time.
 
 mod answer;
+mod balance;
 mod candidates;
 mod fit;
 mod footer;
@@ -186,10 +187,10 @@ fn draw(frame: &mut Frame, shown: &Shown, ui: &mut Ui, theme: Theme) {
     let scene = Scene { lab, shown, ui, theme };
     let mut hits = Hits::default();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let text = format!(
-            "collab needs {}×{} cells, this screen has {}×{}",
-            SMALLEST.0, SMALLEST.1, area.width, area.height
-        );
+        let ((width, height), here) = (SMALLEST, (area.width, area.height));
+        let whole = format!("collab needs {width}×{height} cells, this screen has {}×{}", here.0, here.1);
+        let short = format!("needs {width}×{height}, has {}×{}", here.0, here.1);
+        let text = if text::width(&whole) <= usize::from(area.width) { whole } else { short };
         let row = Rect { y: area.y + area.height / 2, height: area.height.min(1), ..area };
         panel::centred(&text, theme.strong(), row, frame.buffer_mut());
     } else {

@@ -50,25 +50,27 @@ fn delayed(lab: &Lab) -> Option<(WorkerId, String)> {
 }
 
 fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {
-    // The link of a worker without rows holds up nothing.
+    let (fastest, slow) = slow_links(lab)?;
+    let ((slowest, times), others) = slow.split_first()?;
+    let others: Vec<String> =
+        others.iter().map(|(worker, times)| format!(" {worker}'s is {times:.0} times slower.")).collect();
+    let wait = wait_part(lab, *slowest).filter(|part| *part >= 0.01);
+    let waits = wait.map(|part| format!(" It waits for rows {:.0} % of every run.", part * 100.0));
+    let slow = format!("its link is {times:.0} times slower than {fastest}'s.");
+    Some((*slowest, format!("{slow}{}{}", waits.unwrap_or_default(), others.concat())))
+}
+
+/// The worker with the fastest link, and those whose links are much slower, the slowest first, with how many times. The
+/// link of a worker without rows holds up nothing.
+pub(super) fn slow_links(lab: &Lab) -> Option<(WorkerId, Vec<(WorkerId, f64)>)> {
     let owns = |it: &&WorkerState| lab.share(it.info.worker.index()).is_none_or(|share| share > 0.0);
-    let owners = ready(lab).filter(owns);
-    let rates: Vec<(WorkerId, f64)> =
-        owners.filter_map(|it| Some((it.info.worker, lab.sending_mbps(it.info.worker)?))).collect();
-    let fastest = rates.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let slowest = rates.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let slower = |rate: f64| fastest.1 / rate.max(1e-3);
-    let times = slower(slowest.1);
-    (times >= SLOW_LINK).then(|| {
-        let others = rates.iter().filter(|it| it.0 != slowest.0 && slower(it.1) >= SLOW_LINK);
-        let others: Vec<String> = others
-            .map(|(worker, rate)| format!(" {worker}'s is {:.0} times slower.", slower(*rate)))
-            .collect();
-        let wait = wait_part(lab, slowest.0).filter(|part| *part >= 0.01);
-        let waits = wait.map(|part| format!(" It waits for rows {:.0} % of every run.", part * 100.0));
-        let slow = format!("its link is {times:.0} times slower than {}'s.", fastest.0);
-        (slowest.0, format!("{slow}{}{}", waits.unwrap_or_default(), others.concat()))
-    })
+    let rate = |it: &WorkerState| Some((it.info.worker, lab.sending_mbps(it.info.worker)?));
+    let rates: Vec<(WorkerId, f64)> = ready(lab).filter(owns).filter_map(rate).collect();
+    let (fastest, most) = rates.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let slower = rates.into_iter().map(|(worker, rate)| (worker, most / rate.max(1e-3)));
+    let mut slow: Vec<(WorkerId, f64)> = slower.filter(|(_, times)| *times >= SLOW_LINK).collect();
+    slow.sort_by(|a, b| b.1.total_cmp(&a.1));
+    Some((fastest, slow))
 }
 
 fn wait_part(lab: &Lab, worker: WorkerId) -> Option<f64> {

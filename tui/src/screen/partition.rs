@@ -10,8 +10,11 @@ use ratatui::text::{Line, Span};
 use super::panel::{self, Panel};
 use super::widgets::gantt::{self, Interval, Lane};
 use super::widgets::ribbon::{self, Band, Look, Slab};
-use super::{Scene, text, why};
+use super::{Scene, balance, text, why};
 use crate::theme::Depth;
+
+/// Rows that a ribbon needs before a sentence has room under it.
+const LEAST_RIBBON: u16 = 5;
 
 /// Draws it.
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
@@ -57,6 +60,16 @@ fn draw_ribbon(scene: &Scene, word: &str, proposal: &Proposal, area: Rect, buf: 
     let plan = Line::styled(text::shorten(&proposal.plan.to_string(), room), theme.dim());
     let inner = panel.remark(time).foot(plan).draw(theme, area, buf);
     let Some(network) = &scene.lab.network else { return };
+    // Beside an offer, the timeline's foot tells them apart instead.
+    let why = if lab.proposal.is_none() { balance::parts(scene, proposal) } else { Vec::new() };
+    let inner = match text::flow(why, 3, usize::from(inner.width)).into_iter().next() {
+        Some(line) if inner.height > LEAST_RIBBON => {
+            let row = Rect { y: inner.bottom() - 1, height: 1, ..inner };
+            buf.set_line(row.x, row.y, &line, row.width);
+            Rect { height: inner.height - 1, ..inner }
+        }
+        _ => inner,
+    };
     let look = Look { is_hollow, is_mono: theme.depth == Depth::Mono, dim: theme.dim(), line: theme.line() };
     ribbon::draw(&slabs(scene, network, proposal, is_hollow), look, inner, buf);
 }

@@ -29,11 +29,7 @@ pub(super) fn draw(scene: &Scene, playback: &Playback, area: Rect, buf: &mut Buf
         return;
     }
     let last = inner.width - 1;
-    let place = |at: Micros| {
-        let part = at.0 as f64 / playback.length.0.max(1) as f64;
-        inner.x + (part.clamp(0.0, 1.0) * f64::from(last)).round() as u16
-    };
-    let here = place(playback.position);
+    let here = column(playback, playback.position, inner);
     for x in inner.x..=inner.x + last {
         let (glyph, style) = match x {
             x if x == inner.x => ("├", theme.line()),
@@ -45,11 +41,17 @@ pub(super) fn draw(scene: &Scene, playback: &Playback, area: Rect, buf: &mut Buf
     }
     for (at, glyph) in &playback.moments {
         let style = if matches!(glyph, '▲' | '✗') { theme.warning() } else { theme.strong() };
-        buf[(place(*at), inner.y)].set_char(*glyph).set_style(style);
+        buf[(column(playback, *at, inner), inner.y)].set_char(*glyph).set_style(style);
     }
     buf[(here, inner.y)].set_char('●').set_style(theme.accent());
     hits.add(Rect { height: 1, ..inner }, Target::Bar);
     draw_times(scene, playback, here, inner, buf);
+}
+
+/// Where on the bar a moment of the session is.
+fn column(playback: &Playback, at: Micros, bar: Rect) -> u16 {
+    let part = at.0 as f64 / playback.length.0.max(1) as f64;
+    bar.x + (part.clamp(0.0, 1.0) * f64::from(bar.width - 1)).round() as u16
 }
 
 /// The times of the ends, of the place, and of the moments for which there is room.
@@ -69,8 +71,6 @@ fn draw_times(scene: &Scene, playback: &Playback, here: u16, inner: Rect, buf: &
     put(inner.x, "0:00", scene.theme.dim(), buf);
     put(inner.right() - 1, &playback.length.to_string(), scene.theme.dim(), buf);
     for (at, _) in &playback.moments {
-        let part = at.0 as f64 / playback.length.0.max(1) as f64;
-        let x = inner.x + (part.clamp(0.0, 1.0) * f64::from(inner.width - 1)).round() as u16;
-        put(x, &at.to_string(), scene.theme.dim(), buf);
+        put(column(playback, *at, inner), &at.to_string(), scene.theme.dim(), buf);
     }
 }

@@ -15,8 +15,8 @@ pub(super) fn told<'a>(lab: &'a Lab, offered: &Proposal) -> Option<&'a Compariso
     lab.compared.as_ref().filter(|comparison| comparison.partition == offered.partition)
 }
 
-/// `compute A +11.1 B −19.1`, `transfer −1.0`, `recomputed halo −0.8`, `waiting −2.0`, `total −8.9`: new less now,
-/// each a part that stays in one line.
+/// `compute A +11.1 B −19.1`, `transfer −1.0`, `recomputed halo −0.8`, `waiting −2.0`, `total −8.9`: new less now, where
+/// they differ, each a part that stays in one line.
 pub(super) fn parts(scene: &Scene, comparison: &Comparison) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
     let mut compute = vec![Span::styled("compute", theme.dim())];
@@ -27,12 +27,13 @@ pub(super) fn parts(scene: &Scene, comparison: &Comparison) -> Vec<Vec<Span<'sta
     }
     let mut parts = vec![compute];
     let total = scene.lab.outlook().map_or(comparison.new_ms - comparison.now_ms, |it| it.new_ms - it.now_ms);
-    for (name, ms) in [
+    let others = [
         ("transfer", comparison.transfer_ms),
         ("recomputed halo", comparison.halo_ms),
         ("waiting", comparison.wait_ms),
-        ("total", total),
-    ] {
+    ];
+    let others = others.into_iter().filter(|(_, ms)| ms.abs() >= WORTH_SAYING);
+    for (name, ms) in others.chain([("total", total)]) {
         parts.push(vec![Span::styled(format!("{name} "), theme.dim()), Span::raw(text::signed_ms(ms))]);
     }
     parts

@@ -1,6 +1,7 @@
 //! Commands in words, `:throttle B 60`: the same verbs as the keys give. Pure text to request and back.
 
 use collab_core::command::Verb;
+use collab_core::event::LinkShape;
 use collab_core::id::WorkerId;
 use collab_core::network::Network;
 use collab_core::partition::Partition;
@@ -179,15 +180,19 @@ fn link(rest: &str, context: Context<'_>) -> Result<Verb, String> {
         }
         let digits = lower.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(lower.len());
         let (number, unit) = lower.split_at(digits);
-        let value: Option<f64> = number.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+        let value: Option<f64> = number.parse().ok();
         match (value, unit) {
-            (Some(value), "ms") if value <= 10_000.0 => delay_ms = value,
-            (Some(value), "mbit" | "mbit/s" | "mb/s" | "mbps") if value > 0.0 => rate_mbps = Some(value),
-            (Some(value), "gbit" | "gbit/s" | "gb/s" | "gbps") if value > 0.0 => {
-                rate_mbps = Some(value * 1e3)
-            }
+            (Some(value), "ms") => delay_ms = value,
+            (Some(value), "mbit" | "mbit/s" | "mb/s" | "mbps") => rate_mbps = Some(value),
+            (Some(value), "gbit" | "gbit/s" | "gb/s" | "gbps") => rate_mbps = Some(value * 1e3),
             _ => return Err(format!("'{field}' is neither a rate (100mbit) nor a delay (3ms) nor off")),
         }
+    }
+    if rate_mbps.is_some_and(|rate| !LinkShape::RATES_MBPS.contains(&rate)) {
+        return Err("a rate is 0.001mbit to 1000gbit".to_owned());
+    }
+    if !LinkShape::DELAYS_MS.contains(&delay_ms) {
+        return Err("a delay is 0ms to 10000ms".to_owned());
     }
     if !given {
         return Err(format!("at what rate or delay? link {worker} 100mbit 3ms, or link {worker} off"));
@@ -237,8 +242,13 @@ mod tests {
             ("throttle B NaN", "1 to 100 %"),
             ("link B", "link B off"),
             ("link B fast", "neither a rate"),
-            ("link B -3ms", "neither a rate"),
+            ("link B -3ms", "a delay is 0ms"),
+            ("link B 3e9ms", "neither a rate"),
+            ("link B 20000ms", "to 10000ms"),
             ("link B infmbit", "neither a rate"),
+            ("link B 0mbit", "a rate is 0.001mbit"),
+            ("link B 0.0001mbit", "a rate is 0.001mbit"),
+            ("link B 5000gbit", "to 1000gbit"),
             ("accept it", "stands alone"),
             ("edit 0-5:1,2", "rows for 2 workers"),
             ("mark", "needs a name"),
@@ -265,7 +275,7 @@ mod tests {
 
     fn verb() -> impl Strategy<Value = Verb> {
         let worker = (0u8..3).prop_map(WorkerId);
-        let rate = proptest::option::of(0.01f64..1e5);
+        let rate = proptest::option::of(0.001f64..1e6);
         prop_oneof![
             (worker.clone(), 1.0f64..=100.0).prop_map(|(worker, percent)| Verb::Throttle { worker, percent }),
             (worker, rate, 0.0f64..10_000.0).prop_map(|(worker, rate_mbps, delay_ms)| Verb::Link {

@@ -11,12 +11,10 @@ use super::panel::Panel;
 use super::ui::{Hits, Target};
 use super::widgets::table::{self, Column, Fitted};
 use super::widgets::{bar, spark};
-use super::{Scene, WIDE, text};
+use super::{Scene, WIDE, notice, text};
 
 /// Half the cells of the bar of a network being received.
 const BAR_CELLS: usize = 10;
-/// Links slower than the fastest by this factor get a sign.
-const SLOW_LINK: f64 = 4.0;
 
 fn columns(is_wide: bool) -> [Column; 9] {
     let throttle = if is_wide { 17 } else { 12 };
@@ -156,9 +154,8 @@ fn link(scene: &Scene, worker: &WorkerState) -> Line<'static> {
     };
     let sending = scene.lab.sending_mbps(worker.info.worker);
     let rate = sending.map_or_else(|| "—".to_owned(), text::rate);
-    let all = scene.lab.workers.iter().filter_map(|it| scene.lab.sending_mbps(it.info.worker));
-    let fastest = all.fold(0.0, f64::max);
-    let is_slow = sending.is_some_and(|rate| fastest > rate * SLOW_LINK);
+    let slow = notice::slow_links(scene.lab).map_or_else(Vec::new, |(_, slow)| slow);
+    let is_slow = slow.iter().any(|(slow, _)| *slow == worker.info.worker);
     let (sign, style) = match (is_pending(worker), is_slow) {
         (true, _) => ("○", theme.text()),
         (false, true) => ("▲", theme.warning()),

@@ -23,17 +23,18 @@ impl StatusReport {
         check_number("delay", self.delayed_percent, 0.0..=1e9)?;
         check_number("reference", self.reference_ms.unwrap_or(0.0), 0.0..=1e9)?;
         check_number("temperature", self.temperature_c.unwrap_or(0.0), -300.0..=1e4)?;
-        check_number("throttle", self.throttle_percent, 0.0..=100.0)?;
+        check_number("throttle", self.throttle_percent, 1.0..=100.0)?;
         check_link(&self.link)
     }
 }
 
 fn check_link(link: &LinkShape) -> Result<(), String> {
-    check_number("link rate", link.rate_mbps.unwrap_or(1.0), 0.001..=1e6)?;
-    check_number("link delay", link.delay_ms, 0.0..=10_000.0)
+    check_number("link rate", link.rate_mbps.unwrap_or(1.0), LinkShape::RATES_MBPS)?;
+    check_number("link delay", link.delay_ms, LinkShape::DELAYS_MS)
 }
 
-fn check_partition(partition: &Partition) -> Result<(), String> {
+/// Fails unless every block has rows in order for somebody.
+pub(crate) fn check_partition(partition: &Partition) -> Result<(), String> {
     check_count("blocks", partition.blocks.len(), MAX_BLOCKS)?;
     for block in &partition.blocks {
         check_count("workers", block.bounds.len(), WorkerId::MAX + 1)?;
@@ -120,7 +121,7 @@ impl Message for Answered {
             }
             Reply::Loaded { ms, .. } | Reply::Prepared { ms, .. } => check_number("time", *ms, 0.0..=1e9),
             Reply::Rehearsed { times } => check_times(times.as_slice()),
-            Reply::Probed { rate_mbps, .. } => check_number("rate", rate_mbps.unwrap_or(1.0), 0.0..=1e9),
+            Reply::Probed { rate_mbps, .. } => check_number("rate", rate_mbps.unwrap_or(1.0), 1e-6..=1e9),
             Reply::Status(status) => status.check(),
             Reply::Calibrated { layers, ms, .. } => {
                 check_count("timed layers", layers.len(), MAX_TIMED)?;

@@ -9,6 +9,8 @@ use crate::id::{Fingerprint, NetworkId, Node, PartitionId, RunId, WorkerId};
 use crate::network::Pixels;
 use crate::partition::Partition;
 
+pub(crate) use limits::check_partition;
+
 /// A request with the number that its answer carries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asked {

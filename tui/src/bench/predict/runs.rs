@@ -17,19 +17,8 @@ pub fn cases(
     network: &Network,
     args: &BenchPredictArgs,
 ) -> anyhow::Result<Vec<Case>> {
-    let setup = Setup {
-        model: ModelChoice::named(model),
-        input: None,
-        workers: Workers::Demo(vec![device.to_owned(); WORKERS as usize], None),
-        planner: "proportional".to_owned(),
-        partition: None,
-        auto: false,
-        train: false,
-        read_only: false,
-        seed: args.seed,
-        for_time: None,
-        output: None,
-    };
+    let workers = Workers::Demo(vec![device.to_owned(); WORKERS as usize], None);
+    let setup = Setup { seed: args.seed, ..Setup::bench(ModelChoice::named(model), workers, "proportional") };
     let mut dice = Dice::new(args.seed);
     let random = |_| measure::random_partition(network, WORKERS, LONGEST, &mut dice);
     let partitions: Vec<Partition> = (0..args.partitions).map(random).collect();

@@ -48,7 +48,8 @@ fn withdrawn(gain: f64) -> String {
 }
 
 impl Planning {
-    /// Decides about what was found. `auto` applies proposals, unless the lab is frozen.
+    /// Decides about what was found. `auto` applies proposals, unless the lab is frozen; who does so notes it by
+    /// [`Planning::adopt`].
     pub fn decide(&mut self, found: Found, lab: &Lab, auto: bool, now: Instant) -> Decision {
         match found.effort {
             Effort::Look => self.looking = false,
@@ -118,10 +119,7 @@ impl Planning {
         let stands =
             found.offered_ms.is_some_and(|ms| best.plan.timeline.finish_ms >= ms * (1.0 - WORTH_TELLING));
         match offered.filter(|(id, _)| is_best(id) || stands) {
-            Some((id, _)) if apply => {
-                self.adopt(id);
-                Decision::Adopt
-            }
+            Some(_) if apply => Decision::Adopt,
             Some((id, told)) if is_best(&id) && (gain - told).abs() > WORTH_TELLING => {
                 self.offered = Some((id, gain));
                 Decision::Tell(Box::new(Comparison { partition: id, ..comparison }))
@@ -134,16 +132,13 @@ impl Planning {
                 let factor = new_ms / best.plan.timeline.finish_ms;
                 let Some(proposal) = self.proposal(&found, id, factor) else { return Decision::Keep };
                 self.offered = Some((id, gain));
-                if apply {
-                    self.adopt(id);
-                }
                 Decision::Offer(Box::new((proposal, Comparison { partition: id, ..comparison })), apply)
             }
         }
     }
 
     /// By how much a partition must be faster, as a fraction.
-    fn margin(&self) -> f64 {
+    pub(super) fn margin(&self) -> f64 {
         let mut misses: Vec<f64> = self.misses.iter().copied().collect();
         misses.sort_by(f64::total_cmp);
         let miss = misses.get(misses.len() / 2).copied().unwrap_or(MARGIN);

@@ -212,8 +212,14 @@ impl Planning {
         }
     }
 
+    /// Whether a partition is being switched to.
+    pub fn is_adopting(&self, id: PartitionId) -> bool {
+        self.adopting == Some(id)
+    }
+
     /// Notes that the operator does not want a partition under these conditions.
     pub fn reject(&mut self, lab: &Lab, partition: PartitionId) {
+        self.adopting.take_if(|adopting| *adopting == partition);
         let Some(known) = lab.partitions.get(&partition) else { return };
         let expected = known.predicted_ms.unwrap_or(f64::INFINITY);
         self.rejected.push((known.plan.clone(), expected));
@@ -222,7 +228,6 @@ impl Planning {
 
     /// Notes that a worker refused a partition; the work of finding another one if nothing can run.
     pub fn refused(&mut self, lab: &Lab, partition: PartitionId) -> Option<Task> {
-        self.adopting.take_if(|adopting| *adopting == partition);
         self.reject(lab, partition);
         let situation = Situation::of(lab).filter(|situation| situation.running.is_none())?;
         Some(self.task(Arc::new(situation), Effort::First))

@@ -217,7 +217,9 @@ impl Task {
 
 /// What a partition gains over the best worker alone, in a sentence.
 fn over_singles(plan: &Plan, singles_ms: &[f64]) -> String {
+    let others = singles_ms.iter().filter(|ms| ms.is_finite()).count() > 1;
     match plan.partition.single_owner() {
+        Some(owner) if !others => format!("there is nobody but {owner}"),
         Some(owner) => format!("{owner} alone is best: every split costs more in transfers than it saves"),
         None => {
             let single = singles_ms.iter().copied().fold(f64::INFINITY, f64::min);

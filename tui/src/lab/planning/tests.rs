@@ -43,6 +43,18 @@ impl Desk {
         desk
     }
 
+    /// [`Desk::new`] after some runs, what each took, and the work of answering that A is given a fifth of its CPU.
+    fn throttled(plan: &str) -> (Self, f64, [Task; 2]) {
+        let mut desk = Self::new(plan);
+        let ms = predicted(&desk);
+        desk.run(8, ms);
+        assert!(desk.notice().is_empty(), "nothing changed");
+        desk.throttle(0, 20.0);
+        let tasks = <[Task; 2]>::try_from(desk.notice()).unwrap();
+        assert_eq!(tasks.each_ref().map(|task| task.effort), [Effort::First, Effort::Refine]);
+        (desk, ms, tasks)
+    }
+
     fn tell(&mut self, what: What) {
         self.lab.apply(&Event { at: Micros(self.lab.now.0 + 1000), what });
     }
@@ -106,13 +118,7 @@ fn predicted(desk: &Desk) -> f64 {
 
 #[test]
 fn a_throttled_worker_is_answered_at_once_and_adopted_once_refined() {
-    let mut desk = Desk::new("0-2:=/3-5:=");
-    let ms = predicted(&desk);
-    desk.run(8, ms);
-    assert!(desk.notice().is_empty(), "nothing changed");
-    desk.throttle(0, 20.0);
-    let [first, refine] = <[Task; 2]>::try_from(desk.notice()).unwrap();
-    assert_eq!((first.effort, refine.effort), (Effort::First, Effort::Refine));
+    let (mut desk, _, [first, refine]) = Desk::throttled("0-2:=/3-5:=");
     let decision = desk.decide(first, true);
     assert!(matches!(decision, Decision::Offer(_, false)), "{decision:?}");
     desk.take(decision);
@@ -125,13 +131,23 @@ fn a_throttled_worker_is_answered_at_once_and_adopted_once_refined() {
 }
 
 #[test]
+fn a_switch_is_counted_once_by_who_makes_it_and_doubles_the_margin_for_the_next() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let margin = desk.planning.margin();
+    let decision = desk.decide(refine, true);
+    assert!(matches!(decision, Decision::Offer(_, true)), "{decision:?}");
+    assert_eq!(desk.planning.margin(), margin, "nothing is switched to yet");
+    let id = desk.take(decision);
+    desk.planning.adopt(id);
+    assert!(desk.planning.is_adopting(id));
+    assert!((desk.planning.margin() / margin - 2.0).abs() < 1e-9);
+}
+
+#[test]
 fn a_frozen_lab_is_offered_partitions_but_none_is_applied() {
-    let mut desk = Desk::new("0-2:=/3-5:=");
-    let ms = predicted(&desk);
-    desk.run(8, ms);
+    let (mut desk, _, tasks) = Desk::throttled("0-2:=/3-5:=");
     desk.lab.frozen = true;
-    desk.throttle(0, 20.0);
-    for task in desk.notice() {
+    for task in tasks {
         let decision = desk.decide(task, true);
         assert!(!matches!(decision, Decision::Adopt | Decision::Offer(_, true)), "{decision:?}");
         if matches!(decision, Decision::Offer(..)) {
@@ -143,11 +159,7 @@ fn a_frozen_lab_is_offered_partitions_but_none_is_applied() {
 
 #[test]
 fn an_offer_stands_until_something_is_clearly_better() {
-    let mut desk = Desk::new("0-2:=/3-5:=");
-    let ms = predicted(&desk);
-    desk.run(8, ms);
-    desk.throttle(0, 20.0);
-    let [_, refine] = <[Task; 2]>::try_from(desk.notice()).unwrap();
+    let (mut desk, ms, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
     let decision = desk.decide(refine, false);
     let offered = desk.take(decision);
     desk.run(2, ms);
@@ -167,11 +179,7 @@ fn an_offer_stands_until_something_is_clearly_better() {
 
 #[test]
 fn an_offer_that_would_save_nothing_any_more_is_withdrawn_though_something_else_might_save_a_little() {
-    let mut desk = Desk::new("0-2:=/3-5:33,32,31");
-    let ms = predicted(&desk);
-    desk.run(8, ms);
-    desk.throttle(0, 20.0);
-    let [_, refine] = <[Task; 2]>::try_from(desk.notice()).unwrap();
+    let (mut desk, ms, [_, refine]) = Desk::throttled("0-2:=/3-5:33,32,31");
     let decision = desk.decide(refine, false);
     let offered = desk.take(decision);
     // All is as it was: something saves a little, less than is worth a switch, and what is offered saves nothing.
@@ -215,11 +223,7 @@ fn what_runs_as_fast_as_anything_known_is_left_alone() {
 
 #[test]
 fn a_rejected_partition_is_not_offered_again_until_conditions_change() {
-    let mut desk = Desk::new("0-2:=/3-5:=");
-    let ms = predicted(&desk);
-    desk.run(8, ms);
-    desk.throttle(0, 20.0);
-    let tasks = desk.notice();
+    let (mut desk, ms, tasks) = Desk::throttled("0-2:=/3-5:=");
     let mut offered = None;
     for task in tasks {
         let decision = desk.decide(task, false);

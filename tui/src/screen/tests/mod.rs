@@ -2,6 +2,7 @@
 
 mod desk;
 mod driving;
+mod hostile;
 mod keys;
 mod layers;
 mod pictures;

@@ -63,6 +63,17 @@ fn a_machine_too_busy_to_emulate_its_devices_says_so() {
 }
 
 #[test]
+fn under_the_running_partition_stands_what_it_saves_how_busy_it_keeps_workers_and_who_is_done_last() {
+    let mut desk = Desk::new(&story::classes().lab, LARGE);
+    desk.press(KeyCode::Char('3'));
+    let text = desk.text();
+    let line = text.lines().find(|line| line.contains("over A alone")).unwrap_or_default();
+    for part in ["×", "computing A ", " % of the run", " is done last", "exchanged "] {
+        assert!(line.contains(part), "{part} is not in '{line}':\n{text}");
+    }
+}
+
+#[test]
 fn a_lost_worker_says_why_in_its_own_row() {
     let desk = Desk::new(&story::lost().lab, LARGE).mono();
     snapshot("lost-mono", &desk);
@@ -176,6 +187,8 @@ fn a_screen_too_small_says_so_in_one_line() {
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(lines.len(), 1);
     assert!(lines[0].contains("collab needs 80×24 cells, this screen has 60×10"));
+    let narrow = Desk::new(&story::demo().lab, (40, 12)).text();
+    assert!(narrow.contains("needs 80×24, has 40×12"), "{narrow}");
 }
 
 #[test]

@@ -1,34 +1,31 @@
 //! The connected workers: everything the lab asks of all of them, or of one.
 
+mod clock;
+mod links;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use collab_core::event::{BlockTimes, Level, LinkShape, What};
-use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
+use collab_core::id::{Fingerprint, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
 use collab_core::plan::loading_memory;
 use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
-use collab_worker::LinkSample;
 use collab_worker::client::{AskError, Dialer, FromWorker, Pong, WorkerLink};
 use collab_worker::keys::Identity;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
+use self::clock::Clock;
+use self::links::measure;
 use super::controller::Outcome;
 use super::joining::{best_ping, greet, hand_over};
 use super::model::Loaded;
 use super::redial::Redial;
 use super::rehearsal::rehearse;
 use crate::journal::Journal;
-
-/// Bytes that measure a link's rate: a fifth of a second over the slowest preset.
-const PROBE_BYTES: u64 = 1 << 20;
-/// Fleets up to this size have every directed link between workers measured at the start.
-const MEASURED_PAIRS: usize = 4;
-/// By how much two clocks may drift apart, µs a second.
-const DRIFT: f64 = 50.0;
 
 /// The lab's links to its workers.
 pub struct Fleet {
@@ -47,18 +44,8 @@ struct Member {
     at: (String, Fingerprint),
     /// `None` while it is lost.
     link: Option<WorkerLink>,
-    /// Its clock minus the lab's.
-    clock: Option<Compared>,
-}
-
-/// A comparison of clocks.
-struct Compared {
-    /// The worker's minus the lab's, µs.
-    offset_us: i64,
-    /// By how much that may be wrong, µs.
-    doubt_us: f64,
-    /// When.
-    at: Instant,
+    /// Its clock beside the lab's.
+    clock: Clock,
 }
 
 impl Fleet {
@@ -86,15 +73,16 @@ impl Fleet {
             let (connected, info) = greet(&dialer, worker, address, pin, link).await?;
             journal.record(What::WorkerJoined(info));
             let at = (address.clone(), pin);
-            members.push(Member { at, link: Some(connected), clock: None });
+            members.push(Member { at, link: Some(connected), clock: Clock::default() });
         }
         Ok(Self { dialer: Arc::new(dialer), inbox, members, epoch, network: None, shape: link })
     }
 
     /// Gives every worker the network, introduces them to each other, measures clocks and links.
     ///
-    /// A worker that cannot take part is lost with its reason; an error if none can.
-    pub async fn load(&mut self, loaded: &Loaded, journal: &Journal) -> anyhow::Result<()> {
+    /// A worker that cannot take part is lost with its reason; an error if none can. Gives those that did not refuse but
+    /// whose links broke: they may come back.
+    pub async fn load(&mut self, loaded: &Loaded, journal: &Journal) -> anyhow::Result<Vec<WorkerId>> {
         let options = NetworkOptions {
             name: loaded.options.name.clone(),
             pixels: loaded.options.pixels.clone(),
@@ -110,12 +98,13 @@ impl Fleet {
             async move { (worker, hand_over(&link, offer, bytes, journal).await) }
         });
         let handed = join_all(handing).await;
-        let refused = self.part_with(handed, journal);
+        let mut lost = self.part_with(handed, journal);
         // Not before: who was introduced to a worker that refused the network would wait for it in vain.
         let introduced = introduce(self.ready_links()).await;
-        let unreached = self.part_with(introduced, journal);
+        lost.extend(self.part_with(introduced, journal));
         if self.ready().is_empty() {
-            bail!("no worker can run this network: {}", unreached.or(refused).unwrap_or_default());
+            let reason = lost.last().map(|(_, error)| error.to_string());
+            bail!("no worker can run this network: {}", reason.unwrap_or_default());
         }
         for worker in self.ready() {
             journal.record(What::WorkerReady { worker });
@@ -125,51 +114,25 @@ impl Fleet {
                 self.set_clock(worker, pong);
             }
         }
-        for speed in self.measure_links().await {
+        for speed in measure(&self.ready_links()).await {
             journal.record(speed);
         }
-        Ok(())
+        let broken = lost.into_iter().filter(|(_, error)| !matches!(error, AskError::Refused(_)));
+        Ok(broken.map(|(worker, _)| worker).collect())
     }
 
-    /// Loses the workers that could not do what was asked, and gives the reason of the last.
+    /// Loses the workers that could not do what was asked, and gives why.
     fn part_with(
         &mut self,
         results: Vec<(WorkerId, Result<(), AskError>)>,
         journal: &Journal,
-    ) -> Option<String> {
-        let failed =
-            results.into_iter().filter_map(|(worker, result)| Some((worker, result.err()?.to_string())));
-        let lost = failed.inspect(|(worker, reason)| {
+    ) -> Vec<(WorkerId, AskError)> {
+        let failed = results.into_iter().filter_map(|(worker, result)| Some((worker, result.err()?)));
+        let lost = failed.inspect(|(worker, error)| {
             self.lose(*worker);
-            journal.record(What::WorkerLost { worker: *worker, reason: reason.clone() });
+            journal.record(What::WorkerLost { worker: *worker, reason: error.to_string() });
         });
-        lost.last().map(|(_, reason)| reason)
-    }
-
-    /// Measures every worker's way to the lab and back, and the ways between workers of a small fleet.
-    async fn measure_links(&self) -> Vec<What> {
-        let ready = self.ready_links();
-        let between = ready.len() <= MEASURED_PAIRS;
-        let mut measured = Vec::new();
-        for (worker, link) in &ready {
-            let event = |from: Node, to: Node, sample: LinkSample| What::LinkMeasured {
-                from,
-                to,
-                rtt_ms: sample.rtt_us as f64 / 1e3,
-                rate_mbps: sample.rate_mbps,
-                offset_ms: sample.offset_us as f64 / 1e3,
-            };
-            let node = Node::Worker(*worker);
-            // One that fails is not measured; the link's own errors are told elsewhere.
-            measured
-                .extend(link.measure(PROBE_BYTES).await.ok().map(|sample| event(Node::Lab, node, sample)));
-            let others = ready.iter().map(|(other, _)| *other).filter(|other| between && other != worker);
-            for to in std::iter::once(Node::Lab).chain(others.map(Node::Worker)) {
-                let sample = link.measure_to(to, PROBE_BYTES).await.ok();
-                measured.extend(sample.map(|sample| event(node, to, sample)));
-            }
-        }
-        measured
+        lost.collect()
     }
 
     /// How many workers there are, lost ones too.
@@ -209,7 +172,7 @@ impl Fleet {
         let worker = link.worker();
         if let Some(member) = self.members.get_mut(worker.index()) {
             // It may have started anew, and its clock with it.
-            (member.link, member.clock) = (Some(link), None);
+            (member.link, member.clock) = (Some(link), Clock::default());
         }
         let all = self.ready_links();
         async move {
@@ -304,20 +267,14 @@ impl Fleet {
 
     /// Takes a comparison of clocks into account.
     pub fn set_clock(&mut self, worker: WorkerId, pong: Pong) {
-        let Some(member) = self.members.get_mut(worker.index()) else { return };
-        let (offset_us, doubt_us, at) = (pong.offset_us, pong.rtt_us as f64 / 2.0, Instant::now());
-        // A comparison under load may be worse than an earlier one, until clocks may have drifted apart since.
-        let known_us =
-            member.clock.as_ref().map(|known| known.doubt_us + DRIFT * known.at.elapsed().as_secs_f64());
-        if known_us.is_none_or(|known_us| doubt_us <= known_us) {
-            member.clock = Some(Compared { offset_us, doubt_us, at });
+        if let Some(member) = self.members.get_mut(worker.index()) {
+            member.clock.compare(pong, Instant::now());
         }
     }
 
     /// A moment in `worker`'s clock, µs, as ms since `start`.
     pub fn since(&self, worker: WorkerId, micros: u64, start: Instant) -> Option<f64> {
-        let offset_us = self.members.get(worker.index())?.clock.as_ref().map_or(0, |clock| clock.offset_us);
-        let lab_us = micros as i64 - offset_us;
+        let lab_us = micros as i64 - self.members.get(worker.index())?.clock.offset_us();
         Some(self.lab_since(lab_us, start))
     }
 
