@@ -143,8 +143,8 @@ impl Thread {
         }
         let (_, model) = self.loaded.as_ref().ok_or("no network was loaded")?;
         let network = model.network();
-        let (units, layers) = (network.units.len() as u32, network.layers.len() as u32);
-        Ok(Reply::Loaded { ms: millis(start), units, layers })
+        let cuts = (0..=network.units.len()).map(|index| network.cut(index)).collect();
+        Ok(Reply::Loaded { ms: millis(start), cuts })
     }
 
     fn prepare(&mut self, id: PartitionId, plan: &Partition, fleet: &Fleet) -> Result<Reply, String> {

@@ -31,7 +31,7 @@ pub use rows::{Encoding, Probe, ProbeEcho, RowsHeader};
 pub use telemetry::{RunReport, Telemetry, WorkerSpan};
 
 /// The version of everything in this module. Two nodes talk only if theirs are equal.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// The application protocol that both ends name in the TLS handshake; never changes.
 pub const ALPN: &[u8] = b"collab";

@@ -5,6 +5,7 @@
 //! [`crate::graph`] cuts it into units and layers.
 
 mod apart;
+mod axes;
 mod channels_last;
 mod dequantize;
 mod error;

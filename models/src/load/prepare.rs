@@ -7,8 +7,9 @@ use tract_onnx::Onnx as Parser;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::TypedConcat;
-use tract_onnx::tract_core::optim::Optimizer;
+use tract_onnx::tract_core::optim::{Optimizer, TypedPass};
 
+use super::axes::MoveAxes;
 use super::error::LoadError;
 use super::{apart, proto, upsample};
 use crate::operators;
@@ -44,10 +45,16 @@ fn typed(parser: &Parser, network: Onnx, shape: &[usize], isa: Isa) -> TractResu
 }
 
 /// Declutters, except that concatenations stay: dissolving one into the product that follows loses a cut
-/// and changes the order of summation.
+/// and changes the order of summation. Axes move alike on every machine.
 fn simplify(model: &mut TypedModel) -> TractResult<()> {
     let mut passes = Optimizer::declutter();
-    passes.passes.retain(|pass| !format!("{pass:?}").starts_with("ConcatThenEinsum"));
+    let name = |pass: &dyn TypedPass| format!("{pass:?}");
+    passes.passes.retain(|pass| !name(&**pass).starts_with("ConcatThenEinsum"));
+    for pass in &mut passes.passes {
+        if name(&**pass) == "ChangeAxes" {
+            *pass = Box::<MoveAxes>::default();
+        }
+    }
     passes.optimize(model)
 }
 

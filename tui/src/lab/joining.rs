@@ -1,11 +1,13 @@
 //! What a worker goes through before it can be given work: it is greeted, given the network, and its clock compared.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use collab_core::event::{LinkShape, What, WorkerInfo};
 use collab_core::id::{Fingerprint, WorkerId};
+use collab_core::network::Cut;
 use collab_core::wire::NetworkOffer;
 use collab_worker::client::{AskError, Dialer, Pong, WorkerLink};
 
@@ -36,13 +38,17 @@ pub(super) async fn greet(
     Ok((connected, info))
 }
 
+/// The network as every worker is given it.
+#[derive(Clone)]
+pub(super) struct Handed {
+    pub offer: NetworkOffer,
+    pub bytes: Bytes,
+    /// The tensors at its cuts, which a worker must make of it as well.
+    pub cuts: Arc<[Cut]>,
+}
+
 /// Gives a worker the network and tells how far it is.
-pub(super) async fn hand_over(
-    link: &WorkerLink,
-    offer: NetworkOffer,
-    bytes: Bytes,
-    journal: &Journal,
-) -> Result<(), AskError> {
+pub(super) async fn hand_over(link: &WorkerLink, network: Handed, journal: &Journal) -> Result<(), AskError> {
     let worker = link.worker();
     let mut noted = None::<Instant>;
     let progress = |done, total| {
@@ -51,7 +57,13 @@ pub(super) async fn hand_over(
             journal.record(What::WorkerLoading { worker, done, total });
         }
     };
-    link.offer_network(offer, bytes, progress).await.map(|_| ())
+    let cuts = link.offer_network(network.offer, network.bytes, progress).await?;
+    if cuts[..] == network.cuts[..] {
+        return Ok(());
+    }
+    let reason =
+        "it divides this network otherwise than the lab does: install the same version of collab on both";
+    Err(AskError::Refused(reason.to_owned()))
 }
 
 /// The quickest of a few clock exchanges: its round trip hides the least.

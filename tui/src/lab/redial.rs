@@ -5,14 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use collab_core::event::{Level, LinkShape, What};
 use collab_core::id::{Fingerprint, WorkerId};
-use collab_core::wire::NetworkOffer;
 use collab_worker::client::{Dialer, Pong, WorkerLink};
 use tokio::time::sleep;
 
-use super::joining::{best_ping, greet, hand_over};
+use super::joining::{Handed, best_ping, greet, hand_over};
 use crate::journal::Journal;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
@@ -25,8 +23,7 @@ pub struct Redial {
     pub(super) address: String,
     pub(super) pin: Fingerprint,
     pub(super) shape: Option<LinkShape>,
-    pub(super) offer: NetworkOffer,
-    pub(super) bytes: Bytes,
+    pub(super) network: Handed,
 }
 
 impl Redial {
@@ -52,11 +49,11 @@ impl Redial {
     }
 
     async fn attempt(&self, journal: &Journal) -> anyhow::Result<(WorkerLink, Pong)> {
-        let Self { dialer, worker, address, pin, shape, offer, bytes } = self;
+        let Self { dialer, worker, address, pin, shape, network } = self;
         let (link, info) = greet(dialer, *worker, address, *pin, *shape).await?;
         journal.record(What::WorkerJoined(info));
         let held = async {
-            hand_over(&link, offer.clone(), bytes.clone(), journal).await?;
+            hand_over(&link, network.clone(), journal).await?;
             best_ping(&link).await.ok_or_else(|| anyhow::anyhow!("it does not answer"))
         };
         match held.await {

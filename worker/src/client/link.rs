@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use collab_core::event::{BlockTimes, LinkShape, SpanKind, WorkerInfo};
 use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
+use collab_core::network::Cut;
 use collab_core::partition::Partition;
 use collab_core::wire::{
     MAX_CALIBRATION_MS, MAX_CHUNK, NetworkOffer, Peer, Reply, Request, RowsHeader, StatusReport, TimedLayer,
@@ -150,13 +151,13 @@ impl WorkerLink {
     }
 
     /// Sends a network unless the worker has it, and has it loaded. `progress` hears bytes held and total.
-    /// Gives how long loading took, ms.
+    /// Gives the tensor at each of the network's cuts, as the worker makes them.
     pub async fn offer_network(
         &self,
         offer: NetworkOffer,
         bytes: Bytes,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<f64, AskError> {
+    ) -> Result<Vec<Cut>, AskError> {
         let total = offer.bytes;
         if bytes.len() as u64 != total {
             return Err(AskError::Protocol(format!(
@@ -186,7 +187,7 @@ impl WorkerLink {
             progress(held, total);
         }
         match self.control().ask(Request::Load, LONG).await? {
-            Reply::Loaded { ms, .. } => Ok(ms),
+            Reply::Loaded { cuts, .. } => Ok(cuts),
             _ => Err(wrong("load")),
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{BlockTimes, Emulation, Host, LinkShape};
 use crate::id::{Fingerprint, NetworkId, Node, PartitionId, RunId, WorkerId};
-use crate::network::Pixels;
+use crate::network::{Cut, Pixels};
 use crate::partition::Partition;
 
 pub(crate) use limits::check_partition;
@@ -129,10 +129,8 @@ pub enum Reply {
     Loaded {
         /// How long loading took, ms.
         ms: f64,
-        /// Its units, for the lab to compare.
-        units: u32,
-        /// Its layers.
-        layers: u32,
+        /// The tensor at each of its cuts, for the lab to compare: rows of others would be taken for what they are not.
+        cuts: Vec<Cut>,
     },
     /// A partition can be run.
     Prepared {

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use self::clock::Clock;
 use self::links::measure;
 use super::controller::Outcome;
-use super::joining::{best_ping, greet, hand_over};
+use super::joining::{Handed, best_ping, greet, hand_over};
 use super::model::Loaded;
 use super::redial::Redial;
 use super::rehearsal::rehearse;
@@ -34,7 +34,7 @@ pub struct Fleet {
     members: Vec<Member>,
     epoch: Instant,
     /// What every worker is given, once it is known.
-    network: Option<(NetworkOffer, Bytes)>,
+    network: Option<Handed>,
     /// What paces each, instead of its own.
     shape: Option<LinkShape>,
 }
@@ -88,14 +88,16 @@ impl Fleet {
             pixels: loaded.options.pixels.clone(),
             input_shape: loaded.options.input_shape.clone(),
         };
-        let network = loaded.model.network().id;
-        let memory = loading_memory(loaded.model.network());
+        let network = loaded.model.network();
+        let memory = loading_memory(network);
         let bytes = Bytes::from_owner(loaded.bytes.clone());
-        let offer = NetworkOffer { network, bytes: bytes.len() as u64, memory, options };
-        self.network = Some((offer.clone(), bytes.clone()));
+        let offer = NetworkOffer { network: network.id, bytes: bytes.len() as u64, memory, options };
+        let cuts = (0..=network.units.len()).map(|index| network.cut(index)).collect();
+        let handed = Handed { offer, bytes, cuts };
+        self.network = Some(handed.clone());
         let handing = self.ready_links().into_iter().map(|(worker, link)| {
-            let (offer, bytes) = (offer.clone(), bytes.clone());
-            async move { (worker, hand_over(&link, offer, bytes, journal).await) }
+            let handed = handed.clone();
+            async move { (worker, hand_over(&link, handed, journal).await) }
         });
         let handed = join_all(handing).await;
         let mut lost = self.part_with(handed, journal);
@@ -162,9 +164,9 @@ impl Fleet {
 
     /// What it takes to get a lost worker back; `None` before there is a network.
     pub fn redial(&self, worker: WorkerId) -> Option<Redial> {
-        let (offer, bytes) = self.network.clone()?;
+        let network = self.network.clone()?;
         let (address, pin) = self.members.get(worker.index())?.at.clone();
-        Some(Redial { dialer: self.dialer.clone(), worker, address, pin, shape: self.shape, offer, bytes })
+        Some(Redial { dialer: self.dialer.clone(), worker, address, pin, shape: self.shape, network })
     }
 
     /// Takes a worker that came back in. It can be given work when all are introduced to each other.
