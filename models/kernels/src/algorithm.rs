@@ -22,6 +22,11 @@ pub enum Algorithm {
 const PAIRED_CHANNELS: usize = 32;
 const PAIRED_WIDTH: usize = 20;
 
+/// Width up to which a map has so few pixels, and bytes from which a layer's weights come from so far away, that with vectors
+/// of 16 lanes twice as many of them take longer than half of the multiply-adds save.
+const FEW_COLUMNS: usize = 8;
+const FAR_WEIGHTS: usize = 4 << 20;
+
 /// Channels of a group and width up to which groups of whole blocks are computed as they are, where a vector holds a block.
 const GROUPED_CHANNELS: usize = 32;
 const GROUPED_WIDTH: usize = 28;
@@ -32,9 +37,12 @@ impl Algorithm {
         let channels = shape.in_channels.min(shape.out_channels) / shape.groups;
         let small = channels <= GROUPED_CHANNELS && shape.out_width() <= GROUPED_WIDTH;
         let broadcast = isa == Isa::Avx512 && holds_groups(shape) && small;
+        let far = isa == Isa::Avx512
+            && shape.out_width() <= FEW_COLUMNS
+            && size_of::<f32>() * shape.weights() >= FAR_WEIGHTS;
         if shape.is_depthwise() {
             Algorithm::Depthwise
-        } else if broadcast || !winograd::fits(shape) || channels < 16 {
+        } else if broadcast || far || !winograd::fits(shape) || channels < 16 {
             Algorithm::Dense
         } else if channels < PAIRED_CHANNELS || shape.out_width() < PAIRED_WIDTH {
             Algorithm::WinogradRows
