@@ -94,3 +94,17 @@ fn tails_of_classifiers_are_divided_by_features() {
     let features = model.network().units.iter().filter(|unit| unit.split == Split::Features).count();
     assert_eq!(features, 1);
 }
+
+/// On ARM the engine would have channels last behind every second cut of this network.
+#[test]
+fn maps_have_their_channels_first_at_every_cut_on_every_machine() {
+    let model = load("efficientnet_lite0");
+    let network = model.network();
+    let maps =
+        (0..network.units.len()).take_while(|&unit| !matches!(network.units[unit].split, Split::Whole(_)));
+    let cuts: Vec<_> = maps.map(|unit| network.cut(unit)).collect();
+    assert!(cuts.len() > 20, "{cuts:?}");
+    for cut in cuts {
+        assert!(cut.outer >= 3 && cut.rows == cut.inner, "{cut:?}");
+    }
+}

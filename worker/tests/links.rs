@@ -120,7 +120,12 @@ async fn a_network_that_is_none_is_refused_with_the_engines_sentence() {
     let refused = link.offer_network(offer(&wrong), wrong, |_, _| {}).await;
     assert_eq!(refused, Err(AskError::Refused("it is no tiny network".to_owned())));
     let right = tiny_bytes(16, 2);
-    assert!(link.offer_network(offer(&right), right, |_, _| {}).await.is_ok(), "the worker goes on");
+    let cuts = link.offer_network(offer(&right), right, |_, _| {}).await.expect("the worker goes on");
+    assert_eq!(
+        cuts.iter().map(|cut| cut.rows).collect::<Vec<_>>(),
+        [16; 3],
+        "it says how it divides the network"
+    );
 }
 
 #[tokio::test]

@@ -1,20 +1,32 @@
 //! Constants that a file stores as 8-bit integers with a scale become 32-bit floats once, at load.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::prelude::Tensor;
 
 use super::error::LoadError;
+use crate::source;
 
-/// Replaces every `DequantizeLinear` whose inputs are constants by the constant it yields.
-pub(super) fn fold(graph: &mut GraphProto) -> Result<(), LoadError> {
+/// Replaces every `DequantizeLinear` whose inputs are constants by the constant it yields; the values of those that are large go to
+/// `large`. What was read for that only goes.
+pub(super) fn fold(graph: &mut GraphProto, large: &mut HashMap<String, Tensor>) -> Result<(), LoadError> {
     let constants = constants(graph);
-    let made: Vec<Option<TensorProto>> =
-        graph.node.iter().map(|node| folded(node, &constants)).collect::<Result<_, _>>()?;
+    let mut made = Vec::new();
+    for node in &graph.node {
+        let constant = folded(node, &constants)?;
+        made.push(constant.map(|constant| source::apart(constant, large)));
+    }
+    if made.iter().all(Option::is_none) {
+        return Ok(());
+    }
     let mut folds = made.iter().map(Option::is_some);
-    graph.node.retain(|_| folds.next() == Some(false));
+    let gone = graph.node.extract_if(.., |_| folds.next() == Some(true));
+    let gone: HashSet<String> = gone.flat_map(|node| node.input).collect();
     graph.initializer.extend(made.into_iter().flatten());
+    let read: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
+    graph.initializer.retain(|constant| !gone.contains(&constant.name) || read.contains(&constant.name));
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub(super) fn repair(onnx: &mut Onnx, wanted: Option<&[usize]>) -> Result<Vec<us
     let shape = fix_input(graph, wanted)?;
     let shape = channels_last::to_front(graph, shape);
     give_names(graph);
-    dequantize::fold(graph)?;
+    dequantize::fold(graph, large)?;
     Ok(shape)
 }
 

@@ -3,7 +3,7 @@
 //! Bytes come from files and from the network, so there are limits, and what is wrong is said in a sentence.
 //! Whether every operator of the model can be run is not judged here.
 
-mod apart;
+mod beside;
 mod decode;
 mod onnx;
 
@@ -16,10 +16,10 @@ use tract_onnx::pb::{GraphProto, TensorProto, tensor_proto};
 
 use crate::catalogue;
 use crate::recipe::{self, Recipe, RecipeError};
-pub use apart::gather;
+pub use beside::gather;
 pub(crate) use decode::{GRAPH_INITIALIZER, MODEL_GRAPH, TENSOR_RAW_DATA};
 pub use onnx::Onnx;
-pub(crate) use onnx::{LARGE, fill, floats};
+pub(crate) use onnx::{LARGE, apart, fill, floats};
 
 /// The largest ONNX file, in bytes: the limit of its format.
 pub const MAX_BYTES: usize = i32::MAX as usize;

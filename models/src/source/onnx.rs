@@ -23,15 +23,21 @@ impl From<ModelProto> for Onnx {
     fn from(mut model: ModelProto) -> Self {
         let mut large = HashMap::new();
         for constant in model.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
-            let Some(mut tensor) = room(constant, constant.raw_data.len()) else { continue };
-            let values = constant.raw_data.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
-            if fill(&mut tensor, values).is_ok() {
-                constant.raw_data = Vec::new();
-                large.insert(constant.name.clone(), tensor);
-            }
+            *constant = apart(std::mem::take(constant), &mut large);
         }
         Self { model, large }
     }
+}
+
+/// A constant whose values, if they are large, went to `large`.
+pub(crate) fn apart(mut constant: TensorProto, large: &mut HashMap<String, Tensor>) -> TensorProto {
+    let Some(mut tensor) = room(&constant, constant.raw_data.len()) else { return constant };
+    let values = constant.raw_data.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+    if fill(&mut tensor, values).is_ok() {
+        constant.raw_data = Vec::new();
+        large.insert(constant.name.clone(), tensor);
+    }
+    constant
 }
 
 impl Onnx {
