@@ -125,7 +125,7 @@ impl Anchor {
             1 => ms.min(known),
             // About the middle of three: one less than the least of two leaves that in the middle.
             2 => known + move_by.max(0.0) / 2.0,
-            times => known + move_by / f64::from(times + 1).min(SMOOTHED),
+            times => known + move_by / (f64::from(times) + 1.0).min(SMOOTHED),
         };
         self.ms = next as f32;
         self.times = self.times.saturating_add(1).min(SMOOTHED as u8);
@@ -203,6 +203,16 @@ mod tests {
         memory.learn(1, 100, 1.2 * PRIOR.ms(100));
         let cost = memory.cost(PRIOR, true);
         assert!((cost.ms(30) / (1.2 * PRIOR.ms(30)) - 1.0).abs() < 1e-6, "{cost:?}");
+    }
+
+    #[test]
+    fn more_times_than_are_counted_are_smoothed_over_as_many_as_count() {
+        let mut anchor = Anchor { pieces: 1, rows: 8, ms: 1.0, times: u8::MAX };
+        anchor.take(1.08);
+        assert!(
+            (f64::from(anchor.ms) - 1.01).abs() < 1e-6 && f64::from(anchor.times) == SMOOTHED,
+            "{anchor:?}"
+        );
     }
 
     #[test]

@@ -24,6 +24,9 @@ const LEAST_SPREAD: f64 = 0.01;
 const MOST_SPREAD: f64 = 0.5;
 const SPREAD_RATE: f64 = 0.1;
 
+/// No worker gets so many times slower or faster, as a logarithm.
+const MOST_LOG: f64 = 50.0;
+
 /// A worker's scale, as a logarithm: 0 is as fast as when it was measured, ln 2 half as fast.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
@@ -40,6 +43,12 @@ pub struct Scale {
 }
 
 impl Scale {
+    /// Whether a worker can have it: one that was read need not have been learnt.
+    pub(super) fn is_possible(&self) -> bool {
+        let mut logs = self.far.iter().chain([&self.log, &self.spread]);
+        self.far.len() < JUMP_AFTER && logs.all(|log| log.abs() <= MOST_LOG)
+    }
+
     /// Times take this much longer than at first.
     pub fn factor(&self) -> f64 {
         self.log.exp()
@@ -124,6 +133,18 @@ mod tests {
             changes.extend(scale.learn(truth * noise / scale.factor()));
         }
         (scale.factor() / truth - 1.0, changes)
+    }
+
+    #[test]
+    fn a_scale_that_no_worker_can_have_is_told_from_one_that_was_learnt() {
+        let mut learnt = Scale::default();
+        [1.0, 1.02, 1.7, 1.7, 1.7, 0.3].into_iter().for_each(|ratio| drop(learnt.learn(ratio)));
+        assert!(learnt.is_possible(), "{learnt:?}");
+        for log in [f64::NAN, f64::INFINITY, 1e30, -60.0] {
+            assert!(!Scale { log, ..learnt.clone() }.is_possible(), "{log}");
+            assert!(!Scale { far: vec![log], ..learnt.clone() }.is_possible(), "{log}");
+        }
+        assert!(!Scale { far: vec![0.1; JUMP_AFTER], ..learnt }.is_possible());
     }
 
     #[test]

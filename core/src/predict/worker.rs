@@ -76,10 +76,11 @@ impl WorkerMemory {
         memory
     }
 
-    /// Whether it can be of `network`: it knows as many layers, and what they take are times.
+    /// Whether it can be of `network`: it knows as many layers, and what they take are times, on a scale that a worker can have.
     pub fn is_of(&self, network: &Network) -> bool {
         let layers = network.layers.len();
         self.layers.len() == layers
+            && self.scale.is_possible()
             && (self.prior.is_empty() || self.prior.len() == layers)
             && self.prior.iter().all(|cost| is_time(cost.call_ms) && is_time(cost.row_ms))
             && self.layers.iter().all(|layer| layer.measured().all(|(_, _, ms)| is_time(ms)))

@@ -59,7 +59,10 @@ pub(super) fn draw(scene: &Scene, rows: &[Row], selected: Option<&Row>, area: Re
 }
 
 fn pair(row: &Row) -> Option<(f64, f64)> {
-    row.predicted.zip(row.measured).filter(|(predicted, measured)| *predicted > 0.0 && *measured > 0.0)
+    let has_place = |ms: f64| ms > 0.0 && ms.is_finite();
+    row.predicted
+        .zip(row.measured)
+        .filter(|(predicted, measured)| has_place(*predicted) && has_place(*measured))
 }
 
 /// Round values between `low` and `high`, with their numbers: powers of ten, and twice and five times these where
