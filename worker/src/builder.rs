@@ -132,7 +132,6 @@ impl Thread {
 
     fn load(&mut self) -> Result<Reply, String> {
         let offer = self.offer.clone().ok_or("no network was offered")?;
-        let start = Instant::now();
         if self.loaded.as_ref().is_none_or(|(loaded, _)| *loaded != offer) {
             self.loaded = None;
             self.strips.clear();
@@ -142,9 +141,7 @@ impl Thread {
             self.loaded = Some((offer, model));
         }
         let (_, model) = self.loaded.as_ref().ok_or("no network was loaded")?;
-        let network = model.network();
-        let cuts = (0..=network.units.len()).map(|index| network.cut(index)).collect();
-        Ok(Reply::Loaded { ms: millis(start), cuts })
+        Ok(Reply::Loaded { cuts: model.network().cuts().collect() })
     }
 
     fn prepare(&mut self, id: PartitionId, plan: &Partition, fleet: &Fleet) -> Result<Reply, String> {

@@ -197,6 +197,11 @@ impl Network {
         }
     }
 
+    /// The tensors at all its cuts, the input and the output among them.
+    pub fn cuts(&self) -> impl Iterator<Item = Cut> {
+        std::iter::once(self.input.cut).chain(self.units.iter().map(|unit| unit.output))
+    }
+
     /// The layers of a span of units, as indices.
     pub fn layers_of(&self, units: &Range<usize>) -> Range<usize> {
         if units.is_empty() {

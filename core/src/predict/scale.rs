@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn a_scale_that_no_worker_can_have_is_told_from_one_that_was_learnt() {
         let mut learnt = Scale::default();
-        [1.0, 1.02, 1.7, 1.7, 1.7, 0.3].into_iter().for_each(|ratio| drop(learnt.learn(ratio)));
+        for ratio in [1.0, 1.02, 1.7, 1.7, 1.7, 0.3] {
+            learnt.learn(ratio);
+        }
         assert!(learnt.is_possible(), "{learnt:?}");
         for log in [f64::NAN, f64::INFINITY, 1e30, -60.0] {
             assert!(!Scale { log, ..learnt.clone() }.is_possible(), "{log}");

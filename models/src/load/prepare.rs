@@ -50,11 +50,8 @@ fn simplify(model: &mut TypedModel) -> TractResult<()> {
     let mut passes = Optimizer::declutter();
     let name = |pass: &dyn TypedPass| format!("{pass:?}");
     passes.passes.retain(|pass| !name(&**pass).starts_with("ConcatThenEinsum"));
-    for pass in &mut passes.passes {
-        if name(&**pass) == "ChangeAxes" {
-            *pass = Box::<MoveAxes>::default();
-        }
-    }
+    let moves = passes.passes.iter_mut().find(|pass| name(&***pass) == "ChangeAxes");
+    *moves.context("the engine has no pass that moves axes")? = Box::<MoveAxes>::default();
     passes.optimize(model)
 }
 

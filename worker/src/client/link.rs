@@ -187,7 +187,7 @@ impl WorkerLink {
             progress(held, total);
         }
         match self.control().ask(Request::Load, LONG).await? {
-            Reply::Loaded { cuts, .. } => Ok(cuts),
+            Reply::Loaded { cuts } => Ok(cuts),
             _ => Err(wrong("load")),
         }
     }

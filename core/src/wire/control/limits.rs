@@ -119,10 +119,7 @@ impl Message for Answered {
                 check_number("slowdown", emulation.slowdown, 1.0..=1e4)?;
                 check_link(&emulation.link)
             }
-            Reply::Loaded { ms, cuts } => {
-                check_count("cuts", cuts.len(), MAX_BLOCKS + 1)?;
-                check_number("time", *ms, 0.0..=1e9)
-            }
+            Reply::Loaded { cuts } => check_count("cuts", cuts.len(), MAX_BLOCKS + 1),
             Reply::Prepared { ms, .. } => check_number("time", *ms, 0.0..=1e9),
             Reply::Rehearsed { times } => check_times(times.as_slice()),
             Reply::Probed { rate_mbps, .. } => check_number("rate", rate_mbps.unwrap_or(1.0), 1e-6..=1e9),

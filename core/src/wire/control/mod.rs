@@ -127,8 +127,6 @@ pub enum Reply {
     },
     /// The network can be run.
     Loaded {
-        /// How long loading took, ms.
-        ms: f64,
         /// The tensor at each of its cuts, for the lab to compare: rows of others would be taken for what they are not.
         cuts: Vec<Cut>,
     },

@@ -92,8 +92,7 @@ impl Fleet {
         let memory = loading_memory(network);
         let bytes = Bytes::from_owner(loaded.bytes.clone());
         let offer = NetworkOffer { network: network.id, bytes: bytes.len() as u64, memory, options };
-        let cuts = (0..=network.units.len()).map(|index| network.cut(index)).collect();
-        let handed = Handed { offer, bytes, cuts };
+        let handed = Handed { offer, bytes, cuts: network.cuts().collect() };
         self.network = Some(handed.clone());
         let handing = self.ready_links().into_iter().map(|(worker, link)| {
             let handed = handed.clone();
