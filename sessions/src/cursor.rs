@@ -1,11 +1,10 @@
-//! A place in a session with the lab as it was there: forward, back, to a time, to a moment.
+//! A place in a session with the lab as it was there: forward, back, to a time.
 
 use collab_core::event::Event;
 use collab_core::lab::Lab;
 use collab_core::time::Micros;
 
 use crate::chunk::Chunk;
-use crate::index::Moment;
 use crate::session::{ReadError, Session, entry};
 
 /// An event that was stepped over.
@@ -32,7 +31,7 @@ pub struct Cursor {
     /// How many of its events are applied.
     applied: usize,
     lab: Lab,
-    /// The session's time here; the lab's lags behind after events of unknown kinds.
+    /// See [`Cursor::now`].
     now: Micros,
 }
 
@@ -65,6 +64,11 @@ impl Cursor {
     /// The lab as it was here.
     pub fn lab(&self) -> &Lab {
         &self.lab
+    }
+
+    /// The session's time here; the lab's lags behind after events of kinds that this program does not know.
+    pub fn now(&self) -> Micros {
+        self.now
     }
 
     /// The session.
@@ -128,27 +132,6 @@ impl Cursor {
             *self = self.session.seek(to)?;
         }
         Ok(())
-    }
-
-    /// Goes to the first moment after this place that `wanted` likes, its event applied.
-    pub fn next_moment(&mut self, wanted: impl Fn(&Moment) -> bool) -> Result<Option<Moment>, ReadError> {
-        let found =
-            self.session.moments().iter().find(|moment| moment.at > self.now && wanted(moment)).cloned();
-        self.seek_moment(found)
-    }
-
-    /// Goes to the last moment before the time here that `wanted` likes, its event applied.
-    pub fn previous_moment(&mut self, wanted: impl Fn(&Moment) -> bool) -> Result<Option<Moment>, ReadError> {
-        let mut before = self.session.moments().iter().rev();
-        let found = before.find(|moment| moment.at < self.now && wanted(moment)).cloned();
-        self.seek_moment(found)
-    }
-
-    fn seek_moment(&mut self, moment: Option<Moment>) -> Result<Option<Moment>, ReadError> {
-        if let Some(moment) = &moment {
-            self.seek(moment.at)?;
-        }
-        Ok(moment)
     }
 
     /// Goes to where `position` events are applied.

@@ -97,12 +97,8 @@ impl Replay {
             PlaybackRequest::End => self.seek(self.length())?,
             PlaybackRequest::Step(count) => self.step(count)?,
             PlaybackRequest::Moment(direction) => {
-                let found = match direction {
-                    0.. => self.cursor.next_moment(|_| true)?,
-                    _ => self.cursor.previous_moment(|_| true)?,
-                };
-                if let Some(moment) = found {
-                    self.position = moment.at;
+                if let Some(at) = self.moment(direction) {
+                    self.seek(at)?;
                 }
             }
             PlaybackRequest::Speed(change) => {
@@ -115,6 +111,17 @@ impl Replay {
             }
         }
         Ok(())
+    }
+
+    /// The moment on the bar after the place shown, or before it. What plays has left a moment behind at once: from within
+    /// a second of it, the one before is meant.
+    fn moment(&self, direction: i64) -> Option<Micros> {
+        let mut moments = self.cursor.session().moments().iter().map(|moment| moment.at);
+        if direction >= 0 {
+            return moments.find(|at| *at > self.position);
+        }
+        let second = if self.playing { Micros::from_secs_f64(self.speed) } else { Micros(0) };
+        moments.rfind(|at| *at + second < self.position)
     }
 
     fn seek(&mut self, position: Micros) -> Result<(), ReadError> {
@@ -134,7 +141,7 @@ impl Replay {
                 break;
             }
         }
-        self.position = self.cursor.lab().now;
+        self.position = self.cursor.now();
         Ok(())
     }
 
@@ -143,7 +150,7 @@ impl Replay {
         if let Err(ReadError { at, .. }) = moved {
             self.damaged = Some(at);
             self.playing = false;
-            self.position = self.cursor.lab().now;
+            self.position = self.cursor.now();
         }
         self.show();
     }
@@ -190,6 +197,30 @@ pub fn playback(path: &str, session: &Session, position: Micros) -> Playback {
 mod tests {
     use super::*;
     use crate::stage::Shown;
+
+    #[test]
+    fn the_moment_before_is_the_last_one_before_the_place_shown() {
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sessions/samples/throttle.mcap");
+        let stage = Arc::new(Stage::new(Shown::default()));
+        let mut replay = Replay::open(&sample, Some(Micros(0)), 1.0, stage).unwrap();
+        let moments: Vec<Micros> = replay.cursor.session().moments().iter().map(|moment| moment.at).collect();
+        for (before, after) in moments.iter().zip(&moments[1..]).filter(|(before, after)| before < after) {
+            let between = Micros((before.0 + after.0).div_ceil(2));
+            // Nothing may have happened between the moment and the place that is shown.
+            for (from, direction, to) in [(between, -1, before), (*before, 1, after), (*after, -1, before)] {
+                replay.follow(PlaybackRequest::SeekTo(from)).unwrap();
+                replay.follow(PlaybackRequest::Moment(direction)).unwrap();
+                assert_eq!(replay.position, *to, "from {from:?}");
+            }
+        }
+        let apart = |pair: &&[Micros]| pair[1] - pair[0] > Micros(2_000_000);
+        let pair = moments.windows(2).find(apart).expect("two moments apart");
+        replay.follow(PlaybackRequest::SeekTo(pair[1])).unwrap();
+        replay.playing = true;
+        replay.play(Duration::from_millis(300)).unwrap();
+        replay.follow(PlaybackRequest::Moment(-1)).unwrap();
+        assert_eq!(replay.position, pair[0], "what plays does not fall back to the moment it just left");
+    }
 
     #[test]
     fn where_the_file_is_damaged_a_replay_stands_still_and_what_was_before_is_shown() {
