@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::RunArgs;
-use crate::headless::{self, Form, Summary};
+use crate::headless::{self, Form, Reporter, Summary};
 use crate::journal::{Journal, Listener};
 use crate::lab::{self, Ending, Setup, Workers};
 use crate::screen::{self, Request, ScreenOptions};
@@ -28,9 +28,10 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
     let (requests, asked) = mpsc::unbounded_channel();
     let listener = form.map(|form| -> Listener {
         let requests = requests.clone();
+        let mut reporter = Reporter::new(form);
         Box::new(move |event, stage: &Stage| {
             // A report that cannot be written is of no use to anybody: the lab ends, and its summary fails likewise.
-            if headless::report(form, event, stage).is_err() {
+            if reporter.report(event, stage).is_err() {
                 let _ = requests.send(Request::Quit);
             }
         })

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 
 use collab_core::event::{Answer, Class, Event, Verdict, What};
 use collab_core::id::WorkerId;
-use collab_core::lab::Lab;
+use collab_core::lab::{Lab, LogLine};
 use serde::Serialize;
 
 use crate::stage::Stage;
@@ -84,16 +84,45 @@ pub enum Form {
     Json,
 }
 
-/// Prints what an event is worth. To be called after it was applied.
-///
-/// # Errors
-/// If nobody reads any more, or there is no room.
-pub fn report(form: Form, event: &Event, stage: &Stage) -> io::Result<()> {
-    let line = match form {
-        Form::Json => json_line(event),
-        Form::Text => text_line(event, &stage.look().lab),
-    };
-    line.map_or(Ok(()), |line| print(&line))
+/// Prints what events are worth, one after the other.
+pub struct Reporter {
+    form: Form,
+    /// The last line of the log that was told.
+    told: Option<LogLine>,
+}
+
+impl Reporter {
+    /// One that has told nothing yet.
+    pub fn new(form: Form) -> Self {
+        Self { form, told: None }
+    }
+
+    /// Prints what an event is worth. To be called after it was applied.
+    ///
+    /// # Errors
+    /// If nobody reads any more, or there is no room.
+    pub fn report(&mut self, event: &Event, stage: &Stage) -> io::Result<()> {
+        let lines: Vec<String> = match self.form {
+            Form::Json => json_line(event).into_iter().collect(),
+            Form::Text => self.text_lines(event, &stage.look().lab),
+        };
+        lines.iter().try_for_each(|line| print(line))
+    }
+
+    /// The log as it grows: an event may add no line, one, or several. Of runs every tenth is told.
+    fn text_lines(&mut self, event: &Event, lab: &Lab) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        if let What::RunDone { run, ms, verdict } = &event.what
+            && run.0 % 10 == 0
+        {
+            lines.push(format!("{:>8}  run {run}: {ms:.1} ms, {}", event.at, verdict.name()));
+        }
+        let new = lab.log.iter().rev().take_while(|line| self.told.as_ref() != Some(*line)).count();
+        let new = lab.log.iter().skip(lab.log.len() - new);
+        lines.extend(new.map(|line| format!("{:>8}  {}", line.at, line.text)));
+        self.told = lab.log.back().cloned();
+        lines
+    }
 }
 
 /// Prints a line, or several.
@@ -129,15 +158,6 @@ fn json_line(event: &Event) -> Option<String> {
         return None;
     }
     serde_json::to_string(event).ok()
-}
-
-fn text_line(event: &Event, lab: &Lab) -> Option<String> {
-    if let What::RunDone { run, ms, verdict } = &event.what {
-        let first_of_ten = run.0 % 10 == 0;
-        return first_of_ten.then(|| format!("{:>8}  run {run}: {ms:.1} ms, {}", event.at, verdict.name()));
-    }
-    let line = lab.log.back().filter(|line| line.at == event.at)?;
-    Some(format!("{:>8}  {}", line.at, line.text))
 }
 
 /// The closing table of a text report.
@@ -217,7 +237,32 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use collab_core::event::Level;
+    use collab_core::id::RunId;
+    use collab_core::time::Micros;
+
     use super::*;
+
+    #[test]
+    fn every_line_of_the_log_is_told_once_whatever_events_share_its_moment() {
+        let (mut lab, mut reporter) = (Lab::default(), Reporter::new(Form::Text));
+        let mut told = |at: u64, what: What| {
+            let event = Event { at: Micros(at), what };
+            lab.apply(&event);
+            reporter.text_lines(&event, &lab)
+        };
+        let noted = |text: &str| What::Noted { level: Level::Info, text: text.to_owned() };
+        let done = |run: u64, verdict| What::RunDone { run: RunId(run), ms: 2.0, verdict };
+        assert_eq!(told(5_000_000, noted("one")), ["    0:05  one"]);
+        assert!(told(5_000_000, done(11, Verdict::BitEqual)).is_empty(), "that line was told");
+        assert_eq!(told(5_000_000, noted("two")), ["    0:05  two"]);
+        let differs = told(6_000_000, done(12, Verdict::Differs(0.5)));
+        assert!(differs.len() == 1 && differs[0].contains("run 12: the output differs"), "{differs:?}");
+        assert_eq!(told(7_000_000, done(20, Verdict::BitEqual)), ["    0:07  run 20: 2.0 ms, bit-equal"]);
+        for at in 0..1200 {
+            assert_eq!(told(8_000_000 + at, noted("more")).len(), 1, "also when the oldest is forgotten");
+        }
+    }
 
     #[test]
     fn what_a_device_or_a_file_says_cannot_command_the_terminal() {

@@ -11,7 +11,7 @@ use collab_sessions::Recorder;
 use crate::stage::{Recording, Stage};
 
 /// Told of every event after it was applied.
-pub type Listener = Box<dyn Fn(&Event, &Stage) + Send>;
+pub type Listener = Box<dyn FnMut(&Event, &Stage) + Send>;
 
 /// Stamps, records and applies events.
 pub struct Journal {
@@ -95,7 +95,7 @@ impl Journal {
                 recording.failed = failed.clone().or(recording.failed.take());
             }
         });
-        if let Some(listener) = &writing.listener {
+        if let Some(listener) = &mut writing.listener {
             listener(&event, &self.stage);
         }
         failed
@@ -104,6 +104,16 @@ impl Journal {
     /// Records a sentence for the log.
     pub fn note(&self, level: Level, text: impl Into<String>) {
         self.record(What::Noted { level, text: text.into() });
+    }
+
+    /// Hands to the file what has waited for a while, though nothing happens that would.
+    pub fn flush_due(&self) {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        if let Some(recorder) = &mut writing.recorder {
+            // A file that cannot be written any more says so with the next event.
+            let _ = recorder.flush_due(now);
+        }
     }
 
     /// Ends the session in order and closes its file.
