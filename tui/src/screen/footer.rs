@@ -120,10 +120,9 @@ fn draw_prompt(scene: &Scene, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> 
     let all = usize::from(area.width) - 4;
     let kept = remark.as_ref().map_or(0, |(remark, _)| text::width(remark) + 3).min(all / 2);
     let room = all - kept;
-    let skip = (prompt.cursor + 1).saturating_sub(room);
-    let visible: String = prompt.text.chars().skip(skip).collect();
-    let typed = prompt.text.chars().skip(skip).take(prompt.cursor - skip).collect::<String>();
-    let (end, _) = buf.set_stringn(area.x + 2, area.y, visible, room, theme.text());
+    let (typed, after) = prompt.around_cursor();
+    let typed = text::end(typed, room - 1);
+    let (end, _) = buf.set_stringn(area.x + 2, area.y, format!("{typed}{after}"), room, theme.text());
     // The cursor stands behind what is offered, all of which typing replaces.
     let offered = prompt.offered as u16;
     buf.set_style(Rect { x: end - offered, width: offered, height: 1, ..area }, theme.selected(theme.text()));
@@ -131,5 +130,5 @@ fn draw_prompt(scene: &Scene, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> 
         let room = usize::from(area.right().saturating_sub(end + 4));
         buf.set_string(end + 3, area.y, text::shorten(&remark, room), style);
     }
-    Position::new(area.x + 2 + text::width(&typed) as u16, area.y)
+    Position::new(area.x + 2 + text::width(typed) as u16, area.y)
 }

@@ -41,6 +41,7 @@ pub(super) fn handle(event: &Event, ui: &mut Ui, shown: &Shown) -> Option<Reques
         Event::Paste(text) => {
             let prompt = ui.prompt.as_mut()?;
             text.chars().filter(|character| !character.is_control()).for_each(|it| prompt.insert(it));
+            follow_search(ui);
             None
         }
         _ => None,
@@ -195,11 +196,16 @@ fn type_key(key: &KeyEvent, ui: &mut Ui, shown: &Shown) -> Option<Request> {
         }
         _ => {}
     }
+    follow_search(ui);
+    None
+}
+
+/// Rows follow a search while it is typed.
+fn follow_search(ui: &mut Ui) {
     if let Some(Prompt { ask: Ask::Find, text, .. }) = &ui.prompt {
         let text = text.clone();
         find(ui, text);
     }
-    None
 }
 
 /// Esc in a search gives it up; in a command it does nothing else than close.
@@ -241,7 +247,12 @@ fn point(mouse: &MouseEvent, ui: &mut Ui, shown: &Shown) -> Option<Request> {
         MouseEventKind::Up(_) => ui.dragging = false,
         MouseEventKind::Drag(MouseButton::Left) if ui.dragging => return seek(mouse.column, ui, shown),
         MouseEventKind::Down(MouseButton::Left) => match hit?.1 {
-            Target::Tab(view) => ui.view = view,
+            Target::Tab(view) => {
+                // What was open was about the view that is left.
+                ui.help = false;
+                ui.prompt.take_if(|prompt| prompt.ask == Ask::Find);
+                ui.view = view;
+            }
             Target::Worker(worker) if ui.worker == worker => ui.detail = !ui.detail,
             Target::Worker(worker) => ui.worker = worker,
             Target::Row(row) if ui.view == View::Layers => ui.layer = row,

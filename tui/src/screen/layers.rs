@@ -10,7 +10,7 @@ use super::panel::{self, Panel};
 use super::ui::{Hits, LayerSort, Target, Ui};
 use super::widgets::errorbar::{self, ErrorBar};
 use super::widgets::table::{self, Column, Fitted};
-use super::{Scene, WIDE, fit, layer_detail, scatter, terms, text};
+use super::{SOUGHT, Scene, WIDE, fit, layer_detail, scatter, terms, text};
 
 /// From this error on a layer gets a sign.
 const WRONG: f64 = 0.2;
@@ -148,9 +148,12 @@ fn draw_table(scene: &Scene, rows: &[Row], selected: usize, area: Rect, buf: &mu
     let mut remarks = vec![ui.sort.name().to_owned()];
     remarks.extend(ui.one_worker.map(|worker| format!("only {worker}")));
     if !ui.find_layer.is_empty() {
-        remarks.push(format!("'{}'", ui.find_layer));
+        remarks.push(format!("'{}'", text::shorten(&ui.find_layer, SOUGHT)));
     }
-    let panel = Panel::new(theme, "Layers").with("predicted against measured, ms per run", theme.dim());
+    // What is left out matters more than what the columns say themselves.
+    let is_filtered = remarks.len() > 1;
+    let units = if is_filtered { "ms per run" } else { "predicted against measured, ms per run" };
+    let panel = Panel::new(theme, "Layers").with(units, theme.dim());
     let inner = panel.remark(Line::styled(remarks.join("   "), theme.accent())).draw(theme, area, buf);
     let page = usize::from(inner.height.saturating_sub(1));
     (hits.rows, hits.page) = (rows.len(), page);

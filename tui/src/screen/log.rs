@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use super::panel::{self, Panel};
 use super::ui::{Hits, Target, Ui};
 use super::widgets::table;
-use super::{Scene, text};
+use super::{SOUGHT, Scene, text};
 
 /// Cells before a line's words.
 const BEFORE: usize = 13;
@@ -53,7 +53,7 @@ fn draw_lines(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
         remarks.push("▲ only".to_owned());
     }
     if !ui.find_line.is_empty() {
-        remarks.push(format!("'{}'", ui.find_line));
+        remarks.push(format!("'{}'", text::shorten(&ui.find_line, SOUGHT)));
     }
     remarks.push(format!(
         "{} of {} lines",

@@ -65,6 +65,8 @@ const FRAME: Duration = Duration::from_millis(33);
 const SMALLEST: (u16, u16) = (80, 24);
 /// From this width on panels stand side by side that else stand one under the other.
 const WIDE: u16 = 100;
+/// Cells that a panel's border tells of a text that is searched for, however long: rows must not be missing unsaid.
+const SOUGHT: usize = 16;
 
 /// How the screen starts.
 #[derive(Clone, Copy, Debug)]
@@ -142,9 +144,13 @@ where
                     continue;
                 }
                 stale = true;
-                let request = input::handle(&event, &mut ui, &stage.look());
-                let Some(request) = request else { continue };
-                if let Some(sentence) = refuse(&request, &stage.look()) {
+                let asked = {
+                    let shown = stage.look();
+                    let request = input::handle(&event, &mut ui, &shown);
+                    request.map(|request| (refuse(&request, &shown, ui.lab(&shown)), request))
+                };
+                let Some((refused, request)) = asked else { continue };
+                if let Some(sentence) = refused {
                     ui.message = Some(sentence.to_owned());
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! What the screen asks the program for, and the one place that refuses it.
 
 use collab_core::command::Verb;
+use collab_core::lab::Lab;
 use collab_core::time::Micros;
 
 use crate::keys::Scope;
@@ -57,8 +58,9 @@ pub(super) fn out_of_place(mode: Scope) -> &'static str {
     }
 }
 
-/// The sentence that refuses `request`, if it must be refused. Nothing else on the screen refuses.
-pub(super) fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
+/// The sentence that refuses `request`, if it must be refused. Nothing else on the screen refuses. The operator looks at
+/// `seen`, which is not what is `shown` while the drawing is held.
+pub(super) fn refuse(request: &Request, shown: &Shown, seen: &Lab) -> Option<&'static str> {
     match request {
         Request::Verb(Verb::Mark { .. }) if shown.playback.is_some() => {
             Some("this is a replay: moments are named while a session runs")
@@ -66,6 +68,9 @@ pub(super) fn refuse(request: &Request, shown: &Shown) -> Option<&'static str> {
         Request::Verb(_) if shown.playback.is_some() => Some(out_of_place(Scope::Replay)),
         Request::Verb(verb) if verb.changes_the_lab() && shown.lab.session.read_only => {
             Some("this lab is read-only: start it without --read-only to change it")
+        }
+        Request::Verb(Verb::Accept | Verb::Reject { .. }) if seen.proposal != shown.lab.proposal => {
+            Some("what is offered has changed since the drawing was held: Space shows it")
         }
         Request::Playback(_) => match &shown.playback {
             None => Some(out_of_place(Scope::Live)),

@@ -1,6 +1,7 @@
 //! Numbers and names as people read them: one decimal in ms, thin space in thousands.
 
 use ratatui::text::{Line, Span};
+use unicode_segmentation::UnicodeSegmentation as _;
 
 /// U+2009, between groups of three digits.
 const THIN: char = '\u{2009}';
@@ -23,9 +24,9 @@ pub(super) fn ms(value: f64) -> String {
     if value.abs() < 9999.95 {
         return format!("{value:.1}");
     }
-    let whole = thousands(value.abs().trunc() as u64);
+    let tenths = (value.abs() * 10.0).round() as u64;
     let sign = if value < 0.0 { "−" } else { "" };
-    format!("{sign}{whole}.{:.0}", (value.abs().fract() * 10.0).floor())
+    format!("{sign}{}.{}", thousands(tenths / 10), tenths % 10)
 }
 
 /// A fraction as whole percent, `—` if unknown.
@@ -95,31 +96,36 @@ pub(super) fn width(text: &str) -> usize {
 
 /// `text` in at most `cells` cells, with `…` where something was cut off.
 pub(super) fn shorten(text: &str, cells: usize) -> String {
-    if width(text) <= cells {
-        return text.to_owned();
+    match cells {
+        _ if width(text) <= cells => text.to_owned(),
+        0 => String::new(),
+        _ => format!("{}…", fitting(text.graphemes(true), cells - 1).concat()),
     }
-    let mut short = String::new();
-    let mut taken = 1;
-    for character in text.chars() {
-        taken += width(character.encode_utf8(&mut [0; 4]));
-        if taken > cells {
-            break;
-        }
-        short.push(character);
-    }
-    if cells > 0 {
-        short.push('…');
-    }
-    short
 }
 
 /// The same with the beginning cut off: of long names the end tells most.
 pub(super) fn shorten_front(text: &str, cells: usize) -> String {
-    if width(text) <= cells {
-        return text.to_owned();
+    match cells {
+        _ if width(text) <= cells => text.to_owned(),
+        0 => String::new(),
+        _ => format!("…{}", end(text, cells - 1)),
     }
-    let reversed: String = text.chars().rev().collect();
-    shorten(&reversed, cells).chars().rev().collect()
+}
+
+/// As much of the end of `text` as `cells` cells hold.
+pub(super) fn end(text: &str, cells: usize) -> &str {
+    let kept: usize = fitting(text.graphemes(true).rev(), cells).iter().map(|it| it.len()).sum();
+    &text[text.len() - kept..]
+}
+
+/// The first of these characters as they are drawn, an accent with its letter, that `cells` cells hold.
+fn fitting<'a>(graphemes: impl Iterator<Item = &'a str>, cells: usize) -> Vec<&'a str> {
+    let mut taken = 0;
+    let fits = |grapheme: &&str| {
+        taken += width(grapheme);
+        taken <= cells
+    };
+    graphemes.take_while(fits).collect()
 }
 
 /// `text` in lines of at most `cells` cells, broken between words; a word that is too long is broken within.
@@ -141,15 +147,15 @@ pub(super) fn wrap(text: &str, cells: usize) -> Vec<String> {
 fn pieces(word: &str, cells: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut taken = 0;
-    for character in word.chars() {
-        let wide = width(character.encode_utf8(&mut [0; 4]));
+    for grapheme in word.graphemes(true) {
+        let wide = width(grapheme);
         if taken + wide > cells.max(1) && taken > 0 {
             pieces.push(String::new());
             taken = 0;
         }
         taken += wide;
         if let Some(piece) = pieces.last_mut() {
-            piece.push(character);
+            piece.push_str(grapheme);
         }
     }
     pieces
@@ -173,6 +179,8 @@ pub(super) fn flow<'a>(parts: Vec<Vec<Span<'a>>>, gap: usize, cells: usize) -> V
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -180,7 +188,8 @@ mod tests {
         assert_eq!(thousands(1_234_567), "1\u{2009}234\u{2009}567");
         assert_eq!(thousands(999), "999");
         assert_eq!(ms(110.46), "110.5");
-        assert_eq!(ms(12345.67), "12\u{2009}345.6");
+        assert_eq!(ms(12345.67), "12\u{2009}345.7");
+        assert_eq!(ms(-99999.96), "−100\u{2009}000.0");
         assert_eq!(bytes(0), "0 B");
         assert_eq!(bytes(6 * 1024), "6.0 KiB");
         assert_eq!(bytes(1023 * 1024), "1.0 MiB");
@@ -198,11 +207,28 @@ mod tests {
         assert_eq!(shorten("efficientnet", 6), "effic…");
         assert_eq!(shorten("网络网络", 5), "网络…");
         assert_eq!(shorten("ab", 0), "");
+        assert_eq!(shorten_front("网络网络", 4), "…络");
+        assert_eq!(end("ab网", 2), "网");
         assert_eq!(shorten_front("blocks.0.expand", 9), "….expand".replace("….", "…0."));
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("a 网络网络 b", 5), ["a", "网络", "网络", "b"].map(String::from).to_vec());
         let parts = ["one", "two", "three"].map(|word| vec![Span::raw(word)]).to_vec();
         let lines: Vec<String> = flow(parts, 2, 8).iter().map(Line::to_string).collect();
         assert_eq!(lines, ["one  two", "three"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_cut_off_never_takes_more_cells_than_there_are(
+            text in "([a-c]|网|e\u{301}|❤\u{fe0f}|👩\u{200d}👩\u{200d}👧|\u{200b}| ){0,12}", cells in 0usize..14,
+        ) {
+            for short in [shorten(&text, cells), shorten_front(&text, cells), end(&text, cells).to_owned()] {
+                prop_assert!(width(&short) <= cells, "{short:?} in {cells}");
+            }
+            // A character may be wider than a line of one cell.
+            for line in wrap(&text, cells.max(2)) {
+                prop_assert!(width(&line) <= cells.max(2), "{line:?} in {cells}");
+            }
+        }
     }
 }

@@ -91,6 +91,9 @@ pub(super) enum Ask {
     Find,
 }
 
+/// Bytes that a line of input may have: what is pasted by mistake must not hold up the screen.
+const LONGEST: usize = 1 << 13;
+
 /// A line of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prompt {
@@ -122,16 +125,24 @@ impl Prompt {
         self.text.char_indices().nth(at).map_or(self.text.len(), |(byte, _)| byte)
     }
 
+    /// What stands before the cursor and what after it.
+    pub(super) fn around_cursor(&self) -> (&str, &str) {
+        self.text.split_at(self.byte(self.cursor))
+    }
+
     /// Deletes what is only offered.
     fn decline(&mut self) {
         self.cursor -= std::mem::take(&mut self.offered);
         self.text.truncate(self.byte(self.cursor));
     }
 
-    /// Types a character.
+    /// Types a character; nothing once the line is as long as any command can be.
     pub(super) fn insert(&mut self, character: char) {
         if self.offered > 0 {
             self.decline();
+        }
+        if self.text.len() >= LONGEST {
+            return;
         }
         let byte = self.byte(self.cursor);
         self.text.insert(byte, character);

@@ -27,7 +27,7 @@ impl Desk {
         let recording = Recording { path: "upconv7.mcap".to_owned(), bytes: 812_345, failed: None };
         let shown = Shown { lab: lab.clone(), recording: Some(recording), playback: None };
         let terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        let theme = Theme { depth: Depth::True };
+        let theme = Theme::new(Depth::True);
         let mut desk = Self { shown, ui: Ui::new(View::Overview), asked: Vec::new(), theme, terminal };
         desk.draw();
         desk
@@ -57,7 +57,7 @@ impl Desk {
 
     /// Without colours.
     pub(super) fn mono(mut self) -> Self {
-        self.theme = Theme { depth: Depth::Mono };
+        self.theme = Theme::new(Depth::Mono);
         self.draw();
         self
     }
@@ -69,7 +69,7 @@ impl Desk {
 
     fn take(&mut self, event: Event) {
         if let Some(request) = input::handle(&event, &mut self.ui, &self.shown) {
-            match refuse(&request, &self.shown) {
+            match refuse(&request, &self.shown, self.ui.lab(&self.shown)) {
                 Some(sentence) => self.ui.message = Some(sentence.to_owned()),
                 None => self.asked.push(request),
             }
@@ -90,6 +90,11 @@ impl Desk {
         self
     }
 
+    pub(super) fn paste(&mut self, text: &str) -> &mut Self {
+        self.take(Event::Paste(text.to_owned()));
+        self
+    }
+
     pub(super) fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16) -> &mut Self {
         self.take(Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
         self
@@ -102,6 +107,12 @@ impl Desk {
     /// What was asked for since last asked.
     pub(super) fn asked(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.asked)
+    }
+
+    /// Where the cursor is, column and row.
+    pub(super) fn cursor(&self) -> (u16, u16) {
+        let position = self.terminal.backend().cursor_position();
+        (position.x, position.y)
     }
 
     pub(super) fn buffer(&self) -> &Buffer {

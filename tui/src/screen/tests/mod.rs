@@ -5,6 +5,8 @@ mod driving;
 mod hostile;
 mod keys;
 mod layers;
+mod networks;
 mod pictures;
+mod prompt;
 mod story;
 mod training;
