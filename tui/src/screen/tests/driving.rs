@@ -18,7 +18,7 @@ use crate::stage::{Shown, Stage};
 use crate::theme::{Depth, Theme};
 
 const OPTIONS: ScreenOptions =
-    ScreenOptions { theme: Theme { depth: Depth::True }, view: View::Overview, mouse: false };
+    ScreenOptions { theme: Theme::new(Depth::True), view: View::Overview, mouse: false };
 
 fn stage() -> Stage {
     Stage::new(Shown { lab: story::demo().lab, recording: None, playback: None })
