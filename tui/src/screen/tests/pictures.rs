@@ -7,6 +7,7 @@ use crossterm::event::KeyCode;
 use ratatui::style::{Color, Modifier};
 
 use super::desk::Desk;
+use super::networks;
 use super::story::{self, Story};
 
 const LARGE: (u16, u16) = (120, 35);
@@ -85,7 +86,7 @@ fn a_lost_worker_says_why_in_its_own_row() {
 fn the_start_shows_what_is_being_waited_for() {
     let mut story = Story::new();
     snapshot("starting-nothing", &Desk::new(&story.lab, SMALL));
-    story.connect(story::enlarging(), 3);
+    story.connect(networks::enlarging(), 3);
     story.tell(What::WorkerReady { worker: WorkerId(0) });
     story.tell(What::WorkerLoading { worker: WorkerId(1), done: 1_300_000, total: 2_200_000 });
     snapshot("starting-loading", &Desk::new(&story.lab, LARGE));
@@ -94,11 +95,11 @@ fn the_start_shows_what_is_being_waited_for() {
 #[test]
 fn one_worker_and_eight_workers_fit() {
     let mut one = Story::new();
-    one.connect(story::enlarging(), 1).ready().switch("best-single").run(20);
+    one.connect(networks::enlarging(), 1).ready().switch("best-single").run(20);
     one.answer(Answer::Values { count: 121_104, min: -0.1, max: 1.02 });
     snapshot("one-worker", &Desk::new(&one.lab, SMALL));
     let mut eight = Story::new();
-    eight.connect(story::enlarging(), 8).ready().switch("proportional").run(40);
+    eight.connect(networks::enlarging(), 8).ready().switch("proportional").run(40);
     snapshot("eight-workers", &Desk::new(&eight.lab, SMALL));
 }
 
@@ -205,4 +206,26 @@ fn nothing_panics_at_any_size() {
             }
         }
     }
+}
+
+#[test]
+fn a_lab_in_which_nothing_ran_for_a_minute_says_so_where_latencies_were() {
+    let mut story = story::demo();
+    story.wait(100.0);
+    for size in [LARGE, SMALL] {
+        let desk = Desk::new(&story.lab, size);
+        assert!(desk.text().contains("No run ended in the last 60 s."), "{}", desk.text());
+    }
+}
+
+#[test]
+fn a_partition_of_more_blocks_than_there_is_room_for_says_so() {
+    let network = collab_core::network::samples::chain(64, 60);
+    let mut story = Story::new();
+    story.connect(network, 3).ready();
+    let plan: Vec<String> = (0..60).map(|unit| format!("{unit}:22,22,20")).collect();
+    story.switch(&plan.join("/")).run(5);
+    let mut desk = Desk::new(&story.lab, SMALL);
+    desk.press(crossterm::event::KeyCode::Char('3'));
+    assert!(desk.text().contains("60 blocks are too many to draw here"), "{}", desk.text());
 }

@@ -51,7 +51,12 @@ const GAP: u16 = 1;
 /// Draws `slabs` over all of `area`: a row of titles, the bands, a row of exchanges.
 pub(in crate::screen) fn draw(slabs: &[Slab], look: Look, area: Rect, buf: &mut Buffer) {
     let count = slabs.len() as u16;
-    if count == 0 || area.height < 3 || area.width < count * 2 {
+    if count == 0 || area.height < 3 {
+        return;
+    }
+    if area.width < count * 2 {
+        let told = format!("{count} blocks are too many to draw here");
+        buf.set_stringn(area.x, area.y, told, usize::from(area.width), look.dim);
         return;
     }
     let widths =
