@@ -62,10 +62,7 @@ fn sentence(error: &anyhow::Error) -> String {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Demo(demo) => {
-            let workers = lab::Workers::Demo(demo.devices.clone(), demo.link.map(cli::LinkPreset::shape));
-            Ok(ExitCode::from(app::run(&demo.run, workers, false)?))
-        }
+        Command::Demo(demo) => Ok(ExitCode::from(app::run(&demo.run, demo.fleet.workers(), false)?)),
         Command::Live(live) => {
             let workers = lab::Workers::Live(live.workers.clone());
             Ok(ExitCode::from(app::run(&live.run, workers, live.read_only)?))

@@ -27,10 +27,11 @@ const NARROWEST: usize = 40;
 
 /// Prints for each planner what its plan takes, the plan, and why it is better or worse than one device.
 pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
-    let devices: Vec<Emulation> = args.devices.iter().map(|name| preset(name)).collect::<Result<_, _>>()?;
+    let devices: Vec<Emulation> =
+        args.fleet.devices.iter().map(|name| preset(name)).collect::<Result<_, _>>()?;
     let loaded = args.file.choice(&args.model).load(args.seed)?;
     let network = loaded.model.network();
-    let costs = costs(network, &devices, args.link.map(crate::cli::LinkPreset::shape));
+    let costs = costs(network, &devices, args.fleet.link.map(crate::cli::LinkPreset::shape));
     let allowed = vec![true; devices.len()];
     let problem = Problem { network, costs: &costs, allowed: &allowed, memory: &[] };
     let names: Vec<&str> = if args.planner == "all" { PLANNERS.to_vec() } else { vec![&args.planner] };
@@ -68,8 +69,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
 
 /// `2,4,10-gigabit`, or the devices alone where each has its own link.
 fn scenario_name(args: &PlanArgs) -> String {
-    let link = args.link.map(|link| format!("-{}", link.name()));
-    args.devices.join(",") + &link.unwrap_or_default()
+    let link = args.fleet.link.map(|link| format!("-{}", link.name()));
+    args.fleet.devices.join(",") + &link.unwrap_or_default()
 }
 
 /// Costs from a Pi 4's rates, divided by each slowdown; the lab is on a gigabit network.

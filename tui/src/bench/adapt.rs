@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use crate::cli::{BenchAdaptArgs, LinkPreset};
 use crate::headless::print;
 use crate::journal::{Journal, Listener};
-use crate::lab::{self, Setup, Situation, Workers};
+use crate::lab::{self, Setup, Situation};
 use crate::screen::Request;
 use crate::stage::{Shown, Stage};
 
@@ -142,7 +142,7 @@ pub fn run(args: &BenchAdaptArgs) -> anyhow::Result<()> {
     });
     let stage = Arc::new(Stage::new(Shown::default()));
     let journal = Arc::new(Journal::new(stage.clone(), None, Some(listener)));
-    let workers = Workers::Demo(args.devices.clone(), args.link.map(LinkPreset::shape));
+    let workers = args.fleet.workers();
     let setup = Setup {
         auto: true,
         train: !args.no_train,
@@ -184,7 +184,7 @@ async fn change_at_random(
     let mut situations = Vec::new();
     let count = (args.minutes * 60.0 / args.every).ceil().max(1.0) as usize;
     for _ in 0..count {
-        let worker = WorkerId::at(rng.random_range(0..args.devices.len()));
+        let worker = WorkerId::at(rng.random_range(0..args.fleet.devices.len()));
         let verb = if rng.random_bool(0.6) {
             Verb::Throttle { worker, percent: SHARES[rng.random_range(0..SHARES.len())] }
         } else {
@@ -236,7 +236,7 @@ fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) -> a
     let total = Total {
         event: "adapt",
         network: args.model.clone(),
-        workers: args.devices.len(),
+        workers: args.fleet.devices.len(),
         changes: intervals.len(),
         switches,
         switches_per_change: switches as f64 / intervals.len() as f64,

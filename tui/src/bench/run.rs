@@ -21,9 +21,10 @@ pub fn run(args: &BenchRunArgs) -> anyhow::Result<()> {
 }
 
 fn sentence(versus: &Versus) -> String {
+    let ms = |value: Option<f64>| value.map_or("–".to_owned(), |ms| format!("{ms:.1}"));
     format!(
         "{} on {} workers, {} runs each in turn: best single {:.1} ms, together {:.1} ms, ×{:.2}\n\
-         bound ×{:.2}, reached {:.2} of it; predicted {:.1} ms before it ran, {:.1} ms before each run; {}\n{}",
+         bound ×{:.2}, reached {:.2} of it; predicted {} ms before it ran, {} ms before each run; {}\n{}",
         versus.network,
         versus.workers,
         versus.rounds,
@@ -32,8 +33,8 @@ fn sentence(versus: &Versus) -> String {
         versus.speedup,
         versus.bound,
         versus.of_bound,
-        versus.predicted_ms.unwrap_or(f64::NAN),
-        versus.late_predicted_ms.unwrap_or(f64::NAN),
+        ms(versus.predicted_ms),
+        ms(versus.late_predicted_ms),
         versus.verdict,
         versus.partition
     )

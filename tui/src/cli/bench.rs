@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::engine::{BenchEngineArgs, ContestantArgs};
 use super::values::{parse_device, parse_planner};
-use super::{FileArgs, LinkPreset};
+use super::{FileArgs, FleetArgs, LinkPreset};
 
 /// `collab-tui bench`.
 #[derive(Clone, Debug, Args)]
@@ -147,12 +147,9 @@ pub struct BenchAdaptArgs {
     /// What its file leaves open.
     #[command(flatten)]
     pub file: FileArgs,
-    /// Presets or slowdowns, one for each device.
-    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
-    pub devices: Vec<String>,
-    /// The link every device sends over, instead of its preset's.
-    #[arg(long)]
-    pub link: Option<LinkPreset>,
+    /// On what.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
     /// How long.
     #[arg(long, default_value_t = 5.0)]
     pub minutes: f64,

@@ -17,7 +17,7 @@ use self::values::{
     Shape, parse_device, parse_duration, parse_moment, parse_output, parse_planner, parse_planner_or_all,
     parse_scale, parse_shape, parse_speed,
 };
-use crate::lab::ModelChoice;
+use crate::lab::{ModelChoice, Workers};
 
 pub use self::engine::{BenchEngineArgs, ContestantArgs, EngineName};
 
@@ -133,18 +133,33 @@ pub struct RunArgs {
     pub json: bool,
 }
 
-/// `collab-tui demo`.
+/// Devices that are emulated.
 #[derive(Clone, Debug, Args)]
-pub struct DemoArgs {
-    /// What runs.
-    #[command(flatten)]
-    pub run: RunArgs,
+pub struct FleetArgs {
     /// Presets (pi5, pi4, pi3, zero2) or slowdowns, one for each device: `pi5,pi4` or `2,4,10`.
     #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
     pub devices: Vec<String>,
     /// The link every device sends over, instead of its preset's.
     #[arg(long)]
     pub link: Option<LinkPreset>,
+}
+
+impl FleetArgs {
+    /// These devices as worker processes.
+    pub fn workers(&self) -> Workers {
+        Workers::Demo(self.devices.clone(), self.link.map(LinkPreset::shape))
+    }
+}
+
+/// `collab-tui demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// What runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// On what.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
 }
 
 /// An emulated link.
@@ -260,12 +275,9 @@ pub struct PlanArgs {
     /// What its file leaves open.
     #[command(flatten)]
     pub file: FileArgs,
-    /// Presets or slowdowns, one for each device.
-    #[arg(long, default_value = "pi5,pi4,pi3", value_delimiter = ',', value_parser = parse_device)]
-    pub devices: Vec<String>,
-    /// The link every device sends over, instead of its preset's.
-    #[arg(long)]
-    pub link: Option<LinkPreset>,
+    /// On what.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
     /// A planner's name, or `all`.
     #[arg(long, default_value = "all", value_parser = parse_planner_or_all)]
     pub planner: String,
@@ -322,7 +334,7 @@ mod tests {
     fn without_a_subcommand_the_demo_takes_its_options() {
         let cli = Cli::try_parse_from(["collab-tui", "--for", "5s", "--json", "--devices", "2,4"]).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.demo.devices, ["2", "4"]);
+        assert_eq!(cli.demo.fleet.devices, ["2", "4"]);
         assert_eq!(cli.demo.run.for_time, Some(Duration::from_secs(5)));
     }
 }
