@@ -11,6 +11,7 @@ mod links;
 mod log;
 mod outlook;
 mod pace;
+mod partitions;
 mod prediction;
 mod runs;
 mod training;
@@ -40,8 +41,6 @@ use crate::time::Micros;
 
 /// Commands kept.
 const COMMANDS: usize = 200;
-/// Partitions that may be gone back to.
-const UNDO_DEPTH: usize = 32;
 
 /// A named moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,28 +224,12 @@ impl Lab {
         self.tell(event);
     }
 
-    /// The partition that runs.
-    pub fn running(&self) -> Option<&Proposal> {
-        self.partitions.get(&self.current?)
-    }
-
-    /// The partition that is offered.
-    pub fn offered(&self) -> Option<&Proposal> {
-        self.partitions.get(&self.proposal?)
-    }
-
     /// The fastest worker alone, and its time in ms. One that is lost counts only where nobody is left.
     pub fn best_single(&self) -> Option<(&WorkerState, f64)> {
         let is_deserted = !self.workers.iter().any(WorkerState::is_ready);
         let there = self.workers.iter().filter(|worker| is_deserted || worker.is_ready());
         let timed = there.filter_map(|worker| Some((worker, worker.single_ms?)));
         timed.min_by(|a, b| a.1.total_cmp(&b.1))
-    }
-
-    /// The part of the split work that `worker` does in the running partition, 0…1.
-    pub fn share(&self, worker: usize) -> Option<f64> {
-        let (network, running) = (self.network.as_ref()?, self.running()?);
-        running.plan.shares(network).get(worker).copied()
     }
 
     /// Everything after concerns this network; what was of another one is of no use.
@@ -260,41 +243,6 @@ impl Lab {
         self.layers.clear();
         self.runs.in_flight.clear();
         self.relearn_all();
-    }
-
-    /// A proposal for other workers than there are, or for another network, can only be of a damaged session.
-    fn propose(&mut self, proposal: &Proposal) {
-        let is_for = |network: &Arc<Network>| proposal.plan.check(network, self.workers.len()).is_ok();
-        if !self.network.as_ref().is_some_and(is_for) {
-            return;
-        }
-        self.partitions.insert(proposal.partition, proposal.clone());
-        self.proposal = Some(proposal.partition);
-        self.forget_old_partitions();
-        self.look_ahead(self.prediction().map(|said| said.ms));
-    }
-
-    fn switch(&mut self, partition: PartitionId) {
-        if let Some(before) = self.current.replace(partition)
-            && before != partition
-        {
-            // Nobody goes back to what only measured.
-            let only_measured = self.partitions.get(&before).is_some_and(Proposal::measures);
-            if self.past.last() == Some(&partition) {
-                self.past.pop();
-            } else if !only_measured {
-                self.past.push(before);
-            }
-            let surplus = self.past.len().saturating_sub(UNDO_DEPTH);
-            self.past.drain(..surplus);
-        }
-        if self.proposal == Some(partition) {
-            self.proposal = None;
-        }
-        self.layers.clear();
-        self.accuracy.forget_late();
-        self.conditions_changed();
-        self.forget_old_partitions();
     }
 
     /// Whether a run that begins did so before, and lost a worker on its way.
@@ -317,16 +265,6 @@ impl Lab {
                 .as_deref()
                 .filter(|_| self.timeline_of.is_some_and(|(_, of)| of == current)),
         }
-    }
-
-    fn forget_old_partitions(&mut self) {
-        let keep = |id: &PartitionId| {
-            Some(*id) == self.current
-                || Some(*id) == self.proposal
-                || self.past.contains(id)
-                || self.timeline_of.is_some_and(|(_, of)| of == *id)
-        };
-        self.partitions.retain(|id, _| keep(id));
     }
 
     fn finish_run(&mut self, run: RunId, ms: f64, verdict: Verdict, at: Micros) {

@@ -106,3 +106,14 @@ pub enum AskError {
     #[error("{0}")]
     Protocol(String),
 }
+
+impl AskError {
+    /// For whoever tells that the worker is lost: of a link that ended the same words, whether something was asked over it or
+    /// not.
+    pub fn why_lost(&self) -> String {
+        match self {
+            AskError::Closed(reason) => reason.clone(),
+            error => error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Partitions: the one that runs, the one offered, and those that may be gone back to.
+
+use std::sync::Arc;
+
+use super::Lab;
+use crate::event::Proposal;
+use crate::id::PartitionId;
+use crate::network::Network;
+
+/// Partitions that may be gone back to.
+const UNDO_DEPTH: usize = 32;
+
+impl Lab {
+    /// The partition that runs.
+    pub fn running(&self) -> Option<&Proposal> {
+        self.partitions.get(&self.current?)
+    }
+
+    /// The partition that is offered.
+    pub fn offered(&self) -> Option<&Proposal> {
+        self.partitions.get(&self.proposal?)
+    }
+
+    /// The part of the split work that `worker` does in the running partition, 0…1.
+    pub fn share(&self, worker: usize) -> Option<f64> {
+        let (network, running) = (self.network.as_ref()?, self.running()?);
+        running.plan.shares(network).get(worker).copied()
+    }
+
+    /// A proposal for other workers than there are, or for another network, can only be of a damaged session.
+    pub(super) fn propose(&mut self, proposal: &Proposal) {
+        let is_for = |network: &Arc<Network>| proposal.plan.check(network, self.workers.len()).is_ok();
+        if !self.network.as_ref().is_some_and(is_for) {
+            return;
+        }
+        self.partitions.insert(proposal.partition, proposal.clone());
+        self.proposal = Some(proposal.partition);
+        self.forget_old_partitions();
+        self.look_ahead(self.prediction().map(|said| said.ms));
+    }
+
+    pub(super) fn switch(&mut self, partition: PartitionId) {
+        if let Some(before) = self.current.replace(partition)
+            && before != partition
+        {
+            // Nobody goes back to what only measured.
+            let only_measured = self.partitions.get(&before).is_some_and(Proposal::measures);
+            if self.past.last() == Some(&partition) {
+                self.past.pop();
+            } else if !only_measured {
+                self.past.push(before);
+            }
+            let surplus = self.past.len().saturating_sub(UNDO_DEPTH);
+            self.past.drain(..surplus);
+        }
+        if self.proposal == Some(partition) {
+            self.proposal = None;
+        }
+        self.layers.clear();
+        self.accuracy.forget_late();
+        self.conditions_changed();
+        self.forget_old_partitions();
+    }
+
+    fn forget_old_partitions(&mut self) {
+        let keep = |id: &PartitionId| {
+            Some(*id) == self.current
+                || Some(*id) == self.proposal
+                || self.past.contains(id)
+                || self.timeline_of.is_some_and(|(_, of)| of == *id)
+        };
+        self.partitions.retain(|id, _| keep(id));
+    }
+}
