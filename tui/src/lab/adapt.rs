@@ -6,7 +6,8 @@ use collab_core::command::Verb;
 use collab_core::event::{Level, Proposal, What};
 use collab_core::id::PartitionId;
 
-use super::controller::{Controller, Outcome};
+use super::controller::Controller;
+use super::outcomes::Outcome;
 use super::planning::{Decision, Found, Task};
 
 /// Between two looks at whether another partition would be better.

@@ -22,6 +22,9 @@ const BUDGET: Duration = Duration::from_secs(9);
 
 /// Parts of the samples, each of which is left out of a fit once.
 const FOLDS: usize = 5;
+/// Layers that the worker computes faster are the clock's matter, ms: like the errors that stand beside it, that of layers
+/// left out is told without them.
+const SHORTEST_MS: f64 = 0.05;
 
 /// Gives every worker of the fleet its profile. A worker that cannot be calibrated does without.
 pub async fn calibrate(fleet: &Fleet, profiles: &Profiles, journal: &Journal) {
@@ -72,7 +75,7 @@ async fn measure(
     let timed = calibrated.layers;
     let fitted = tokio::task::spawn_blocking(move || {
         let samples = samples(&timed, slowdown)?;
-        anyhow::Ok((fit(&samples), held_out(&samples)))
+        anyhow::Ok((fit(&samples), held_out(&samples, slowdown)))
     });
     let (profile, held_out) = fitted.await??;
     Ok((Measured { device, profile, held_out }, calibrated.ms))
@@ -96,16 +99,16 @@ pub fn samples(timed: &[TimedLayer], slowdown: f64) -> anyhow::Result<Vec<Sample
     Ok(samples)
 }
 
-/// The mean of |predicted − measured| / measured over layers that a fit to the others predicts; `None` if
-/// there are too few.
-fn held_out(samples: &[Sample]) -> Option<f64> {
+/// The mean of |predicted − measured| / measured over layers that a fit to the others predicts, of a worker slowed down so
+/// much; `None` if there are too few.
+fn held_out(samples: &[Sample], slowdown: f64) -> Option<f64> {
     let mut errors = Vec::new();
     for fold in 0..FOLDS {
         let part = |inside: bool| {
             samples.iter().enumerate().filter(move |(at, _)| (at % FOLDS == fold) == inside).map(|(_, s)| s)
         };
         let profile: Profile = fit(&part(false).cloned().collect::<Vec<_>>());
-        let predicted = part(true).filter(|sample| sample.ms > 0.0);
+        let predicted = part(true).filter(|sample| sample.ms * slowdown >= SHORTEST_MS);
         errors.extend(predicted.map(|sample| (profile.ms(sample) / sample.ms - 1.0).abs()));
     }
     let count = errors.len();
@@ -114,7 +117,22 @@ fn held_out(samples: &[Sample]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use collab_core::network::{Term, Work};
+
     use super::*;
+
+    #[test]
+    fn layers_too_short_for_the_clock_do_not_spoil_what_is_told_of_those_left_out() {
+        let work = [Work { term: Term::Call, call: 0.0, row: 1.0 }];
+        let long = (1..40).map(|rows| Sample::new(&work, rows, 0.1 * f64::from(rows)));
+        let short = (1..40).map(|rows| Sample::new(&work, rows, 1e-4 * f64::from(rows % 3 + 1)));
+        let exact: Vec<Sample> = long.clone().collect();
+        assert!(held_out(&exact, 1.0).unwrap() < 1e-6);
+        let samples: Vec<Sample> = long.zip(short).flat_map(|(long, short)| [long, short]).collect();
+        let (told, of_all) = (held_out(&samples, 1.0).unwrap(), held_out(&samples, 1e3).unwrap());
+        assert!(told < of_all / 10.0, "{told} {of_all}");
+        assert_eq!(held_out(&exact[..3], 1.0), None);
+    }
 
     #[test]
     fn layers_of_networks_that_are_not_known_are_refused() {

@@ -1,5 +1,5 @@
 //! The lab's loop: what it owns and what it waits for. What it does about it is in [`super::runs`],
-//! [`super::switch`], [`super::messages`], [`super::losses`] and [`super::operate`].
+//! [`super::switch`], [`super::messages`], [`super::outcomes`], [`super::losses`] and [`super::operate`].
 //!
 //! One task owns everything and waits for one thing at a time, so nothing here is locked. What takes long
 //! (preparing strips, comparing clocks, the reference) runs beside it and answers with an [`Outcome`].
@@ -9,12 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collab_core::command::{CommandId, Settled};
-use collab_core::event::{Level, What};
-use collab_core::id::{Node, PartitionId, WorkerId};
+use collab_core::command::CommandId;
+use collab_core::id::{PartitionId, WorkerId};
 use collab_core::schedule::Schedule;
 use collab_models::{Map, Model};
-use collab_worker::client::{Pong, WorkerLink};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
@@ -23,6 +21,7 @@ use super::fleet::Fleet;
 use super::flight::{Flight, Interrupted, Landed};
 use super::inputs::Inputs;
 use super::losses::DESERTED;
+use super::outcomes::Outcome;
 use super::planning::{Found, Planning};
 use super::reference::Reference;
 use super::training::Training;
@@ -31,24 +30,6 @@ use crate::screen::Request;
 
 /// Between two rounds of clock exchanges.
 const CLOCKS_EVERY: Duration = Duration::from_secs(2);
-
-/// What came of something that ran beside the loop.
-pub enum Outcome {
-    /// Every worker prepared a partition, or one refused with a sentence.
-    Prepared(PartitionId, Option<CommandId>, Result<(), String>),
-    /// A command was acknowledged or refused.
-    Settled(CommandId, Settled),
-    /// A worker's clock was compared.
-    Clock(WorkerId, Pong),
-    /// A worker that was lost answers and holds the network.
-    Back(WorkerLink, Pong),
-    /// All workers were introduced to one that came back, or could not be.
-    Introduced(WorkerId, Result<(), String>),
-    /// Planning found something.
-    Found(Box<Found>),
-    /// The single-device output of an input is known, or why it is not.
-    Referenced(usize, Result<Vec<f32>, String>),
-}
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +74,7 @@ pub struct Controller {
     /// Workers that came back and are still to be measured alone.
     pub(super) unmeasured: Vec<WorkerId>,
     /// Why a partition was refused last.
-    refusal: Option<String>,
+    pub(super) refusal: Option<String>,
     /// Since when nobody is left.
     pub(super) deserted: Option<Instant>,
     pub(super) landed: Vec<Landed>,
@@ -214,6 +195,7 @@ impl Controller {
         while !self.landed.is_empty() {
             self.step().await;
         }
+        self.settle_what_is_pending();
         if let (Some(path), Some((frame, output))) = (&self.output, &self.last_output) {
             self.inputs.save(*frame, output, path)?;
         }
@@ -308,6 +290,7 @@ impl Controller {
         if now >= self.clocks_compared + CLOCKS_EVERY {
             self.clocks_compared = now;
             self.fleet.compare_clocks(&self.outcomes);
+            self.journal.flush_due();
         }
         self.measure_effect(now);
         if self.is_time_up() && self.flight.is_none() && self.again.is_none() {
@@ -321,44 +304,5 @@ impl Controller {
 
     pub(super) fn end(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
-    }
-
-    fn take_outcome(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Prepared(id, command, Ok(())) => self.prepared(id, command),
-            Outcome::Prepared(partition, command, Err(reason)) => {
-                self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
-                self.refusal = Some(reason.clone());
-                self.adoption_failed(partition);
-                if let Some(command) = command {
-                    self.settle(command, Settled::Refused(reason));
-                }
-            }
-            Outcome::Found(found) => self.take_found(*found),
-            Outcome::Settled(command, outcome) => self.settle(command, outcome),
-            Outcome::Clock(worker, clock) => {
-                self.fleet.set_clock(worker, clock);
-                self.journal.record(What::LinkMeasured {
-                    from: Node::Lab,
-                    to: Node::Worker(worker),
-                    rtt_ms: clock.rtt_us as f64 / 1e3,
-                    rate_mbps: None,
-                    offset_ms: clock.offset_us as f64 / 1e3,
-                });
-            }
-            Outcome::Back(link, clock) => self.regain(link, clock),
-            Outcome::Introduced(worker, Ok(())) => self.welcome(worker),
-            Outcome::Introduced(worker, Err(reason)) => self.lose_worker(worker, reason),
-            Outcome::Referenced(frame, Ok(values)) => self.reference.set(frame, Some(values)),
-            Outcome::Referenced(frame, Err(reason)) => {
-                self.reference.set(frame, None);
-                let name = self.inputs.frame(frame).name();
-                let text = format!("the single-device output of {name} is not known: {reason}");
-                self.journal.note(Level::Warning, text);
-                for command in std::mem::take(&mut self.verifying) {
-                    self.settle(command, Settled::Refused(reason.clone()));
-                }
-            }
-        }
     }
 }

@@ -141,10 +141,15 @@ impl Inputs {
         let is_picture = matches!(self.meaning, Meaning::Picture { .. });
         anyhow::ensure!(is_picture || !is_png(path), NO_PICTURE);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let room = tempfile::NamedTempFile::new_in(folder).map(|_| ());
-        room.with_context(|| {
-            format!("cannot write {}: name a file in a folder you may write to", path.display())
-        })
+        let told = |why: &dyn std::fmt::Display| {
+            anyhow::anyhow!(
+                "cannot write {}: {why}. Name a file in a folder you may write to",
+                path.display()
+            )
+        };
+        anyhow::ensure!(!path.is_dir(), told(&"it is a folder"));
+        // The error itself would name the file that was tried, which nobody asked for.
+        tempfile::NamedTempFile::new_in(folder).map(|_| ()).map_err(|error| told(&error.kind()))
     }
 
     /// Writes an output: as a picture where the file's name ends in `.png`, as little-endian floats otherwise.

@@ -58,7 +58,13 @@ pub(super) async fn hand_over(link: &WorkerLink, network: Handed, journal: &Jour
         }
     };
     let cuts = link.offer_network(network.offer, network.bytes, progress).await?;
-    if cuts[..] == network.cuts[..] {
+    check_cuts(&network.cuts, &cuts)
+}
+
+/// A partition counts units, so both must cut the network at the same tensors. Who does not is refused for good: dialled
+/// again, it would cut no otherwise.
+fn check_cuts(ours: &[Cut], theirs: &[Cut]) -> Result<(), AskError> {
+    if ours == theirs {
         return Ok(());
     }
     let reason =
@@ -76,4 +82,25 @@ pub(super) async fn best_ping(link: &WorkerLink) -> Option<Pong> {
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use collab_core::network::samples::chain;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_cuts_a_network_otherwise_is_refused_and_told_what_helps() {
+        let cuts: Vec<Cut> = chain(64, 6).cuts().collect();
+        assert!(check_cuts(&cuts, &cuts).is_ok());
+        let mut moved = cuts.clone();
+        moved[2].rows += 1;
+        for theirs in [&cuts[1..], &moved, &[]] {
+            let Err(AskError::Refused(reason)) = check_cuts(&cuts, theirs) else {
+                panic!("{theirs:?} is not refused");
+            };
+            assert!(reason.contains("the same version of collab on both"), "{reason}");
+        }
+    }
 }

@@ -7,8 +7,9 @@ use collab_core::event::{Level, Proposal, What};
 use collab_core::id::{PartitionId, WorkerId};
 use collab_worker::client::{Pong, WorkerLink};
 
-use super::controller::{Controller, Ending, Outcome};
+use super::controller::{Controller, Ending};
 use super::flight::Interrupted;
+use super::outcomes::Outcome;
 
 /// How long a lab without any worker waits for one to come back.
 pub(super) const DESERTED: Duration = Duration::from_secs(60);

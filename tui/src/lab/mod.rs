@@ -12,6 +12,7 @@ mod losses;
 mod messages;
 mod model;
 mod operate;
+mod outcomes;
 mod planning;
 mod profiles;
 mod redial;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use collab_core::command::{CommandId, Settled, Verb};
 use collab_core::event::{LinkShape, What};
 use collab_core::id::{PartitionId, WorkerId};
-use collab_core::lab::Lab;
+use collab_core::lab::{Lab, Progress};
 use collab_core::partition::Partition;
 use collab_core::plan::Problem;
 
-use super::controller::{Controller, Outcome};
+use super::controller::Controller;
+use super::outcomes::Outcome;
 
 /// How long after a command its effect is measured, unless another command comes before.
 const EFFECT_AFTER: Duration = Duration::from_secs(10);
@@ -141,6 +142,20 @@ impl Controller {
             self.effect = Some((id, Instant::now()));
         }
         self.conditions_changed();
+    }
+
+    /// The lab ends: what was not carried out by now will not be.
+    pub(super) fn settle_what_is_pending(&mut self) {
+        let pending = {
+            let shown = self.journal.stage().look();
+            let commands = shown.lab.commands.iter();
+            let pending = commands.filter(|command| command.progress == Progress::Pending);
+            pending.map(|command| command.id).collect::<Vec<_>>()
+        };
+        for id in pending {
+            let outcome = Settled::Refused("the lab ended before it was done".to_owned());
+            self.journal.record(What::CommandSettled { id, outcome });
+        }
     }
 
     /// Notes the effect of the last command, once enough time has passed.

@@ -63,7 +63,7 @@ pub struct Measured {
     pub device: Device,
     /// What each kind of work costs.
     pub profile: Profile,
-    /// The mean of |predicted − measured| / measured over layers left out of a fit.
+    /// The mean of |predicted − measured| / measured over layers left out of a fit, the shortest not counted.
     pub held_out: Option<f64>,
 }
 

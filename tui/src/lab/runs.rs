@@ -9,8 +9,9 @@ use collab_core::rows::Rows;
 use collab_core::wire::RowsHeader;
 use collab_models::Map;
 
-use super::controller::{Controller, Outcome};
+use super::controller::Controller;
 use super::flight::{Flight, Interrupted, Landed};
+use super::outcomes::Outcome;
 use super::reference;
 
 /// A run that takes longer is lost.

@@ -7,7 +7,8 @@ use collab_core::event::{Proposal, What};
 use collab_core::id::{PartitionId, RunId};
 use collab_core::schedule::Schedule;
 
-use super::controller::{Controller, Outcome};
+use super::controller::Controller;
+use super::outcomes::Outcome;
 use super::rehearsal::ROUNDS;
 
 impl Controller {

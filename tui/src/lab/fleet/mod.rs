@@ -20,9 +20,9 @@ use tokio::sync::mpsc;
 
 use self::clock::Clock;
 use self::links::measure;
-use super::controller::Outcome;
 use super::joining::{Handed, best_ping, greet, hand_over};
 use super::model::Loaded;
+use super::outcomes::Outcome;
 use super::redial::Redial;
 use super::rehearsal::rehearse;
 use crate::journal::Journal;
@@ -131,7 +131,7 @@ impl Fleet {
         let failed = results.into_iter().filter_map(|(worker, result)| Some((worker, result.err()?)));
         let lost = failed.inspect(|(worker, error)| {
             self.lose(*worker);
-            journal.record(What::WorkerLost { worker: *worker, reason: error.to_string() });
+            journal.record(What::WorkerLost { worker: *worker, reason: error.why_lost() });
         });
         lost.collect()
     }
@@ -179,7 +179,7 @@ impl Fleet {
         async move {
             let introduced = introduce(all).await;
             let introduced: Result<Vec<()>, _> = introduced.into_iter().map(|(_, result)| result).collect();
-            introduced.map(|_| ()).map_err(|error| error.to_string())
+            introduced.map(|_| ()).map_err(|error| error.why_lost())
         }
     }
 

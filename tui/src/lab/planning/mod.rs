@@ -164,8 +164,8 @@ impl Planning {
         if self.looking || self.refining {
             return None;
         }
-        self.looking = true;
         let situation = Arc::new(Situation::of(lab)?);
+        self.looking = true;
         self.exchange.look().situation = Some(situation.clone());
         Some(self.task(situation, Effort::Look))
     }

@@ -285,3 +285,11 @@ fn a_planner_that_panics_is_said_to_and_the_others_answer() {
     }
     assert!(desk.planning.look_again(&desk.lab).is_some(), "planning goes on");
 }
+
+#[test]
+fn looking_again_before_anything_is_measured_does_not_keep_from_looking_later() {
+    let mut desk = Desk::new("0-5:32,32,32");
+    assert!(desk.planning.look_again(&Lab::default()).is_none());
+    assert!(desk.planning.look_again(&desk.lab).is_some());
+    assert!(desk.planning.look_again(&desk.lab).is_none(), "one is under way");
+}
