@@ -141,15 +141,19 @@ impl Inputs {
         let is_picture = matches!(self.meaning, Meaning::Picture { .. });
         anyhow::ensure!(is_picture || !is_png(path), NO_PICTURE);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let told = |why: &dyn std::fmt::Display| {
+        let told = |why: String| {
             anyhow::anyhow!(
                 "cannot write {}: {why}. Name a file in a folder you may write to",
                 path.display()
             )
         };
-        anyhow::ensure!(!path.is_dir(), told(&"it is a folder"));
-        // The error itself would name the file that was tried, which nobody asked for.
-        tempfile::NamedTempFile::new_in(folder).map(|_| ()).map_err(|error| told(&error.kind()))
+        anyhow::ensure!(!path.is_dir(), told("it is a folder".to_owned()));
+        // The error's own words would name the file that was tried, which nobody asked for.
+        let refused = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => told("there is no such folder".to_owned()),
+            kind => told(kind.to_string()),
+        };
+        tempfile::NamedTempFile::new_in(folder).map(|_| ()).map_err(refused)
     }
 
     /// Writes an output: as a picture where the file's name ends in `.png`, as little-endian floats otherwise.

@@ -41,7 +41,10 @@ pub(super) fn draw(scene: &Scene, playback: &Playback, area: Rect, buf: &mut Buf
     }
     for (at, glyph) in &playback.moments {
         let style = if matches!(glyph, '▲' | '✗') { theme.warning() } else { theme.strong() };
-        buf[(column(playback, *at, inner), inner.y)].set_char(*glyph).set_style(style);
+        // Not in the colour of the line under it, which those to come would have.
+        let cell = &mut buf[(column(playback, *at, inner), inner.y)];
+        cell.reset();
+        cell.set_char(*glyph).set_style(style);
     }
     buf[(here, inner.y)].set_char('●').set_style(theme.accent());
     hits.add(Rect { height: 1, ..inner }, Target::Bar);
