@@ -75,9 +75,10 @@ impl Controller {
         let Some(redial) = self.redials.then(|| self.fleet.redial(worker)).flatten() else { return };
         let (journal, outcomes) = (self.journal.clone(), self.outcomes.clone());
         self.redialling.spawn(async move {
-            let (link, clock) = redial.until_back(&journal).await;
-            // The lab may have ended meanwhile.
-            let _ = outcomes.send(Outcome::Back(link, clock));
+            if let Some((link, clock)) = redial.until_back(&journal).await {
+                // The lab may have ended meanwhile.
+                let _ = outcomes.send(Outcome::Back(link, clock));
+            }
         });
     }
 
