@@ -229,3 +229,19 @@ fn a_partition_of_more_blocks_than_there_is_room_for_says_so() {
     desk.press(crossterm::event::KeyCode::Char('3'));
     assert!(desk.text().contains("60 blocks are too many to draw here"), "{}", desk.text());
 }
+
+#[test]
+fn a_terminal_of_any_size_is_drawn_on() {
+    let mut story = story::demo();
+    story.propose("0-2:90,52,0/3-6:100,42,0");
+    for size in [(1, 1), (2, 1), (1, 9), (39, 12), (79, 24), (80, 23), SMALL, (81, 24), (101, 24), (300, 90)]
+    {
+        for mut desk in [Desk::new(&story.lab, size), Desk::replaying(&story.lab, size)] {
+            for keys in ["1", "2", "3", "4", "5", "1\n", "?", "q?", ":mark 网络", "\n"] {
+                desk.type_text(keys);
+            }
+            let is_told = size.0 < 80 || size.1 < 24;
+            assert!(!is_told || !desk.text().contains("╭"), "{size:?}: {}", desk.text());
+        }
+    }
+}
