@@ -24,6 +24,7 @@ use super::losses::DESERTED;
 use super::outcomes::Outcome;
 use super::planning::{Found, Planning};
 use super::reference::Reference;
+use super::severed::Severed;
 use super::training::Training;
 use crate::journal::Journal;
 use crate::screen::Request;
@@ -61,6 +62,8 @@ pub struct Controller {
     /// Prepared everywhere; runs from the next run on, for the command if one asked.
     pub(super) next: Option<(PartitionId, Option<CommandId>)>,
     pub(super) flight: Option<Flight>,
+    /// Links between workers that are broken.
+    pub(super) severed: Severed,
     /// A run that lost a worker and waits for another partition.
     pub(super) again: Option<Interrupted>,
     /// Runs begun, those that began again counted anew.
@@ -108,8 +111,8 @@ pub struct Parts {
     pub model: Model,
     /// Connected workers that hold the network.
     pub fleet: Fleet,
-    /// Those whose links broke before they did.
-    pub broken: Vec<WorkerId>,
+    /// Those whose links broke before they did, and after how long each is dialled again.
+    pub broken: Vec<(WorkerId, Duration)>,
     /// What it runs on.
     pub inputs: Inputs,
     /// The single-device outputs.
@@ -150,6 +153,7 @@ impl Controller {
             chosen: None,
             next: None,
             flight: None,
+            severed: Severed::default(),
             again: None,
             attempts: 0,
             redials: parts.redials,
@@ -174,7 +178,7 @@ impl Controller {
             last_output: None,
             planned: false,
         };
-        parts.broken.into_iter().for_each(|worker| controller.dial_again(worker));
+        parts.broken.into_iter().for_each(|(worker, pause)| controller.dial_again(worker, pause));
         controller
     }
 
@@ -267,7 +271,8 @@ impl Controller {
 
     fn next_wake(&self) -> Instant {
         let mut wake = self.clocks_compared + CLOCKS_EVERY;
-        for due in self.next_loss().into_iter().chain(self.deserted.map(|since| since + DESERTED)) {
+        let deserted = self.deserted.map(|since| since + DESERTED);
+        for due in self.next_loss().into_iter().chain(self.severed.next()).chain(deserted) {
             wake = wake.min(due);
         }
         if let Some(until) = self.landed.iter().map(Landed::until).min() {
@@ -283,6 +288,7 @@ impl Controller {
         for landed in settled {
             self.finish_run(&landed);
         }
+        self.leave_out_what_is_due(now);
         self.lose_what_is_due(now);
         if self.deserted.is_some_and(|since| now >= since + DESERTED) {
             self.end(Ending::NobodyLeft);

@@ -10,6 +10,8 @@ use collab_worker::client::{Pong, WorkerLink};
 use super::controller::{Controller, Ending};
 use super::flight::Interrupted;
 use super::outcomes::Outcome;
+use super::redial::SHORTEST_PAUSE;
+use super::severed::UNLINKED_PAUSE;
 
 /// How long a lab without any worker waits for one to come back.
 pub(super) const DESERTED: Duration = Duration::from_secs(60);
@@ -17,11 +19,20 @@ pub(super) const DESERTED: Duration = Duration::from_secs(60);
 impl Controller {
     /// A worker is gone. Its run begins again on the others by a new plan, and it is dialled until it is back.
     pub(super) fn lose_worker(&mut self, worker: WorkerId, reason: String) {
+        self.go_on_without(worker, reason, SHORTEST_PAUSE);
+    }
+
+    /// A worker that the others cannot reach is of no use: it is let go of, and tried again some time later.
+    pub(super) fn leave_out(&mut self, worker: WorkerId, reason: String) {
+        self.go_on_without(worker, reason, UNLINKED_PAUSE);
+    }
+
+    fn go_on_without(&mut self, worker: WorkerId, reason: String, pause: Duration) {
         if !self.fleet.lose(worker) {
             return;
         }
         self.journal.record(What::WorkerLost { worker, reason: reason.clone() });
-        self.dial_again(worker);
+        self.dial_again(worker, pause);
         if let Some((_, command)) = self.next.take_if(|(next, _)| uses(&self.journal, *next, worker))
             && let Some(command) = command
         {
@@ -70,12 +81,12 @@ impl Controller {
         }
     }
 
-    /// Dials a lost worker until it is back, if lost workers are dialled.
-    pub(super) fn dial_again(&mut self, worker: WorkerId) {
+    /// Dials a lost worker from `pause` on until it is back, if lost workers are dialled.
+    pub(super) fn dial_again(&mut self, worker: WorkerId, pause: Duration) {
         let Some(redial) = self.redials.then(|| self.fleet.redial(worker)).flatten() else { return };
         let (journal, outcomes) = (self.journal.clone(), self.outcomes.clone());
         self.redialling.spawn(async move {
-            if let Some((link, clock)) = redial.until_back(&journal).await {
+            if let Some((link, clock)) = redial.until_back(&journal, pause).await {
                 // The lab may have ended meanwhile.
                 let _ = outcomes.send(Outcome::Back(link, clock));
             }

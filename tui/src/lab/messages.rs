@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use collab_core::event::{Level, SpanKind, What};
+use collab_core::event::{SpanKind, What};
 use collab_core::id::{Node, RunId, WorkerId};
 use collab_core::wire::{RowsHeader, RunReport, WorkerSpan};
 use collab_worker::client::FromWorker;
@@ -41,16 +41,14 @@ impl Controller {
                 event.into_iter().for_each(|what| self.journal.record(what));
             }
             FromWorker::Failed { run: attempt, reason } => self.doubt(attempt, format!("{worker}: {reason}")),
-            FromWorker::PeerLost { peer, reason } => {
-                self.journal.note(Level::Warning, format!("{worker} lost its link to {peer}: {reason}"));
-            }
+            FromWorker::PeerLost { peer, reason } => self.sever(worker, peer, reason),
             FromWorker::Arrived(arrived) => {
                 let Some((run, start)) = self.attempted(arrived.run) else { return };
                 let at = |micros| self.fleet.since(worker, micros, start);
                 let event = reports::span(node, &WorkerSpan { run, ..arrived }, at);
                 event.into_iter().for_each(|what| self.journal.record(what));
             }
-            FromWorker::PeerJoined(_) => {}
+            FromWorker::PeerJoined(peer) => self.mend(worker, peer),
             FromWorker::Status(status) => self.journal.record(What::WorkerStatus(status)),
             FromWorker::Closed { reason } if self.fleet.is_gone(worker) => self.lose_worker(worker, reason),
             // Of a link that was let go of before.

@@ -20,6 +20,7 @@ mod reference;
 mod rehearsal;
 mod reports;
 mod runs;
+mod severed;
 mod singles;
 mod switch;
 mod training;

@@ -53,7 +53,7 @@ impl Controller {
             }
             Outcome::Back(link, clock) => self.regain(link, clock),
             Outcome::Introduced(worker, Ok(())) => self.welcome(worker),
-            Outcome::Introduced(worker, Err(reason)) => self.lose_worker(worker, reason),
+            Outcome::Introduced(worker, Err(reason)) => self.leave_out(worker, reason),
             Outcome::Referenced(frame, Ok(values)) => self.reference.set(frame, Some(values)),
             Outcome::Referenced(frame, Err(reason)) => {
                 self.reference.set(frame, None);

@@ -14,7 +14,8 @@ use tokio::time::sleep;
 use super::joining::{Handed, best_ping, greet, hand_over};
 use crate::journal::Journal;
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+/// Before a worker that was lost is dialled for the first time.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Refusals in the same words that are taken for the last one.
 const REFUSALS: u32 = 3;
@@ -30,10 +31,9 @@ pub struct Redial {
 }
 
 impl Redial {
-    /// Dials, more and more rarely, until the worker holds the network; gives its link and its clock, `None` once it has
-    /// refused for good. A new reason why it does not is noted once.
-    pub async fn until_back(self, journal: &Journal) -> Option<(WorkerLink, Pong)> {
-        let mut pause = SHORTEST_PAUSE;
+    /// Dials after a pause and then more and more rarely, until the worker holds the network; gives its link and its clock,
+    /// `None` once it has refused for good. A new reason why it does not is noted once.
+    pub async fn until_back(self, journal: &Journal, mut pause: Duration) -> Option<(WorkerLink, Pong)> {
         let mut failures = Failures::default();
         loop {
             sleep(pause).await;

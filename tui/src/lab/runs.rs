@@ -18,7 +18,7 @@ use super::reference;
 const RUN_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the loss of a worker may take to be noticed after another worker could not go on: a link is
 /// given up after a second of silence.
-const SUSPICION: Duration = Duration::from_millis(1500);
+pub(super) const SUSPICION: Duration = Duration::from_millis(1500);
 
 impl Controller {
     /// Starts a run of the current partition if none is in flight, after a switch if one is due.

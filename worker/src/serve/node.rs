@@ -135,7 +135,7 @@ impl Node {
         if leader.as_ref().is_some_and(|(_, led)| led.stable_id() == connection.stable_id()) {
             *leader = None;
             drop(leader);
-            self.leave("the lab has gone");
+            self.leave("its lab has gone");
         }
     }
 

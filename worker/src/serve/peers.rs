@@ -80,7 +80,7 @@ impl Peers {
 /// about whom it says the same as before stay as they are.
 pub(super) async fn introduce(node: Arc<Node>, me: WorkerId, peers: Vec<Peer>) -> Result<(), String> {
     check(me, &peers, node.fingerprint)?;
-    let wanted: Vec<WorkerId> = peers.iter().map(|peer| peer.worker).collect();
+    let wanted = peers.clone();
     {
         let mut known = node.peers.known.lock().expect("no holder panics");
         let is_moved = known.me != Some(me);
@@ -101,7 +101,7 @@ pub(super) async fn introduce(node: Arc<Node>, me: WorkerId, peers: Vec<Peer>) -
     node.peers.changed.notify_waiters();
     let missing = || {
         let routes = node.routes.lock().expect("no holder panics");
-        wanted.iter().copied().find(|worker| !routes.contains_key(&id::Node::Worker(*worker)))
+        wanted.iter().find(|peer| !routes.contains_key(&id::Node::Worker(peer.worker)))
     };
     let linked = async {
         loop {
@@ -115,8 +115,9 @@ pub(super) async fn introduce(node: Arc<Node>, me: WorkerId, peers: Vec<Peer>) -
     let late = timeout(INTRODUCTION, linked).await.is_err();
     match missing().filter(|_| late) {
         Some(peer) => Err(format!(
-            "{me} and {peer} cannot reach each other: check that their addresses are not local ones and \
-             that no firewall keeps UDP away"
+            "{me} and {} at {} cannot reach each other: check that this is its address for all of them, not a \
+             local one, and that no firewall between them keeps UDP away",
+            peer.worker, peer.address
         )),
         None => Ok(()),
     }

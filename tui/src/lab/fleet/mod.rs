@@ -1,10 +1,11 @@
 //! The connected workers: everything the lab asks of all of them, or of one.
 
 mod clock;
+mod introduction;
 mod links;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -19,12 +20,14 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use self::clock::Clock;
+use self::introduction::{check_keys, introduce, keep_most};
 use self::links::measure;
 use super::joining::{Handed, best_ping, greet, hand_over};
 use super::model::Loaded;
 use super::outcomes::Outcome;
-use super::redial::Redial;
+use super::redial::{Redial, SHORTEST_PAUSE};
 use super::rehearsal::rehearse;
+use super::severed::UNLINKED_PAUSE;
 use crate::journal::Journal;
 
 /// The lab's links to its workers.
@@ -59,6 +62,7 @@ impl Fleet {
         if addresses.len() > WorkerId::MAX {
             bail!("{} workers are more than the {} a lab leads", addresses.len(), WorkerId::MAX);
         }
+        check_keys(addresses)?;
         let epoch = journal.started();
         let (dialer, inbox) = Dialer::new(identity, epoch)?;
         for warning in &dialer.warnings {
@@ -80,9 +84,13 @@ impl Fleet {
 
     /// Gives every worker the network, introduces them to each other, measures clocks and links.
     ///
-    /// A worker that cannot take part is lost with its reason; an error if none can. Gives those that did not refuse but
-    /// whose links broke: they may come back.
-    pub async fn load(&mut self, loaded: &Loaded, journal: &Journal) -> anyhow::Result<Vec<WorkerId>> {
+    /// A worker that cannot take part is lost with its reason; an error if none can. Gives those that may come back, as
+    /// they did not refuse but their links broke or others could not reach them, and after how long to dial them again.
+    pub async fn load(
+        &mut self,
+        loaded: &Loaded,
+        journal: &Journal,
+    ) -> anyhow::Result<Vec<(WorkerId, Duration)>> {
         let options = NetworkOptions {
             name: loaded.options.name.clone(),
             pixels: loaded.options.pixels.clone(),
@@ -102,9 +110,10 @@ impl Fleet {
         let mut lost = self.part_with(handed, journal);
         // Not before: who was introduced to a worker that refused the network would wait for it in vain.
         let introduced = introduce(self.ready_links()).await;
-        lost.extend(self.part_with(introduced, journal));
+        let introduced = keep_most(introduced, &self.ready_links()).await;
+        let unlinked = self.part_with(introduced, journal);
         if self.ready().is_empty() {
-            let reason = lost.last().map(|(_, error)| error.to_string());
+            let reason = lost.iter().chain(&unlinked).last().map(|(_, error)| error.to_string());
             bail!("no worker can run this network: {}", reason.unwrap_or_default());
         }
         for worker in self.ready() {
@@ -118,8 +127,12 @@ impl Fleet {
         for speed in measure(&self.ready_links()).await {
             journal.record(speed);
         }
-        let broken = lost.into_iter().filter(|(_, error)| !matches!(error, AskError::Refused(_)));
-        Ok(broken.map(|(worker, _)| worker).collect())
+        lost.retain(|(_, error)| !matches!(error, AskError::Refused(_)));
+        let pause = |error: &AskError| match error {
+            AskError::Refused(_) => UNLINKED_PAUSE,
+            _ => SHORTEST_PAUSE,
+        };
+        Ok(lost.iter().chain(&unlinked).map(|(worker, error)| (*worker, pause(error))).collect())
     }
 
     /// Loses the workers that could not do what was asked, and gives why.
@@ -321,14 +334,4 @@ async fn prepare_and_rehearse(
 
 fn not_there(worker: WorkerId) -> String {
     format!("there is no worker {worker}, or it is lost")
-}
-
-/// Tells workers of each other, and waits until they have links among them.
-async fn introduce(all: Vec<(WorkerId, WorkerLink)>) -> Vec<(WorkerId, Result<(), AskError>)> {
-    let peers: Vec<_> = all.iter().map(|(_, link)| link.as_peer()).collect();
-    let introducing = all.iter().map(|(worker, link)| {
-        let others = peers.iter().filter(|peer| peer.worker != *worker).cloned().collect();
-        async move { (*worker, link.introduce(others).await) }
-    });
-    join_all(introducing).await
 }
