@@ -1,5 +1,6 @@
 //! Finding a worker, checking who it is, and being admitted.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -178,8 +179,7 @@ impl Dialer {
 
     /// Connects, checks the key and the version, opens the control stream.
     async fn meet(&self, address: &str, pin: Option<Fingerprint>) -> Result<Met, ConnectError> {
-        let address = resolve(address).await?;
-        let connection = self.reach(address).await?;
+        let (address, connection) = self.reach(resolve(address).await?).await?;
         let Some(found) = fingerprint_of(&connection) else {
             return Err(failed(address, "it showed no key"));
         };
@@ -194,25 +194,37 @@ impl Dialer {
         }
     }
 
-    /// Tries until somebody answers, or it takes too long.
-    async fn reach(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
+    /// Tries one address after the other until somebody answers, or it takes too long. Where nobody does, the first
+    /// address's error counts.
+    pub(super) async fn reach(
+        &self,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<(SocketAddr, Connection), ConnectError> {
         let begun = Instant::now();
-        let endpoint = self.endpoint_for(address)?;
-        loop {
-            let connecting = endpoint.connect(address, "collab");
-            let connecting = connecting.map_err(|error| failed(address, &error.to_string()))?;
-            match connecting.await {
-                Ok(connection) => return Ok(connection),
-                Err(ConnectionError::TimedOut) if begun.elapsed() < PATIENCE => {
-                    if nobody_listens(address).await {
-                        return Err(ConnectError::NobodyListens(address));
-                    }
+        let mut untried = VecDeque::from(addresses);
+        let mut first_error = None;
+        while let Some(address) = untried.pop_front() {
+            match self.reach_at(address).await {
+                Ok(connection) => return Ok((address, connection)),
+                Err(ConnectError::TimedOut { .. }) if begun.elapsed() < PATIENCE => {
+                    untried.push_back(address);
                 }
-                Err(ConnectionError::TimedOut) => {
-                    return Err(ConnectError::TimedOut { address, waited: begun.elapsed() });
-                }
-                Err(error) => return Err(unwelcome(address, &error)),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
+        }
+        Err(first_error.expect("names that have no address are refused before"))
+    }
+
+    async fn reach_at(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
+        let connecting = self.endpoint_for(address)?.connect(address, "collab");
+        let connecting = connecting.map_err(|error| failed(address, &error.to_string()))?;
+        match connecting.await {
+            Ok(connection) => Ok(connection),
+            Err(ConnectionError::TimedOut) if nobody_listens(address).await => {
+                Err(ConnectError::NobodyListens(address))
+            }
+            Err(ConnectionError::TimedOut) => Err(ConnectError::TimedOut { address, waited: PATIENCE }),
+            Err(error) => Err(unwelcome(address, &error)),
         }
     }
 
@@ -257,10 +269,14 @@ fn unwelcome(address: SocketAddr, error: &ConnectionError) -> ConnectError {
     }
 }
 
-async fn resolve(address: &str) -> Result<SocketAddr, ConnectError> {
+/// Every address of a name, those of IPv4 first: a worker that listens at 0.0.0.0 has only these, and an IPv6 address
+/// that is good on this link alone is of no use to other workers.
+async fn resolve(address: &str) -> Result<Vec<SocketAddr>, ConnectError> {
     let wrong = |problem: String| ConnectError::Address { address: address.to_owned(), problem };
-    let mut found = tokio::net::lookup_host(address).await.map_err(|error| wrong(error.to_string()))?;
-    found.next().ok_or_else(|| wrong("no address".to_owned()))
+    let found = tokio::net::lookup_host(address).await.map_err(|error| wrong(error.to_string()))?;
+    let mut found: Vec<SocketAddr> = found.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    if found.is_empty() { Err(wrong("no address".to_owned())) } else { Ok(found) }
 }
 
 /// Opens the control stream and exchanges prefaces.

@@ -25,7 +25,7 @@ pub enum ConnectError {
     /// Nothing came back.
     #[error(
         "{address} did not answer within {} s: check the address, the network, and that no firewall keeps UDP away",
-        waited.as_secs_f64()
+        waited.as_secs()
     )]
     TimedOut {
         /// Where.

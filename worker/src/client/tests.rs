@@ -7,6 +7,7 @@ use std::time::Instant;
 use collab_core::id::{Fingerprint, WorkerId};
 use collab_core::wire::{Preface, StreamKind, VERSION};
 use quinn::{ClientConfig, Connection, ConnectionError};
+use tokio::net::UdpSocket;
 
 use super::{ConnectError, Dialer};
 use crate::endpoint;
@@ -137,6 +138,44 @@ async fn strangers_who_say_nothing_do_not_keep_their_places() {
     let (dialer, _inbox) = Dialer::new(lab, Instant::now()).unwrap();
     let link = dialer.connect(WorkerId(0), &address.to_string(), fingerprint).await.unwrap();
     assert_eq!(link.status().await.unwrap().refused, MOST_STRANGERS as u64);
+}
+
+#[tokio::test]
+async fn of_a_names_addresses_the_one_where_a_worker_answers_is_used() {
+    let lab = Identity::generate().unwrap();
+    let (address, _, _folder) = worker(lab.fingerprint());
+    let (dialer, _inbox) = Dialer::new(lab, Instant::now()).unwrap();
+    let silent = UdpSocket::bind(loopback()).await.unwrap();
+    let unused = UdpSocket::bind(loopback()).await.unwrap().local_addr().unwrap();
+    let found = dialer.reach(vec![unused, silent.local_addr().unwrap(), address]).await;
+    assert_eq!(found.unwrap().0, address);
+    let nobody = dialer.reach(vec![unused]).await;
+    assert!(matches!(nobody, Err(ConnectError::NobodyListens(at)) if at == unused), "{:?}", nobody.err());
+}
+
+#[tokio::test]
+async fn a_handshake_whose_first_datagram_is_lost_goes_on_before_it_is_given_up() {
+    let lab = Identity::generate().unwrap();
+    let (address, _, _folder) = worker(lab.fingerprint());
+    let way = UdpSocket::bind(loopback()).await.unwrap();
+    let way_address = way.local_addr().unwrap();
+    tokio::spawn(async move {
+        let beyond = UdpSocket::bind(loopback()).await.unwrap();
+        let (mut there, mut back) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        let (_, from) = way.recv_from(&mut there).await.unwrap();
+        loop {
+            tokio::select! {
+                Ok((length, _)) = way.recv_from(&mut there) => {
+                    beyond.send_to(&there[..length], address).await.unwrap();
+                }
+                Ok((length, _)) = beyond.recv_from(&mut back) => {
+                    way.send_to(&back[..length], from).await.unwrap();
+                }
+            }
+        }
+    });
+    let (_endpoint, connection) = connect(&lab, way_address).await;
+    assert!(connection.close_reason().is_none());
 }
 
 #[tokio::test]
