@@ -287,3 +287,21 @@ async fn a_calibration_is_refused_while_a_run_waits_for_rows() {
     let reason = tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
     assert!(reason.contains("between runs"), "{reason}");
 }
+
+#[tokio::test]
+async fn workers_that_listen_at_addresses_of_different_kinds_are_linked() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        return; // A machine without IPv6 has one kind only.
+    }
+    let identity = Identity::generate().unwrap();
+    for kinds in [["127.0.0.1:0", "[::1]:0"], ["[::1]:0", "127.0.0.1:0"]] {
+        let workers = kinds.map(|listen| {
+            let setup = Setup { listen: Some(listen), ..Setup::default() };
+            Worker::start(listen, Some(identity.fingerprint()), setup)
+        });
+        let lab = TestLab::new(&identity);
+        let links = lab.lead(&workers, &tiny_bytes(16, 2)).await;
+        let across = links[0].measure_to(Node::Worker(WorkerId(1)), 0).await;
+        assert!(across.is_ok(), "{kinds:?}: {across:?}");
+    }
+}

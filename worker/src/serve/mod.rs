@@ -7,7 +7,7 @@ mod node;
 mod peers;
 mod reports;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -62,7 +62,14 @@ impl Server {
             emulation.link = link;
         }
         let (endpoint, warning) = endpoint::open(config.listen, identity, true)?;
-        let node = Node::start(config, identity.fingerprint(), endpoint, authorized, engine);
+        let any: IpAddr = match config.listen {
+            SocketAddr::V4(_) => Ipv6Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        // A device may have addresses of one kind only.
+        let other_kind = endpoint::open(SocketAddr::new(any, 0), identity, false).ok();
+        let endpoints = (endpoint, other_kind.map(|(endpoint, _)| endpoint));
+        let node = Node::start(config, identity.fingerprint(), endpoints, authorized, engine);
         Ok(Self { node, warnings: warning.into_iter().collect() })
     }
 
@@ -98,7 +105,9 @@ impl Server {
         }
         status.abort();
         self.node.leave("the worker was stopped");
-        self.node.endpoint.close(Farewell::Done.code(), b"the worker was stopped");
+        for endpoint in [Some(&self.node.endpoint), self.node.other_kind.as_ref()].into_iter().flatten() {
+            endpoint.close(Farewell::Done.code(), b"the worker was stopped");
+        }
         // Idle once every farewell is out; a peer that is gone already would keep it waiting.
         let out = self.node.endpoint.wait_idle();
         let _ = tokio::time::timeout(std::time::Duration::from_millis(300), out).await;

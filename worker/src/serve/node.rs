@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) config: ServerConfig,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) endpoint: Endpoint,
+    /// A socket that only dials, for addresses of the kind that the worker does not listen at; `None` if there is none.
+    pub(crate) other_kind: Option<Endpoint>,
     pub(crate) clock: Clock,
     pub(crate) authorized: AuthorizedKeys,
     pub(crate) pairing: Pairing,
@@ -60,7 +62,7 @@ impl Node {
     pub(super) fn start(
         config: ServerConfig,
         fingerprint: Fingerprint,
-        endpoint: Endpoint,
+        (endpoint, other_kind): (Endpoint, Option<Endpoint>),
         authorized: AuthorizedKeys,
         engine: Arc<dyn Engine>,
     ) -> Arc<Self> {
@@ -81,6 +83,7 @@ impl Node {
             config,
             fingerprint,
             endpoint,
+            other_kind,
             clock,
             authorized,
             pairing: Pairing::default(),

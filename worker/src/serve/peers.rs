@@ -153,7 +153,9 @@ async fn keep_dialling(node: Arc<Node>, peer: Peer) {
 async fn dial(node: &Node, peer: &Peer) -> Result<Connection, String> {
     let mut addresses = tokio::net::lookup_host(&peer.address).await.map_err(|error| error.to_string())?;
     let address = addresses.next().ok_or("the name has no address")?;
-    let connecting = node.endpoint.connect(address, "collab").map_err(|error| error.to_string())?;
+    let listens_there = node.config.listen.is_ipv6() == address.is_ipv6();
+    let endpoint = node.other_kind.as_ref().filter(|_| !listens_there).unwrap_or(&node.endpoint);
+    let connecting = endpoint.connect(address, "collab").map_err(|error| error.to_string())?;
     let connection = connecting.await.map_err(|error| describe(&error))?;
     let found = fingerprint_of(&connection);
     if found != Some(peer.fingerprint) {

@@ -42,6 +42,8 @@ pub(crate) struct Worker {
 pub(crate) struct Setup {
     pub(crate) memory: Option<u64>,
     pub(crate) emulation: Option<Emulation>,
+    /// Where it listens; on loopback if left out.
+    pub(crate) listen: Option<&'static str>,
 }
 
 impl Worker {
@@ -53,7 +55,7 @@ impl Worker {
             AuthorizedKeys::at(authorized.clone()).add(lab, "the test").unwrap();
         }
         let config = ServerConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: setup.listen.unwrap_or("127.0.0.1:0").parse().unwrap(),
             name: name.to_owned(),
             memory_limit: setup.memory,
             emulation: setup.emulation,
