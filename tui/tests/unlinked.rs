@@ -57,7 +57,13 @@ fn of_two_workers_that_cannot_reach_each_other_one_is_left_out_and_taken_in_when
     }
     lab.wait_for("a run", is("run_done", None));
     relay.bar(None);
-    lab.wait_for("its return", is("worker_ready", Some(1)));
+    lab.wait_for("its return", |line| {
+        assert!(
+            !line.contains("lost its link"),
+            "that a worker which is left out has no links is no news: {line}"
+        );
+        is("worker_ready", Some(1))(line)
+    });
     lab.wait_for("it alone", is("single_measured", Some(1)));
     ends_well(lab);
 }

@@ -41,6 +41,10 @@ impl Severed {
 impl Controller {
     /// A worker lost its link to another one.
     pub(super) fn sever(&mut self, worker: WorkerId, peer: WorkerId, reason: String) {
+        if !self.fleet.ready().contains(&peer) {
+            // It is lost or left out, and others dial it in vain until it is back.
+            return;
+        }
         self.journal.note(Level::Warning, format!("{worker} lost its link to {peer}: {reason}"));
         let pair = in_order(worker, peer);
         let flight = self.flight.as_mut().filter(|flight| {
