@@ -52,7 +52,8 @@ fn ten_thousand_changes_of_35_units(bencher: divan::Bencher, workers: usize) {
     let allowed = vec![true; workers];
     let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
     let anneal = planner("anneal").expect("a planner's name");
-    bencher.bench_local(|| anneal.plan(&problem, Budget { evaluations: 10_000, seed: 1 }));
+    bencher
+        .bench_local(|| anneal.plan(&problem, Budget { evaluations: 10_000, seed: 1, ..Budget::default() }));
 }
 
 #[divan::bench(args = [1, 2, 4])]
@@ -74,7 +75,8 @@ fn planners_for_vgg16_on_4_workers(bencher: divan::Bencher, name: &str) {
     let costs = fleet_costs(&network, &seed_like(4, LinkClass::Gigabit), LinkClass::Gigabit);
     let problem = Problem { network: &network, costs: &costs, allowed: &[true; 4], memory: &[] };
     let planner = planner(name).expect("a planner's name");
-    bencher.bench_local(|| planner.plan(&problem, Budget { evaluations: 3_000, seed: 1 }));
+    bencher
+        .bench_local(|| planner.plan(&problem, Budget { evaluations: 3_000, seed: 1, ..Budget::default() }));
 }
 
 /// Workers and units: the first proposal on chains, blocks and devices as they come.
@@ -95,7 +97,8 @@ fn bench_of_size(bencher: divan::Bencher, name: &str, workers: usize, units: u32
     let allowed = vec![true; workers];
     let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
     let planner = planner(name).expect("a planner's name");
-    bencher.bench_local(|| planner.plan(&problem, Budget { evaluations: 3_000, seed: 1 }));
+    bencher
+        .bench_local(|| planner.plan(&problem, Budget { evaluations: 3_000, seed: 1, ..Budget::default() }));
 }
 
 /// The simulator's own way, for comparison.

@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let allowed = vec![true; count];
                 let problem = Problem { network: &network, costs: &costs, allowed: &allowed, memory: &[] };
                 let finish = |planner: &dyn Planner, evaluations, seed| {
-                    let plan = planner.plan(&problem, Budget { evaluations, seed });
+                    let plan = planner.plan(&problem, Budget { evaluations, seed, ..Budget::default() });
                     plan.map(|plan| (plan.timeline.finish_ms, plan.partition)).ok_or("no plan")
                 };
                 let mut answers = Vec::new();

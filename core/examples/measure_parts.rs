@@ -73,11 +73,14 @@ fn measure(network: &Network, seeds: u64, evaluations: u64, fleets: usize) -> Re
             let mut answers: Vec<(f64, Partition)> = Vec::new();
             for (_, portfolio) in &variants {
                 let planner = Erl { portfolio: portfolio.clone(), reach: Reach::Forward };
-                let plan = planner.plan(&problem, Budget { evaluations: 0, seed: 1 }).ok_or("no plan")?;
+                let plan = planner
+                    .plan(&problem, Budget { evaluations: 0, seed: 1, ..Budget::default() })
+                    .ok_or("no plan")?;
                 answers.push((plan.timeline.finish_ms, plan.partition));
             }
             let starts = answers.iter().map(|answer| answer.1.clone()).collect();
-            let refined = Auto { starts }.plan(&problem, Budget { evaluations: REFERENCE, seed: 1 });
+            let refined = Auto { starts }
+                .plan(&problem, Budget { evaluations: REFERENCE, seed: 1, ..Budget::default() });
             let best = refined.ok_or("no plan")?.timeline.finish_ms;
             let best = answers.iter().fold(best, |best, answer| best.min(answer.0));
             gaps.iter_mut().zip(&answers).for_each(|(gaps, answer)| gaps.push(100.0 * gap(answer.0, best)));

@@ -1,7 +1,7 @@
 //! What is true of a lab, whatever runs it: networks, partitions, schedules, predictions, events.
 //!
-//! No clock, socket, file, thread, terminal or inference engine is in here; time, randomness and bytes
-//! are arguments.
+//! No clock, socket, file, terminal or inference engine is in here; time, randomness and bytes are arguments, and so
+//! is how many threads may help a search, whose answer does not depend on them.
 
 pub mod command;
 pub mod event;

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use collab_core::plan::HELPER;
+
 thread_local! {
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
@@ -16,9 +18,9 @@ pub fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     outcome.map_err(|panic| words(&*panic))
 }
 
-/// Whether a panic of this thread would be caught by [`contained`].
+/// Whether a panic of this thread would be caught by [`contained`], or raised again in a thread that asked for help.
 pub fn is_contained() -> bool {
-    CONTAINED.get()
+    CONTAINED.get() || std::thread::current().name() == Some(HELPER)
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {

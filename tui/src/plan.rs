@@ -25,6 +25,14 @@ const INDENT: usize = 4;
 const FILE_WIDTH: usize = 100;
 const NARROWEST: usize = 40;
 
+/// Planners search on no more threads than this.
+const MOST_THREADS: usize = 4;
+
+/// How many threads planners may search on where nothing else is to be done.
+pub fn planning_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_THREADS))
+}
+
 /// Prints for each planner what its plan takes, the plan, and why it is better or worse than one device.
 pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let devices: Vec<Emulation> =
@@ -38,7 +46,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let scenario = scenario_name(args);
     let begun = Instant::now();
     let clock = || begun.elapsed().as_secs_f64() * 1e3;
-    let budget = Budget { seed: args.seed, ..Budget::default() };
+    let budget = Budget { seed: args.seed, threads: planning_threads(), ..Budget::default() };
     let answers = answers(&scenario, &problem, &names, budget, REFERENCE, clock);
     if args.json {
         return answers.iter().try_for_each(|(row, _)| Ok(print(&serde_json::to_string(row)?)?));

@@ -2,7 +2,7 @@
 //!
 //! A change re-simulates only the blocks from the first one it touched.
 
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::costing::State;
@@ -69,7 +69,7 @@ impl Search<'_> {
     /// Anneals from `start` until `evaluations` changes are costed; the best plan it came by, with its latency.
     ///
     /// Changes that do not apply, or that change nothing, are drawn anew and not counted.
-    pub(crate) fn anneal(&mut self, start: &Draft, evaluations: u64, rng: &mut ChaCha8Rng) -> (f64, Draft) {
+    pub(crate) fn anneal(&mut self, start: &Draft, evaluations: u64, rng: &mut impl Rng) -> (f64, Draft) {
         let [states, mut spare] = std::mem::take(&mut self.states);
         let mut now = self.current(start, states, &mut spare);
         let mut candidate = Draft::new(self.problem.workers());

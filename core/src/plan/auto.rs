@@ -45,7 +45,7 @@ impl Planner for Auto {
             search.offer(draft);
         });
         let left = search.bounded(budget.evaluations).saturating_sub(search.evaluations);
-        search.refine(&REFINING, left, &mut rng);
+        search.refine(&REFINING, left, budget.threads, &mut rng);
         search.answer()
     }
 }

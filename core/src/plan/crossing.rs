@@ -22,50 +22,56 @@ struct Parent {
 impl Search<'_> {
     /// Adds to `pool`, whose plans go by latency in ms, for each of its best the fastest that begins as that one and
     /// goes on as another, if it is faster than the slowest of those.
-    pub(crate) fn cross(&mut self, pool: &mut Vec<(f64, Draft)>) {
+    pub(crate) fn cross(&mut self, pool: &mut Vec<(f64, Draft)>, helpers: &mut [Self]) {
         let count = pool.len().min(PARENTS);
         if count < 2 {
             return;
         }
         let slowest = pool[count - 1].0;
         let parents: Vec<Parent> = pool[..count].iter().map(|(_, draft)| self.parent(draft)).collect();
-        let mut room = [self.costing.state(), self.costing.state()];
-        let mut child = Draft::new(self.problem.workers());
-        for (at, first) in parents.iter().enumerate() {
-            let mut best: Option<(f64, Draft)> = None;
-            let others = parents.iter().enumerate().filter(|other| other.0 != at);
-            for ((_, second), head) in
-                others.flat_map(|other| (1..first.draft.len()).map(move |head| (other, head)))
-            {
-                let from = child.put_together(&first.draft, head, &second.draft);
-                if child == first.draft || child == second.draft {
-                    continue;
-                }
-                let limit = best.as_ref().map_or(slowest, |best| best.0);
-                let latency = self.go_on(
-                    &first.states[head - 1],
-                    &child,
-                    head,
-                    &second.states[from..],
-                    limit,
-                    &mut room,
-                );
-                let Some(latency) = latency else {
-                    self.count_part(GIVEN_UP);
-                    continue;
-                };
-                let cost = self.judge(&child, latency);
-                if cost < limit {
-                    best = Some((cost, child.clone()));
-                }
-            }
-            pool.extend(best);
-        }
+        let firsts: Vec<usize> = (0..count).collect();
+        let children = self.divide(helpers, &firsts, |search, &first| search.child(&parents, first, slowest));
+        pool.extend(children.into_iter().flatten());
         pool.sort_by(|a, b| a.0.total_cmp(&b.0));
         pool.dedup_by(|a, b| a.1 == b.1);
     }
 
+    /// The fastest plan that begins as parent `first` and goes on as another, if it takes less than `slowest` ms.
+    fn child(&mut self, parents: &[Parent], first: usize, slowest: f64) -> Option<(f64, Draft)> {
+        let mut room = [self.costing.state(), self.costing.state()];
+        let mut child = Draft::new(self.problem.workers());
+        let mut best: Option<(f64, Draft)> = None;
+        let others = parents.iter().enumerate().filter(|other| other.0 != first);
+        // Another search numbers grounds in another order, so that of its states only the tails can be read here.
+        let first = &parents[first].draft;
+        let states = self.states_of(first);
+        for ((_, second), head) in others.flat_map(|other| (1..first.len()).map(move |head| (other, head))) {
+            let from = child.put_together(first, head, &second.draft);
+            if child == *first || child == second.draft {
+                continue;
+            }
+            let limit = best.as_ref().map_or(slowest, |best| best.0);
+            let (state, rest) = (&states[head - 1], &second.states[from..]);
+            let Some(latency) = self.go_on(state, &child, head, rest, limit, &mut room) else {
+                self.count_part(GIVEN_UP);
+                continue;
+            };
+            let cost = self.judge(&child, latency);
+            if cost < limit {
+                best = Some((cost, child.clone()));
+            }
+        }
+        best
+    }
+
     fn parent(&mut self, draft: &Draft) -> Parent {
+        let mut states = self.states_of(draft);
+        self.costing.look_back(&mut states, 0..draft.len());
+        Parent { draft: draft.clone(), states }
+    }
+
+    /// The states after all blocks of `draft`.
+    fn states_of(&mut self, draft: &Draft) -> Vec<State> {
         let mut states: Vec<State> = Vec::with_capacity(draft.len());
         for index in 0..draft.len() {
             let mut state = self.costing.state();
@@ -75,8 +81,7 @@ impl Search<'_> {
             }
             states.push(state);
         }
-        self.costing.look_back(&mut states, 0..draft.len());
-        Parent { draft: draft.clone(), states }
+        states
     }
 
     /// The latency of `child` in ms, of which `head` blocks were placed, the last of them with `state`; none once it cannot be less
@@ -137,7 +142,7 @@ mod tests {
                 .collect();
             parents.sort_by(|a, b| a.0.total_cmp(&b.0));
             let mut pool = parents.clone();
-            search.cross(&mut pool);
+            search.cross(&mut pool, &mut []);
             assert!(pool.is_sorted_by(|a, b| a.0 <= b.0));
             for (cost, draft) in &pool {
                 draft.partition().check(network, workers).unwrap();

@@ -4,9 +4,10 @@
 //! exchanged; from one worker's plan every step towards them is slower. On fast links there is nothing in the way,
 //! and as links get slower by little, little has to change (graduated optimisation: Blake and Zisserman 1987).
 
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 
 use super::draft::Draft;
+use super::refine::chain_rng;
 use super::search::Search;
 
 /// How transfers get as long as they are.
@@ -31,32 +32,43 @@ impl Search<'_> {
         easing: Easing,
         starts: &[Draft],
         evaluations: u64,
-        rng: &mut ChaCha8Rng,
+        rng: &mut impl Rng,
+        helpers: &mut [Self],
     ) -> Vec<Draft> {
         let Easing { share, ranked, chains, easiest, stages } = easing;
         let end = self.evaluations + (evaluations as f64 * share) as u64;
+        let links = |stage: i32| self.costing.wires(easiest.powf(1.0 - f64::from(stage) / f64::from(stages)));
+        let stages: Vec<_> = (0..=stages).map(links).collect();
+        let Some((real, stages)) = stages.split_last() else { return Vec::new() };
         self.eased = true;
-        self.costing.ease(easiest);
+        self.costing.ease(&stages[0]);
         let mut known: Vec<(f64, &Draft)> =
             starts.iter().take(ranked).map(|start| (self.cost(start), start)).collect();
         known.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut chains: Vec<Draft> = known.into_iter().take(chains).map(|(_, start)| start.clone()).collect();
-        let each = end.saturating_sub(self.evaluations) / (chains.len() as u64 * stages as u64).max(1);
-        for stage in 0..stages {
-            self.costing.ease(easiest.powf(1.0 - f64::from(stage) / f64::from(stages)));
-            for chain in &mut chains {
-                *chain = self.anneal(chain, each, rng).1;
-            }
-        }
-        self.costing.ease(1.0);
         self.eased = false;
-        chains
+        self.costing.ease(real);
+        let chains = known.into_iter().take(chains).map(|(_, start)| (start, rng.random()));
+        let chains: Vec<(&Draft, u64)> = chains.collect();
+        let each = end.saturating_sub(self.evaluations) / (chains.len() * stages.len()).max(1) as u64;
+        self.divide(helpers, &chains, |search, &(start, seed)| {
+            let mut rng = chain_rng(seed);
+            let mut chain = start.clone();
+            search.eased = true;
+            for links in stages {
+                search.costing.ease(links);
+                chain = search.anneal(&chain, each, &mut rng).1;
+            }
+            search.eased = false;
+            search.costing.ease(real);
+            chain
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
     use crate::network::samples::chain;
@@ -77,7 +89,7 @@ mod tests {
         let real: Vec<f64> = starts.iter().map(|start| search.cost(start)).collect();
         let easing = Easing { share: 1.0, ranked: 8, chains: 1, easiest: 0.01, stages: 1 };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let eased = search.eased(easing, &starts, 300, &mut rng);
+        let eased = search.eased(easing, &starts, 300, &mut rng, &mut []);
         assert!((0..eased[0].len()).any(|at| (0..2).all(|worker| !eased[0].rows(at, worker).is_empty())));
         assert_eq!(search.best().unwrap().0, before, "what easier links would allow is no plan");
         assert_eq!(starts.iter().map(|start| search.cost(start)).collect::<Vec<_>>(), real);

@@ -254,7 +254,7 @@ mod tests {
             let (devices, lab) = random_fleet(&mut rng, 2);
             let costs = costs(&network, &devices, lab);
             let problem = Problem { network: &network, costs: &costs, allowed: &[true; 2], memory: &[] };
-            let budget = Budget { evaluations: 10_000_000, seed: 1 };
+            let budget = Budget { evaluations: 10_000_000, seed: 1, ..Budget::default() };
             let (plan, proven) = Exhaustive.solve(&problem, budget).unwrap();
             assert!(proven);
             let found = gap(plan.timeline.finish_ms, by_hand(&problem));
@@ -270,7 +270,8 @@ mod tests {
         let costs = costs(&network, &devices, lab);
         let problem = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
         let seed = rng.random();
-        let (_, proven) = Exhaustive.solve(&problem, Budget { evaluations: 50, seed }).unwrap();
+        let (_, proven) =
+            Exhaustive.solve(&problem, Budget { evaluations: 50, seed, ..Budget::default() }).unwrap();
         assert!(!proven);
     }
 }

@@ -13,7 +13,7 @@ use crate::partition::Partition;
 use crate::rows::Rows;
 
 /// The limits that could ever bind, and what was computed for them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits<'a> {
     network: &'a Network,
     /// By worker; `None` where everything fits.
@@ -81,7 +81,7 @@ mod tests {
         let network = named("alexnet").unwrap();
         let costs = costs(&network, &seed_like(3, LinkClass::Gigabit), LinkClass::Gigabit);
         let free = Problem { network: &network, costs: &costs, allowed: &[true; 3], memory: &[] };
-        let budget = Budget { evaluations: 4000, seed: 1 };
+        let budget = Budget { evaluations: 4000, seed: 1, ..Budget::default() };
         let unlimited = planner("auto").unwrap().plan(&free, budget).unwrap();
         let asked = maps_of_partition(&network, &unlimited.partition);
         let memory = [asked[0] / 2, 1 << 20, 1 << 30];

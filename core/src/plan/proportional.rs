@@ -202,7 +202,7 @@ mod tests {
     use crate::predict::{LinkCost, RatePerWorker};
     use crate::schedule::Schedule;
 
-    const QUICK: Budget = Budget { evaluations: 300, seed: 0 };
+    const QUICK: Budget = Budget { evaluations: 300, seed: 0, threads: 1 };
 
     fn costs(rates: &[f64], mbps: f64) -> RatePerWorker {
         let link = LinkCost::new(mbps, 0.2);

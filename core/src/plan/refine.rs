@@ -1,6 +1,7 @@
 //! Several starts annealed in races, and how the evaluations are shared out.
 
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
 
 use super::draft::Draft;
 use super::ease::Easing;
@@ -31,15 +32,21 @@ pub(crate) const REFINING: Refinement = Refinement {
     rounds: &[(24, 0.15), (16, 0.15), (10, 0.15), (7, 0.15), (4, 0.2), (2, 0.2)],
 };
 
+/// What a chain draws its changes from: quicker than what its seed was drawn from, since it draws a dozen numbers for each.
+pub(crate) fn chain_rng(seed: u64) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(seed)
+}
+
 impl Search<'_> {
     /// Anneals the best of what was offered within `evaluations`: those from easier links and the best as they come,
-    /// in rounds, the best of which enter the next.
-    pub(crate) fn refine(&mut self, how: &Refinement, evaluations: u64, rng: &mut ChaCha8Rng) {
+    /// in rounds, the best of which enter the next. The chains of a round are shared out over `threads`.
+    pub(crate) fn refine(&mut self, how: &Refinement, evaluations: u64, threads: usize, rng: &mut impl Rng) {
+        let mut helpers = self.helpers(threads);
         let mut left = self.starts();
         let begun = self.evaluations;
         // A single start is a single worker.
         if left.len() > 1 {
-            let eased = self.eased(how.easing, &left, evaluations, rng);
+            let eased = self.eased(how.easing, &left, evaluations, rng, &mut helpers);
             left.truncate(how.kept);
             left.extend(eased);
         }
@@ -48,10 +55,12 @@ impl Search<'_> {
             let rest: f64 = how.rounds[at..].iter().map(|round| round.1).sum();
             let remaining = evaluations.saturating_sub(self.evaluations - begun);
             let each = (remaining as f64 * share / rest) as u64 / left.len().max(1) as u64;
-            let mut ended: Vec<(f64, Draft)> =
-                left.iter().map(|start| self.anneal(start, each, rng)).collect();
+            let chains: Vec<(Draft, u64)> = left.into_iter().map(|start| (start, rng.random())).collect();
+            let mut ended = self.divide(&mut helpers, &chains, |search, (start, seed)| {
+                search.anneal(start, each, &mut chain_rng(*seed))
+            });
             ended.sort_by(|a, b| a.0.total_cmp(&b.0));
-            self.cross(&mut ended);
+            self.cross(&mut ended, &mut helpers);
             left = ended.into_iter().map(|(_, draft)| draft).collect();
         }
     }

@@ -24,12 +24,14 @@ pub struct Budget {
     pub evaluations: u64,
     /// Where random numbers start; the same seed gives the same plan.
     pub seed: u64,
+    /// Threads that may search; the plan is the same whatever their number.
+    pub threads: usize,
 }
 
 impl Default for Budget {
     /// What refines a plan in about 50 ms on a desktop processor.
     fn default() -> Self {
-        Self { evaluations: 35_000, seed: 0 }
+        Self { evaluations: 35_000, seed: 0, threads: 1 }
     }
 }
 
@@ -53,7 +55,7 @@ pub(crate) struct Search<'a> {
     pub(crate) states: [Vec<State>; 2],
     /// For planning boundaries anew, from one time to the next.
     pub(crate) beam: Beam,
-    best: Option<(f64, Draft)>,
+    pub(crate) best: Option<(f64, Draft)>,
     /// Drafts from which a search may start, with their cost.
     offered: Vec<(f64, Draft)>,
 }
@@ -84,6 +86,37 @@ impl<'a> Search<'a> {
             best: None,
             offered: Vec::new(),
         })
+    }
+
+    /// Another search of the same problem, for another thread.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            costing: self.costing.clone(),
+            limits: self.limits.clone(),
+            evaluations: 0,
+            partly: 0.0,
+            speeds: self.speeds.clone(),
+            pair: self.costing.pair(),
+            states: [Vec::new(), Vec::new()],
+            beam: Beam::default(),
+            best: None,
+            offered: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// Counts from nothing, with what is `known` as the best.
+    pub(crate) fn begin(&mut self, known: &Option<(f64, Draft)>) {
+        (self.evaluations, self.partly) = (0, 0.0);
+        self.best.clone_from(known);
+    }
+
+    /// Remembers `found` if it is better than the best so far.
+    pub(crate) fn learn(&mut self, found: Option<(f64, Draft)>) {
+        let is_better = |found: &(f64, Draft)| self.best.as_ref().is_none_or(|best| found.0 < best.0);
+        if let Some(found) = found.filter(is_better) {
+            self.best = Some(found);
+        }
     }
 
     /// How many units the network has.
@@ -222,7 +255,7 @@ mod tests {
         let network = named("alexnet").unwrap();
         let costs = costs(&network, &seed_like(4, LinkClass::Wifi), LinkClass::Wifi);
         let problem = Problem { network: &network, costs: &costs, allowed: &[true; 4], memory: &[] };
-        let budget = Budget { evaluations: 6000, seed: 7 };
+        let budget = Budget { evaluations: 6000, seed: 7, ..Budget::default() };
         let plan = || planner("erl").unwrap().plan(&problem, budget).unwrap();
         let first = plan();
         assert_eq!(first, plan());

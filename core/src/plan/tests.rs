@@ -58,7 +58,7 @@ proptest! {
         let memory = if limited { any_memory(&mut rng, &network, workers) } else { Vec::new() };
         let problem = Problem { network: &network, costs: &*costs, allowed: &allowed, memory: &memory };
         let plan = |name: &str| {
-            let plan = planner(name).unwrap().plan(&problem, Budget { evaluations: 300, seed });
+            let plan = planner(name).unwrap().plan(&problem, Budget { evaluations: 300, seed, ..Budget::default() });
             if let Some(plan) = &plan {
                 plan.partition.check(&network, workers).unwrap();
                 assert!((0..workers).all(|at| allowed[at] || !plan.partition.uses(at)), "{name}: {}", plan.partition);

@@ -82,7 +82,7 @@ impl LayerCost {
 }
 
 /// What planners and the simulator ask.
-pub trait Costs: fmt::Debug {
+pub trait Costs: fmt::Debug + Sync {
     /// What layer `layer`, an index into the network's layers, takes on `worker`.
     fn layer(&self, network: &Network, worker: usize, layer: usize) -> LayerCost;
 

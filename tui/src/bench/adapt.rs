@@ -286,7 +286,8 @@ fn oracle(situation: &Situation, runs: &[&(Micros, PartitionId, f64)], seed: u64
     let features = Features::of(&running, &problem.account(&running));
     let missed = late(last)? / running.timeline.finish_ms;
     let auto = Auto { starts: vec![running.partition] };
-    let planned = auto.plan(&problem, Budget { evaluations: ORACLE, seed })?.timeline.finish_ms;
+    let planned =
+        auto.plan(&problem, Budget { evaluations: ORACLE, seed, ..Budget::default() })?.timeline.finish_ms;
     let ms = runs.iter().filter_map(|run| late(&run.1)).fold(planned * missed, f64::min);
     Some(Oracle { ms, missed, features })
 }

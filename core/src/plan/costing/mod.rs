@@ -17,6 +17,8 @@ mod tails;
 pub use state::State;
 pub(crate) use state::later;
 
+use std::sync::Arc;
+
 use state::{Clock, Layout, Strip};
 
 use super::Problem;
@@ -27,12 +29,12 @@ use crate::rows::Rows;
 use crate::schedule::{divides_freely, least_rows};
 
 /// Costs partitions of one problem.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Costing<'a> {
     pub(crate) problem: &'a Problem<'a>,
     pub(crate) spans: Spans<'a>,
     /// By sender, then by receiver; the lab is the last of both.
-    links: Box<[Wire]>,
+    links: Arc<[Wire]>,
     lateness: Lateness,
     input_row_bytes: u64,
     workers: usize,
@@ -73,9 +75,14 @@ impl<'a> Costing<'a> {
         }
     }
 
-    /// Costs from now on as if every transfer took this share of its time.
-    pub(crate) fn ease(&mut self, share: f64) {
-        self.links = wires(self.problem, share);
+    /// What [`Costing::ease`] takes for every transfer to take this share of its time.
+    pub(crate) fn wires(&self, share: f64) -> Arc<[Wire]> {
+        wires(self.problem, share)
+    }
+
+    /// Costs from now on with these links.
+    pub(crate) fn ease(&mut self, links: &Arc<[Wire]>) {
+        self.links = Arc::clone(links);
     }
 
     /// An unused state of the right size.
@@ -200,7 +207,7 @@ impl<'a> Costing<'a> {
 }
 
 /// The links of `problem`, by sender, then by receiver, if each took this share of its time.
-fn wires(problem: &Problem<'_>, share: f64) -> Box<[Wire]> {
+fn wires(problem: &Problem<'_>, share: f64) -> Arc<[Wire]> {
     let lab = problem.workers();
     let node = |at: usize| if at == lab { Node::Lab } else { Node::Worker(WorkerId::at(at)) };
     let wire = |from: usize, to: usize| {

@@ -108,7 +108,8 @@ pub(super) struct Clock {
     pub(super) arrivals: Arrivals,
 }
 
-/// What is known once a block is placed and its input is on the way.
+/// What is known once a block is placed and its input is on the way. It goes with the costing that placed it, which numbers its
+/// grounds as it comes by them.
 #[derive(Clone, Debug)]
 pub struct State {
     pub(super) layout: Layout,

@@ -195,11 +195,11 @@ impl Planner for Erl {
             Reach::Mended => {
                 let made = MADE * search.problem.workers();
                 let changes = (STRIPS / search.strips()).saturating_sub(made);
-                search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng);
+                search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, 1, &mut rng);
             }
             Reach::Refined => {
                 let left = search.bounded(budget.evaluations).saturating_sub(search.evaluations);
-                search.refine(&REFINING, left, &mut rng);
+                search.refine(&REFINING, left, budget.threads, &mut rng);
             }
         }
         search.answer()

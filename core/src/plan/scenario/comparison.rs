@@ -93,11 +93,11 @@ fn reference(problem: &Problem<'_>, starts: Vec<Partition>, seed: u64, evaluatio
     let mut reference_ms = f64::INFINITY;
     let auto = Auto { starts };
     for round in 1..=2 {
-        let budget = Budget { evaluations, seed: seed.wrapping_add(round) };
+        let budget = Budget { evaluations, seed: seed.wrapping_add(round), ..Budget::default() };
         let refined = auto.plan(problem, budget).map_or(f64::INFINITY, |plan| plan.timeline.finish_ms);
         reference_ms = reference_ms.min(refined);
     }
-    match Exhaustive.plan(problem, Budget { evaluations, seed }) {
+    match Exhaustive.plan(problem, Budget { evaluations, seed, ..Budget::default() }) {
         Some(optimum) => (Reference::Exact, optimum.timeline.finish_ms),
         None => (Reference::BestKnown, reference_ms),
     }
@@ -143,7 +143,7 @@ mod tests {
         for scenario in all {
             let names =
                 ["best-single", "equal", "equal-per-unit", "proportional", "greedy", "bisection", "auto"];
-            let budget = Budget { evaluations: 1500, seed: 1 };
+            let budget = Budget { evaluations: 1500, seed: 1, ..Budget::default() };
             let mut ticks = 0.0;
             let rows = compare(&scenario, &network, &names, budget, 1500, || {
                 ticks += 1.0;
@@ -167,7 +167,7 @@ mod tests {
                 seed_like(count, LinkClass::Gigabit),
                 LinkClass::Gigabit,
             );
-            let budget = Budget { evaluations: 6000, seed: 1 };
+            let budget = Budget { evaluations: 6000, seed: 1, ..Budget::default() };
             let rows = compare(&scenario, &network, &["equal", "auto"], budget, 0, || 0.0);
             let over_equal = rows[0].predicted_ms / rows[1].predicted_ms;
             assert!((0.75..1.35).contains(&(over_equal / published)), "{count}: {over_equal} {published}");

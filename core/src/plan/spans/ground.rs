@@ -27,11 +27,11 @@ pub(crate) struct Rate {
 }
 
 /// A span with all that placing strips on it takes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ground {
     needs: Arc<[Ends<u32>]>,
-    reach: Box<[Ends<u32>]>,
-    rates: Box<[Rate]>,
+    reach: Arc<[Ends<u32>]>,
+    rates: Arc<[Rate]>,
     tables: Arc<Tables>,
     fixed_macs: f64,
     /// Strips of as many multiply-accumulates may be cut in pieces anywhere; 0 if nothing is done twice.
@@ -94,7 +94,7 @@ impl Spans<'_> {
     }
 
     /// By worker: what pieces of `span` take, a row of whose input and output is so many bytes.
-    fn rates(&self, span: &Span, bytes: (f64, f64)) -> Box<[Rate]> {
+    fn rates(&self, span: &Span, bytes: (f64, f64)) -> Arc<[Rate]> {
         // Classes, and how much a row of the input takes beside their layers.
         let mut known: Vec<(usize, f64, ByRow)> = Vec::new();
         let rate = |(&(class, scale), piece): (&(usize, f64), &PieceCost)| {
@@ -129,7 +129,7 @@ impl Span {
     }
 
     /// [`Ground::reach`] for an input of so many rows, from the needs.
-    fn reached(&self, inputs: u32) -> Box<[Ends<u32>]> {
+    fn reached(&self, inputs: u32) -> Arc<[Ends<u32>]> {
         let (rows, inputs) = (self.needs.len() as u32 - 1, inputs as usize);
         let mut reach = vec![Ends { lo: rows, hi: rows }; inputs + 1];
         if self.constant {

@@ -30,7 +30,7 @@ pub(crate) struct Ends<T> {
 }
 
 /// One span of units: everything about strips of its output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Span {
     /// By row of the output: the first input row needed by strips that begin there, and the end of the input
     /// rows needed by strips that end there; the end of entry 0 is unused.
@@ -58,7 +58,7 @@ struct Tables {
 }
 
 /// The spans of one network, as far as they were asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spans<'a> {
     network: &'a Network,
     /// By layer, then by class.

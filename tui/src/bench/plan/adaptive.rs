@@ -6,6 +6,8 @@ use collab_core::plan::{Budget, Problem, planner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::plan::planning_threads;
+
 /// Who answers: at once, refined, and a planner without learning.
 const ANSWERS: [&str; 5] = ["forward", "policy", "erl", "dp", "auto"];
 
@@ -18,7 +20,7 @@ pub fn rows(
     mut clock: impl FnMut() -> f64,
 ) -> Vec<Row> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(1000));
-    let budget = Budget { seed, ..Budget::default() };
+    let budget = Budget { seed, threads: planning_threads(), ..Budget::default() };
     let mut rows = Vec::new();
     for index in 0..fleets {
         let count = rng.random_range(3..=8);

@@ -8,6 +8,8 @@ use collab_core::plan::{Budget, Exhaustive, PLANNERS, Problem, maps_of_partition
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::plan::planning_threads;
+
 /// Of what the best plan without limits asks of the worker that holds most, what it then may use.
 const TIGHT: f64 = 0.6;
 /// Problems with a proven optimum.
@@ -19,7 +21,7 @@ const SLOWER: f64 = 1e-3;
 
 /// Rows for the seed-like four with too little memory, and without the fastest.
 pub fn rows(network: &Network, reference: u64, seed: u64, mut clock: impl FnMut() -> f64) -> Vec<Row> {
-    let budget = Budget { seed, ..Budget::default() };
+    let budget = Budget { seed, threads: planning_threads(), ..Budget::default() };
     let mut rows = Vec::new();
     for (link, name) in [(LinkClass::Gigabit, "gigabit"), (LinkClass::Wifi, "wifi")] {
         let free = Scenario::new(format!("seed-like-4-{name}-forbidden"), seed_like(4, link), link);
@@ -42,7 +44,7 @@ pub fn rows(network: &Network, reference: u64, seed: u64, mut clock: impl FnMut(
 /// Rows for made-up networks of a few units on two workers, against the optimum.
 pub fn exact(reference: u64, seed: u64, mut clock: impl FnMut() -> f64) -> Vec<Row> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(3000));
-    let budget = Budget { seed, ..Budget::default() };
+    let budget = Budget { seed, threads: planning_threads(), ..Budget::default() };
     let mut rows = Vec::new();
     let mut found = 0;
     while found < SMALL {

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::cli::BenchPlanArgs;
 use crate::headless::print;
 use crate::lab::ModelChoice;
+use crate::plan::planning_threads;
 
 /// Of the [`ZOO`], what a quick look is at.
 const QUICK: [&str; 2] = ["vgg16", "resnet50"];
@@ -61,7 +62,7 @@ pub fn run(args: &BenchPlanArgs) -> anyhow::Result<()> {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let planned = scenarios(extent.random, &mut rng);
             for scenario in planned.iter().filter(|scenario| !args.quick || is_quick(scenario)) {
-                let budget = Budget { seed, ..Budget::default() };
+                let budget = Budget { seed, threads: planning_threads(), ..Budget::default() };
                 tell(compare(scenario, network, &PLANNERS, budget, extent.reference, clock))?;
             }
             tell(limited::rows(network, extent.reference, seed, clock))?;

@@ -43,7 +43,7 @@ pub fn rows(
             let costs = fleet.costs(network);
             let problem = Problem { network, costs: &costs, allowed: &fleet.allowed, memory: &[] };
             let begun = clock();
-            let plan = policy.plan(&problem, Budget { evaluations: 0, seed });
+            let plan = policy.plan(&problem, Budget { evaluations: 0, seed, ..Budget::default() });
             let (Some(plan), Some(known)) = (plan, known) else { continue };
             let predicted_ms = plan.timeline.finish_ms;
             let reference_ms = known.reference_ms.min(predicted_ms);

@@ -14,6 +14,7 @@ use collab_core::plan::{
 use collab_core::predict::Costs;
 
 use crate::contained::contained;
+use crate::plan::planning_threads;
 
 /// Everything that planning depends on, detached from the lab.
 #[derive(Clone, Debug)]
@@ -169,8 +170,10 @@ impl Task {
         let known = self.known.iter().filter(fits).map(|plan| problem.cost(plan.clone()));
         let mut plans: Vec<(Plan, String)> = known.map(|plan| (plan, self.planner.to_string())).collect();
         let mut failures = Vec::new();
+        // Beside a partition that runs, planning takes no more than one processor from the screen and from workers of this machine.
+        let threads = if self.situation.running.is_some() { 1 } else { planning_threads() };
         let mut ask = |planner: &dyn Planner, name: &str, evaluations: u64| {
-            let budget = Budget { evaluations, seed: self.seed };
+            let budget = Budget { evaluations, seed: self.seed, threads };
             let answer = contained(|| planner.plan(problem, budget));
             let answered = answer.is_ok();
             match answer {
