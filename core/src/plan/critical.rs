@@ -30,14 +30,14 @@ impl Search<'_> {
         let drawn = std::iter::once(index).chain((1..DRAWN).map(|_| rng.random_range(0..draft.len())));
         let index = drawn.into_iter().find(is_shared)?;
         let worker = *path.get(index)?;
-        let others: Vec<usize> = owners(draft.block(index)).filter(|&other| other != worker).collect();
+        let others = || owners(draft.block(index)).filter(|&other| other != worker);
         let taker = if rng.random_bool(NEAR) {
-            let above = others.iter().rposition(|&other| other < worker);
-            let below = others.iter().position(|&other| other > worker);
+            let above = others().take_while(|&other| other < worker).last();
+            let below = others().find(|&other| other > worker);
             let (first, second) = if rng.random_bool(0.5) { (above, below) } else { (below, above) };
-            others[first.or(second)?]
+            first.or(second)?
         } else {
-            *others.get(rng.random_range(0..others.len().max(1)))?
+            others().nth(rng.random_range(0..others().count().max(1)))?
         };
         let (mut first, mut end) = (index, index + 1);
         if rng.random_bool(ALONG) {

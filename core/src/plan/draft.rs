@@ -1,5 +1,7 @@
 //! A partition as searches hold it: cuts and boundaries that can be changed in place.
 
+use std::ops::Range;
+
 use super::costing::{Costing, State};
 use crate::partition::{Block, Partition};
 use crate::rows::Rows;
@@ -84,21 +86,28 @@ impl Draft {
         self.bounds.drain(index * self.stride..(index + 1) * self.stride);
     }
 
-    /// How many blocks at the end are the same in both, which differ in block `first` or before.
-    pub(crate) fn same_blocks_at_the_end(&self, other: &Self, first: usize) -> usize {
-        let next = first + 1;
-        // Mostly only that one differs.
-        if self.len() == other.len()
-            && self.ends[first..] == other.ends[first..]
-            && self.bounds[next * self.stride..] == other.bounds[next * self.stride..]
-        {
-            return self.len() - next;
+    /// Which blocks are others than in `other`: from `first` on, before which all are the same, to the last that is; nothing if
+    /// all are the same.
+    pub(crate) fn differs_in(&self, other: &Self, first: usize) -> Option<Range<usize>> {
+        if self.len() == other.len() && self.ends[first..] == other.ends[first..] {
+            // Mostly only that block differs.
+            let next = first + 1;
+            if self.bounds[next * self.stride..] == other.bounds[next * self.stride..] {
+                return (self.block(first) != other.block(first)).then_some(first..next);
+            }
         }
         let pairs = (0..self.len()).rev().zip((0..other.len()).rev());
         let same = |&(own, its): &(usize, usize)| {
             self.ends[own] == other.ends[its] && self.block(own) == other.block(its)
         };
-        pairs.take_while(same).count()
+        Some(first..self.len() - pairs.take_while(same).count())
+    }
+
+    /// Becomes a copy of `other`, from which it differs in blocks `different` alone.
+    pub(crate) fn copy_blocks(&mut self, other: &Self, different: Range<usize>) {
+        let bounds = different.start * self.stride..different.end * self.stride;
+        self.ends[different.clone()].copy_from_slice(&other.ends[different]);
+        self.bounds[bounds.clone()].copy_from_slice(&other.bounds[bounds]);
     }
 
     /// Becomes a copy of `other` without allocating.

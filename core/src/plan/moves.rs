@@ -162,9 +162,9 @@ impl Search<'_> {
         if other >= draft.len() {
             return None;
         }
-        let mut bounds = draft.block(other).to_vec();
-        scale(&mut bounds, self.rows(draft.ends[index]));
-        draft.block_mut(index).copy_from_slice(&bounds);
+        let rows = self.rows(draft.ends[index]);
+        draft.bounds.copy_within(other * draft.stride..(other + 1) * draft.stride, index * draft.stride);
+        scale(draft.block_mut(index), rows);
         Some(index)
     }
 
