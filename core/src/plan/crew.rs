@@ -56,7 +56,8 @@ impl<'a> Search<'a> {
             done
         });
         done.sort_by_key(|done| done.part);
-        (self.evaluations, self.best) = (evaluations, known);
+        self.begin(&known);
+        self.evaluations = evaluations;
         done.into_iter()
             .map(|Done { result, evaluations, best, .. }| {
                 self.evaluations += evaluations;

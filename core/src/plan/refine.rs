@@ -29,7 +29,7 @@ pub(crate) const MENDING: Refinement = Refinement {
 pub(crate) const REFINING: Refinement = Refinement {
     easing: Easing { share: 0.25, ranked: usize::MAX, chains: 20, easiest: 0.125, stages: 8 },
     kept: 4,
-    rounds: &[(24, 0.15), (16, 0.15), (10, 0.15), (7, 0.15), (4, 0.2), (2, 0.2)],
+    rounds: &[(24, 0.15), (16, 0.15), (12, 0.15), (8, 0.15), (4, 0.2), (2, 0.2)],
 };
 
 /// What a chain draws its changes from: quicker than what its seed was drawn from, since it draws a dozen numbers for each.
