@@ -53,7 +53,7 @@ pub use isa::Isa;
 pub use linear::Linear;
 pub use map::{Layout, Map, PlaneList};
 pub use mean::sum_channels;
-pub use normalisation::{LocalResponse, apply_epilogue};
+pub use normalisation::{LocalResponse, apply_epilogue, multiply_channels};
 pub use peak::run_peak_loop;
 pub use pool::{Pool, PoolKind};
 pub use resample::{Resample, Taps};

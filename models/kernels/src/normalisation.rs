@@ -1,4 +1,5 @@
-//! Local response normalisation across channels, and the elementwise epilogue of a whole map.
+//! Local response normalisation across channels, the elementwise epilogue of a whole map, and products with one value a channel
+//! where the map lies.
 //!
 //! Bound: square roots and divisions for normalisation (one each and a second root for a vector of values), memory for
 //! the elementwise pass.
@@ -130,6 +131,53 @@ impl Kernel for Elementwise<'_, '_> {
                     let first = channel * V::F32_LANES;
                     self.epilogue.lanes(v, first, 1, V::F32_LANES).apply_pixels(v, input, residual, plane);
                 }
+            }
+        }
+    }
+}
+
+/// Multiplies each channel of a map by its value of `factors`, where it lies: one slice a channel, or a whole block, which
+/// become what [`apply_epilogue`] makes of them by these scales and shifts of zero, bit for bit.
+///
+/// # Errors
+/// If the sizes do not match, or no vector of `isa` holds a block.
+pub fn multiply_channels(
+    isa: Isa,
+    layout: Layout,
+    factors: &[f32],
+    map: &mut [&mut [f32]],
+) -> Result<(), KernelError> {
+    let [_, abreast] = layout.as_planes(1, 1);
+    if layout == Layout::Blocks && isa != Isa::Avx512 {
+        return Err(KernelError::Layout { layouts: [layout; 2] });
+    }
+    if factors.len() != map.len() * abreast {
+        let (expected, found) = (map.len() * abreast, factors.len());
+        return Err(KernelError::Length { what: "factors", expected, found });
+    }
+    isa.checked()?.run(Multiply { layout, factors, map });
+    Ok(())
+}
+
+struct Multiply<'a, 'b> {
+    layout: Layout,
+    factors: &'a [f32],
+    map: &'a mut [&'b mut [f32]],
+}
+
+impl Kernel for Multiply<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<V: Vector>(self, v: V) {
+        for (channel, values) in self.map.iter_mut().enumerate() {
+            let factor = match self.layout {
+                Layout::Planes => v.splat_f32s(self.factors[channel]),
+                Layout::Blocks => load::<V>(&self.factors[channel * V::F32_LANES..]),
+            };
+            for values in values.chunks_mut(V::F32_LANES) {
+                let product = v.fma(load_at_most(v, values), factor, v.splat_f32s(0.0));
+                store_at_most(v, values, product);
             }
         }
     }

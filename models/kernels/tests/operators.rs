@@ -7,7 +7,7 @@ mod common;
 
 use collab_kernels::{
     Activation, Epilogue, Isa, Layout, Linear, LocalResponse, Map, PlaneList, Pool, PoolKind, Scratch, Strip,
-    Transposed, TransposedShape, TransposedStrip, apply_epilogue, sum_channels,
+    Transposed, TransposedShape, TransposedStrip, apply_epilogue, multiply_channels, sum_channels,
 };
 use common::{Exact, bits, config, finish, laid_out, largest_error, place, values};
 use proptest::prelude::*;
@@ -329,6 +329,29 @@ proptest! {
             let mut planes = PlaneList::default().split(&mut output, channels);
             apply_epilogue(isa, &epilogue, Layout::Planes, map, Some(residual), &mut planes).unwrap();
             prop_assert!(largest_error(&exact, &output) <= 1e-6, "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn channels_multiplied_where_they_lie_have_the_bits_of_an_epilogue(
+        blocks in 1..4usize, pixels in 1..100usize, seed in 0..1000u64
+    ) {
+        let channels = 16 * blocks;
+        let mut input = values(seed, channels * pixels);
+        input[0] = -f32::MIN_POSITIVE;
+        let factors = values(seed + 1, channels);
+        let scale = Epilogue { scale: factors.clone(), shift: vec![0.0; channels], ..Epilogue::none() };
+        for isa in Isa::available() {
+            for layout in [Layout::Planes, Layout::Blocks] {
+                let [planes, width] = layout.as_planes(channels, pixels);
+                let map = Map::new(&input, planes, 1, width).unwrap();
+                let (mut expected, mut found) = (vec![f32::NAN; input.len()], input.clone());
+                let mut slices = PlaneList::default().split(&mut expected, planes);
+                let known = apply_epilogue(isa, &scale, layout, map, None, &mut slices).is_ok();
+                let mut slices = PlaneList::default().split(&mut found, planes);
+                prop_assert_eq!(multiply_channels(isa, layout, &factors, &mut slices).is_ok(), known);
+                prop_assert!(!known || bits(&expected) == bits(&found), "{:?} {:?}", isa, layout);
+            }
         }
     }
 
