@@ -98,6 +98,25 @@ fn shuffle(seed: u64) -> (Builder, Vec<String>) {
     (b, vec![x])
 }
 
+/// Units of ShuffleNet v2: one half of the channels passes by, both are concatenated, shuffled, and split again.
+fn split(seed: u64) -> (Builder, Vec<String>) {
+    let mut b = Builder::new(seed, &[1, 8, 20, 12]);
+    let (apart, together) = (b.integers(&[1, 2, 4, 20, 12]), b.integers(&[1, 8, 20, 12]));
+    let [axis, zero, four, eight] = [1, 0, 4, 8].map(|value| b.integers(&[value]));
+    let mut x = b.conv_full("input", (8, 8), [1, 1], [1, 1], [1, 1], [0; 4], 1);
+    for _ in 0..2 {
+        let passed = b.node("Slice", &[&x, &zero, &four, &axis], vec![]);
+        let y = b.node("Slice", &[&x, &four, &eight, &axis], vec![]);
+        let y = b.conv_full(&y, (4, 4), [3, 3], [1, 1], [1, 1], [1; 4], 4);
+        let y = b.conv_full(&y, (4, 4), [1, 1], [1, 1], [1, 1], [0; 4], 1);
+        x = b.node("Concat", &[&passed, &y], vec![int("axis", 1)]);
+        x = b.node("Reshape", &[&x, &apart], vec![]);
+        x = b.node("Transpose", &[&x], vec![ints("perm", &[0, 2, 1, 3, 4])]);
+        x = b.node("Reshape", &[&x, &together], vec![]);
+    }
+    (b, vec![x])
+}
+
 /// A network of random operators, one after the other.
 fn chain(seed: u64, length: usize) -> (Builder, Vec<String>) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -208,6 +227,11 @@ proptest! {
     #[test]
     fn a_dense_network_divided_equals_the_whole(seed: u64) {
         same_bits(dense(seed), seed)?;
+    }
+
+    #[test]
+    fn a_network_split_and_shuffled_divided_equals_the_whole(seed: u64) {
+        same_bits(split(seed), seed)?;
     }
 
     #[test]

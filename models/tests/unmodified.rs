@@ -138,6 +138,27 @@ proptest! {
     }
 
     #[test]
+    fn concatenations_that_are_shuffled_and_split(seed: u64, height in 8i64..20, leaky: bool) {
+        let mut b = Builder::new(seed, &[1, 12, height, 11]);
+        let (apart, together) = (b.integers(&[1, 2, 6, height, 11]), b.integers(&[1, 12, height, 11]));
+        let [axis, zero, six, twelve] = [1, 0, 6, 12].map(|value| b.integers(&[value]));
+        let mut x = b.conv_full("input", (12, 12), [1, 1], [1, 1], [1, 1], [0; 4], 1);
+        for _ in 0..2 {
+            let passed = b.node("Slice", &[&x, &zero, &six, &axis], vec![]);
+            let y = b.node("Slice", &[&x, &six, &twelve, &axis], vec![]);
+            let y = b.conv_full(&y, (6, 6), [3, 3], [1, 1], [1, 1], [1; 4], 6);
+            x = b.node("Concat", &[&passed, &y], vec![int("axis", 1)]);
+            if leaky {
+                x = b.node("LeakyRelu", &[&x], vec![]);
+            }
+            x = b.node("Reshape", &[&x, &apart], vec![]);
+            x = b.node("Transpose", &[&x], vec![ints("perm", &[0, 2, 1, 3, 4])]);
+            x = b.node("Reshape", &[&x, &together], vec![]);
+        }
+        agree(b, &x, seed)?;
+    }
+
+    #[test]
     fn products_over_shuffled_channels(
         seed: u64, groups in prop::sample::select(vec![2i64, 3, 4]), height in 3i64..12, count in 0usize..4,
     ) {

@@ -179,8 +179,9 @@ fn of_ours(steps: &[Step], step: &Step, own: &Own, layout: Layout, amounts: &mut
         (text, _) if text.starts_with("HardSwish") => amounts.all_rows(Term::HardValues, written),
         (text, _) if text.starts_with("SiLU") => amounts.all_rows(Term::SiluValues, written),
         (_, Kind::Elementwise) => amounts.all_rows(Term::CheapValues, written),
-        // Its inputs are written where they belong.
-        _ if own.0.concatenates() && step.sources.iter().all(|source| is_ours(steps, source)) => {}
+        // Its inputs are written where they belong, or it is read where it lies.
+        _ if (own.0.concatenates() || own.0.begins().is_some())
+            && step.sources.iter().all(|source| is_ours(steps, source)) => {}
         (_, Kind::Move) => amounts.all_rows(Term::BytesMoved, 4.0 * written),
         _ => amounts.all_rows(Term::OtherBytes, 4.0 * (written + read(steps, step))),
     }

@@ -49,7 +49,7 @@ impl Arena {
     }
 
     /// Has `compute` fill a map of shape `shape` from the maps `inputs`: in its place, or in memory of its own where
-    /// it has none.
+    /// it has none. Where it lies over its first input, an empty one stands for that.
     pub(super) fn fill(
         &mut self,
         shape: &[usize],
@@ -57,7 +57,7 @@ impl Arena {
         inputs: TVec<TValue>,
         compute: impl FnOnce(&[&[f32]], &mut [f32]) -> TractResult<()>,
     ) -> TractResult<Tensor> {
-        if let Some(Place { lent, filled: true }) = place {
+        if let Some(Place { lent, filled: true, .. }) = place {
             return match lent.part == Part::Output && lent.at.len() == self.output.len() {
                 true => std::mem::take(&mut self.output).into_shape(shape),
                 false => Ok(Tensor::from_storage(f32::datum_type(), shape, lent.clone())),
@@ -78,6 +78,7 @@ impl Arena {
         let mut read: TVec<&[f32]> = tvec!();
         for input in &inputs {
             read.push(match input.storage_as::<Lent>() {
+                Some(own) if *own == lent => &[],
                 Some(Lent { part, at }) if *part != lent.part => &other[at.clone()],
                 Some(Lent { at, .. }) if at.end <= lent.at.start => &before[at.clone()],
                 Some(Lent { at, .. }) => &after[at.start - lent.at.end..at.end - lent.at.end],

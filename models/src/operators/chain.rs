@@ -9,7 +9,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::konst::Const;
 
 use super::{
-    Operator, Own, channelwise, concat, convolution, dense, gate, global_pool, lrn, pool, resample,
+    Operator, Own, channelwise, concat, convolution, dense, gate, global_pool, lrn, piece, pool, resample,
     transposed,
 };
 
@@ -31,7 +31,8 @@ type Find = fn(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> Tract
 const FOLDING: &[Find] = &[dense::find, convolution::find, transposed::find, global_pool::find];
 
 /// The others, looked for from the beginning: what is left of arithmetic begins with its first operator.
-const OTHERS: &[Find] = &[pool::find, lrn::find, resample::find, concat::find, gate::find, channelwise::find];
+const OTHERS: &[Find] =
+    &[pool::find, lrn::find, resample::find, concat::find, piece::find, gate::find, channelwise::find];
 
 /// Replaces what [`FOLDING`] and [`OTHERS`] know by operators that run on `isa`.
 pub(crate) fn rewrite(model: &mut TypedModel, isa: Isa) -> TractResult<()> {

@@ -1,16 +1,16 @@
-//! Concatenation of maps along their channels.
+//! Concatenation of maps along their channels, which are shuffled then or not.
 
 use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Epilogue, Isa, KernelError, Layout, Map, apply_epilogue};
+use collab_kernels::{Epilogue, Isa, KernelError, Layout, Map, Share, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::TypedConcat;
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
-use super::{Lies, Operator, Workspace};
+use super::{Lies, Operator, Workspace, shuffle};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -23,6 +23,8 @@ pub(crate) struct Concat {
     epilogue: Arc<Epilogue>,
     shape: TVec<usize>,
     isa: Isa,
+    /// Where the plane of each channel lies in the output, if not in order (see [`shuffle`]).
+    places: Arc<[usize]>,
     /// How all of these lie.
     layout: Layout,
 }
@@ -49,9 +51,17 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     if folded.residual.is_some() || epilogue != Epilogue::new(Vec::new(), epilogue.activation) {
         (epilogue, folded.members) = (Epilogue::none(), Vec::new());
     }
-    let operator =
-        Concat { channels, epilogue: Arc::new(epilogue), shape: shape.into(), isa, layout: Layout::Planes };
-    let members = std::iter::once(id).chain(folded.members).collect();
+    let last = folded.members.last().copied().unwrap_or(id);
+    let (shuffled, places) = shuffle::after(model, last, taken)?.unwrap_or_default();
+    let operator = Concat {
+        channels,
+        epilogue: Arc::new(epilogue),
+        shape: shape.into(),
+        isa,
+        places: places.into(),
+        layout: Layout::Planes,
+    };
+    let members = std::iter::once(id).chain(folded.members).chain(shuffled).collect();
     let inputs = node.inputs.iter().copied().collect();
     Ok(Some(Found { operator: Arc::new(operator), inputs, members }))
 }
@@ -77,7 +87,9 @@ impl Operator for Concat {
     ) -> Result<(), KernelError> {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let [planes, _] = self.layout.as_planes(channels, width);
-        workspace.by_rows(output, [planes, rows], 0, |part, mut planes, _| {
+        let shares = Share::by_rows(planes, rows, workspace.threads_for(0, output.len()));
+        workspace.by_shares(output, [planes, rows], &self.places, &shares, |share, mut planes, _| {
+            let part = &share.rows;
             for (input, &channels) in inputs.iter().zip(&self.channels) {
                 let [count, width] = self.layout.as_planes(channels, width);
                 let input = Map::new(input, count, rows, width)?.rows_between(part.start, part.end);
@@ -93,7 +105,7 @@ impl Operator for Concat {
     fn suits(&self, lies: &Lies) -> bool {
         let [_, abreast] = Layout::Blocks.as_planes(1, 1);
         let whole = self.channels.iter().all(|channels| channels.is_multiple_of(abreast));
-        *lies == Lies::default() || whole && *lies == Lies::all(Layout::Blocks)
+        *lies == Lies::default() || whole && self.places.is_empty() && *lies == Lies::all(Layout::Blocks)
     }
 
     fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
@@ -106,7 +118,7 @@ impl Operator for Concat {
     }
 
     fn concatenates(&self) -> bool {
-        *self.epilogue == Epilogue::none()
+        *self.epilogue == Epilogue::none() && self.places.is_empty()
     }
 
     fn split(&self, node: &Node) -> Option<Split> {

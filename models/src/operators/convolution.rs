@@ -21,7 +21,7 @@ use super::banded::{Banded, ByChannels, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::layouts::{channels_of, planes_of};
-use super::{Lies, Operator, Workspace};
+use super::{Lies, Operator, Workspace, shuffle};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -40,7 +40,7 @@ pub(crate) struct Convolution {
     rows: Range<usize>,
     /// Whether a second input is added.
     residual: bool,
-    /// Where the plane of each channel lies in the output, if not in order (see [`layer::shuffle`]).
+    /// Where the plane of each channel lies in the output, if not in order (see [`shuffle`]).
     places: Arc<[usize]>,
     /// How its maps lie.
     lies: Lies,
@@ -88,7 +88,7 @@ pub(super) fn find(model: &TypedModel, id: usize, taken: &[bool], isa: Isa) -> T
     let folded = Folded::after(model, id, output.len() - 3, taken)?;
     let last = folded.members.last().copied().unwrap_or(id);
     let (shuffled, places) = match folded.residual {
-        None => layer::shuffle(model, last, taken)?.unwrap_or_default(),
+        None => shuffle::after(model, last, taken)?.unwrap_or_default(),
         Some(_) => Default::default(),
     };
     let depth = layer.shape.depth();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Activation, Epilogue, Isa, KernelError, Layout, Map, Share, apply_epilogue};
+use collab_kernels::{
+    Activation, Epilogue, Isa, KernelError, Layout, Map, Share, apply_epilogue, multiply_channels,
+};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
@@ -48,6 +50,14 @@ pub(super) fn find(model: &TypedModel, id: usize, _taken: &[bool], isa: Isa) -> 
     }))
 }
 
+/// How `count` threads divide a map of so many planes and rows: as the layers before it do, so that each finds what it made.
+fn shares([planes, rows]: [usize; 2], count: usize) -> Vec<Share> {
+    match rows <= FEW_ROWS {
+        true => Share::by_channels([planes, 1], rows, count),
+        false => Share::by_rows(planes, rows, count),
+    }
+}
+
 impl Operator for Gate {
     fn name(&self) -> &'static str {
         "Gate"
@@ -70,12 +80,7 @@ impl Operator for Gate {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let [planes, width] = self.layout.as_planes(channels, width);
         let input = Map::new(inputs[0], planes, rows, width)?;
-        let count = workspace.threads_for(0, output.len());
-        // As the layers before it do, so that each thread finds what it made.
-        let shares = match rows <= FEW_ROWS {
-            true => Share::by_channels([planes, 1], rows, count),
-            false => Share::by_rows(planes, rows, count),
-        };
+        let shares = shares([planes, rows], workspace.threads_for(0, output.len()));
         workspace.by_shares(output, [planes, rows], &[], &shares, |share, planes, _| {
             let gates = channels_of(self.layout, &share.channels, channels);
             let (scale, shift) = (inputs[1][gates.clone()].to_vec(), vec![0.0; gates.len()]);
@@ -83,6 +88,25 @@ impl Operator for Gate {
             let Range { start, end } = share.channels;
             let input = input.channels_between(start, end).rows_between(share.rows.start, share.rows.end);
             apply_epilogue(self.isa, &gate, self.layout, input, None, planes)
+        })
+    }
+
+    fn overwrites(&self) -> bool {
+        true
+    }
+
+    fn overwrite(
+        &self,
+        others: &[&[f32]],
+        map: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError> {
+        let Some([channels, rows, _]) = as_map(&self.shape) else { return Ok(()) };
+        let [planes, _] = self.layout.as_planes(channels, 1);
+        let shares = shares([planes, rows], workspace.threads_for(0, map.len()));
+        workspace.by_shares(map, [planes, rows], &[], &shares, |share, planes, _| {
+            let gates = channels_of(self.layout, &share.channels, channels);
+            multiply_channels(self.isa, self.layout, &others[0][gates], planes)
         })
     }
 

@@ -173,6 +173,8 @@ mod tests {
         let stand_in = |&(channels, except, _): &(usize, Except, &[usize])| StandIn {
             shape: vec![channels, 8, 8],
             concatenates: false,
+            begins: None,
+            overwrites: false,
             except,
         };
         let operators: Vec<StandIn> = nodes.iter().map(stand_in).collect();

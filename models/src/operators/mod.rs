@@ -20,9 +20,11 @@ mod global_pool;
 mod join;
 mod layouts;
 mod lrn;
+mod piece;
 mod places;
 mod pool;
 mod resample;
+mod shuffle;
 #[cfg(test)]
 mod stand_in;
 mod take;
@@ -93,6 +95,26 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
         workspace: &mut Workspace,
     ) -> Result<(), KernelError>;
 
+    /// Whether it may yield its map where its first input lies, by [`Operator::overwrite`].
+    fn overwrites(&self) -> bool {
+        false
+    }
+
+    /// The same as [`Operator::run`], where `map` holds the first input before, and `others` the other ones.
+    ///
+    /// # Errors
+    /// As of that.
+    fn overwrite(
+        &self,
+        others: &[&[f32]],
+        map: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError> {
+        let first = map.to_vec();
+        let inputs: TVec<&[f32]> = std::iter::once(&first[..]).chain(others.iter().copied()).collect();
+        self.run(&inputs, map, workspace)
+    }
+
     /// What it does with rows; `node` holds what it reads.
     fn split(&self, node: &Node) -> Option<Split>;
 
@@ -116,6 +138,12 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
     /// written so.
     fn concatenates(&self) -> bool {
         false
+    }
+
+    /// Where in its input what it yields begins, if all it does is to yield a stretch of it, so that nothing is left to do
+    /// where that can be read as it lies.
+    fn begins(&self) -> Option<usize> {
+        None
     }
 
     /// As an operator that can be computed in bands, if it can.
@@ -150,8 +178,13 @@ impl Own {
         place: Option<&Place>,
     ) -> TractResult<TVec<TValue>> {
         let mut arena = std::mem::take(&mut workspace.arena);
+        let over = place.is_some_and(|place| place.over);
         let output = arena.fill(self.0.shape(), place, inputs, |inputs, output| {
-            Ok(self.0.run(inputs, output, workspace)?)
+            let computed = match over {
+                true => self.0.overwrite(&inputs[1..], output, workspace),
+                false => self.0.run(inputs, output, workspace),
+            };
+            Ok(computed?)
         });
         workspace.arena = arena;
         Ok(tvec!(output?.into_tvalue()))

@@ -22,8 +22,11 @@ pub(crate) struct Places {
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(super) lent: Lent,
-    /// Whether it needs no computing: it is the concatenation of maps that were written there side by side.
+    /// Whether it needs no computing: it is the concatenation of maps that were written there side by side, or a stretch of
+    /// a map.
     pub(super) filled: bool,
+    /// Whether it is written over its operator's first input.
+    pub(super) over: bool,
 }
 
 impl Places {
@@ -34,18 +37,39 @@ impl Places {
         for (step, &id) in order.iter().enumerate() {
             model.node(id).inputs.iter().for_each(|input| read[input.node] = step);
         }
-        let joined = joined(model, order, inner, &read);
+        let whole = wholes(model, order, inner);
+        for &id in order.iter().rev() {
+            let Some(from) = whole[id] else { continue };
+            // A map is read as long as a stretch of it is.
+            read[from] = read[from].max(read[id]);
+        }
+        let joined = joined(model, order, inner, &read, &whole);
         let mut places = Self { of: vec![None; model.nodes().len()], ..Self::default() };
         // Of what is no part of another map, in order of place.
         let mut lent = Vec::new();
         let mut begun: Vec<Option<Lent>> = vec![None; model.nodes().len()];
         for (step, &id) in order.iter().enumerate() {
             let node = model.node(id);
+            if let Some(from) = whole[id] {
+                places.of[id] = places.of[from].as_ref().and_then(|from| stretch(model, id, from));
+            }
             let (mut root, mut offset) = (id, 0);
             while let Some((whole, before)) = joined[root].part_of {
                 (root, offset) = (whole, offset + before);
             }
-            if let Some(len) = values(model, id).filter(|_| inner[root] || joined[root].filled) {
+            let alone = whole[id].is_none() && joined[id].part_of.is_none() && inner[id];
+            let over = overwritten(model, id).filter(|&from| {
+                let last = read[from] == step && joined[from].part_of.is_none();
+                let lies = begun[from].as_ref().is_some_and(|all| all.part == Part::Run);
+                let apart = node.inputs.iter().all(|input| whole[input.node] != Some(from));
+                alone && last && lies && apart && values(model, from) == values(model, id)
+            });
+            if let Some(from) = over {
+                begun[id] = begun[from].take();
+                places.of[id] = begun[id].clone().map(|lent| Place { lent, filled: false, over: true });
+            }
+            let computed = over.is_none() && whole[id].is_none() && (inner[root] || joined[root].filled);
+            if let Some(len) = values(model, id).filter(|_| computed) {
                 let whole = values(model, root).unwrap_or(len);
                 let all = begun[root].get_or_insert_with(|| match inner[root] {
                     true => Lent { part: Part::Run, at: lowest_free(&mut lent, whole) },
@@ -57,9 +81,11 @@ impl Places {
                 }
                 let start = all.at.start + offset;
                 let own = Lent { part: all.part, at: start..start + len };
-                places.of[id] = Some(Place { lent: own, filled: joined[id].filled });
+                places.of[id] = Some(Place { lent: own, filled: joined[id].filled, over: false });
             }
-            for input in node.inputs.iter().map(|input| input.node).filter(|&input| read[input] == step) {
+            let ends = |from: usize| (read[from] == step).then_some(from);
+            let inputs = node.inputs.iter().map(|input| whole[input.node].unwrap_or(input.node));
+            for input in inputs.filter_map(ends) {
                 if let (Some(all), None) = (&begun[input], joined[input].part_of) {
                     lent.retain(|at| *at != all.at);
                 }
@@ -83,9 +109,44 @@ struct Joined {
     part_of: Option<(usize, usize)>,
 }
 
+/// The map of which each node yields a stretch that its readers can read as it lies.
+fn wholes(model: &TypedModel, order: &[usize], inner: &[bool]) -> Vec<Option<usize>> {
+    let mut whole = vec![None; model.nodes().len()];
+    for &id in order {
+        let stretch = model.node(id).op_as::<Own>().is_some_and(|own| own.0.begins().is_some());
+        if let (true, [input, ..]) = (stretch && inner[id], &*model.node(id).inputs) {
+            let from = input.node;
+            let placed = inner[from] && values(model, from).is_some() && whole[from].is_none();
+            whole[id] = placed.then_some(from);
+        }
+    }
+    whole
+}
+
+/// Where what node `id` yields lies in the map that lies at `from`.
+fn stretch(model: &TypedModel, id: usize, from: &Place) -> Option<Place> {
+    let start = from.lent.at.start + model.node(id).op_as::<Own>()?.0.begins()?;
+    let lent = Lent { part: from.lent.part, at: start..start + values(model, id)? };
+    Some(Place { lent, filled: true, over: false })
+}
+
+/// The node whose map node `id` may write over, if it is not read otherwise.
+fn overwritten(model: &TypedModel, id: usize) -> Option<usize> {
+    let node = model.node(id);
+    let first = node.op_as::<Own>().filter(|own| own.0.overwrites()).and(node.inputs.first())?;
+    let once = node.inputs.iter().filter(|input| *input == first).count() == 1;
+    once.then_some(first.node)
+}
+
 /// Finds the concatenations all of whose inputs can be written where they belong, as nobody reads them later. `read` is
-/// the step that reads each node's map last.
-fn joined(model: &TypedModel, order: &[usize], inner: &[bool], read: &[usize]) -> Vec<Joined> {
+/// the step that reads each node's map last, `whole` what it is a stretch of.
+fn joined(
+    model: &TypedModel,
+    order: &[usize],
+    inner: &[bool],
+    read: &[usize],
+    whole: &[Option<usize>],
+) -> Vec<Joined> {
     let mut joined = vec![Joined::default(); model.nodes().len()];
     // From the end, so that one that is part of another knows it.
     for (step, &id) in order.iter().enumerate().rev() {
@@ -94,7 +155,8 @@ fn joined(model: &TypedModel, order: &[usize], inner: &[bool], read: &[usize]) -
         let yielded = model.outputs[..] == [OutletId::new(id, 0)] && node.outputs[0].successors.is_empty();
         let fits = node.inputs.iter().all(|input| {
             let once = node.inputs.iter().filter(|other| *other == input).count() == 1;
-            let free = joined[input.node].part_of.is_none() && read[input.node] == step;
+            let apart = joined[input.node].part_of.is_none() && whole[input.node].is_none();
+            let free = apart && read[input.node] == step;
             once && free && inner[input.node] && values(model, input.node).is_some()
         });
         if !concatenates || node.inputs.len() < 2 || !(inner[id] || yielded) || !fits {
@@ -133,11 +195,28 @@ mod tests {
     /// A graph of nodes, each of so many values (negative where it concatenates) and with its inputs; the last yields the
     /// output. Where each begins, if it has a place, and the places.
     fn begins(nodes: &[(i32, &[usize])]) -> (Vec<Option<(Part, usize)>>, Places) {
+        begins_with(nodes, &[], &[])
+    }
+
+    /// The same, where some nodes yield a stretch of their input that begins after so many values, and others overwrite
+    /// theirs.
+    fn begins_with(
+        nodes: &[(i32, &[usize])],
+        stretches: &[(usize, usize)],
+        overwrite: &[usize],
+    ) -> (Vec<Option<(Part, usize)>>, Places) {
         let mut model = TypedModel::default();
+        let begins = |node| stretches.iter().find(|(id, _)| *id == node).map(|(_, begins)| *begins);
         for (id, (len, inputs)) in nodes.iter().enumerate() {
             let shape = vec![len.unsigned_abs() as usize];
             let fact = f32::fact(&shape);
-            let yields = StandIn { shape, concatenates: *len < 0, except: |_| true };
+            let yields = StandIn {
+                shape,
+                concatenates: *len < 0,
+                begins: begins(id),
+                overwrites: overwrite.contains(&id),
+                except: |_| true,
+            };
             let node = model.add_node(format!("{id}"), Own::new(yields), tvec!(fact)).unwrap();
             for (slot, &input) in inputs.iter().enumerate() {
                 model.add_edge(OutletId::new(input, 0), InletId::new(node, slot)).unwrap();
@@ -195,5 +274,32 @@ mod tests {
         let (begins, places) = self::begins(&[(10, &[]), (20, &[0]), (-30, &[0, 1]), (1, &[0, 2])]);
         assert_eq!(begins[2], Some((Part::Run, 48)));
         assert!(!places.get(2).unwrap().filled);
+    }
+    #[test]
+    fn a_stretch_lies_where_its_map_does_which_stays_as_long_as_it_is_read() {
+        let nodes: &[(i32, &[usize])] =
+            &[(64, &[]), (32, &[0]), (32, &[0]), (20, &[2]), (32, &[1, 3]), (1, &[4])];
+        let (begins, places) = begins_with(nodes, &[(1, 0), (2, 32)], &[]);
+        let at: Vec<Option<usize>> = begins.iter().map(|begin| begin.map(|(_, at)| at)).collect();
+        assert_eq!(at[..5], [0, 0, 32, 64, 96].map(Some), "the first half is read until the fifth is there");
+        assert!(places.get(1).unwrap().filled && places.get(2).unwrap().filled);
+        // A concatenation copies it, as it lies elsewhere already.
+        let (begins, places) =
+            begins_with(&[(64, &[]), (32, &[0]), (16, &[0]), (-48, &[1, 2]), (1, &[3])], &[(1, 0)], &[]);
+        assert!(!places.get(3).unwrap().filled);
+        assert_eq!(begins[3], Some((Part::Run, 80)));
+    }
+
+    #[test]
+    fn a_map_is_written_over_one_of_its_size_that_nobody_reads_later() {
+        let nodes: &[(i32, &[usize])] =
+            &[(64, &[]), (4, &[0]), (64, &[0, 1]), (64, &[2, 1]), (64, &[2, 3]), (1, &[4])];
+        let (begins, places) = begins_with(nodes, &[], &[2, 3]);
+        let over: Vec<bool> = (0..5).map(|id| places.get(id).unwrap().over).collect();
+        assert_eq!(over, [false, false, true, false, false], "the fourth's is read by the fifth");
+        assert_eq!([begins[0], begins[2]], [Some((Part::Run, 0)); 2]);
+        assert_eq!([begins[3], begins[4]], [80, 144].map(|at| Some((Part::Run, at))));
+        let (_, places) = begins_with(&[(64, &[]), (32, &[0]), (32, &[1]), (32, &[1, 2])], &[(1, 0)], &[2]);
+        assert!(!places.get(2).unwrap().over, "a stretch of another map stays");
     }
 }

@@ -15,6 +15,8 @@ pub(super) type Except = fn(&Lies) -> bool;
 pub(super) struct StandIn {
     pub(super) shape: Vec<usize>,
     pub(super) concatenates: bool,
+    pub(super) begins: Option<usize>,
+    pub(super) overwrites: bool,
     pub(super) except: Except,
 }
 
@@ -41,6 +43,14 @@ impl Operator for StandIn {
 
     fn concatenates(&self) -> bool {
         self.concatenates
+    }
+
+    fn begins(&self) -> Option<usize> {
+        self.begins
+    }
+
+    fn overwrites(&self) -> bool {
+        self.overwrites
     }
 
     fn suits(&self, lies: &Lies) -> bool {

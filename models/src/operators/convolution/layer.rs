@@ -1,5 +1,4 @@
-//! Convolutions as the engine's graph has them: its own operator, or a product with the strides before it, and the shuffle of
-//! channels after either.
+//! Convolutions as the engine's graph has them: its own operator, or a product with the strides before it.
 
 use collab_kernels::ConvShape;
 use tract_onnx::tract_core::internal::*;
@@ -7,7 +6,6 @@ use tract_onnx::tract_core::ops::cnn::KernelFormat;
 use tract_onnx::tract_core::ops::downsample::Downsample;
 
 use crate::operators::chain::{as_map, constant_weights, floats};
-use crate::operators::fold::only_reader;
 
 /// A convolution as the engine's graph has it.
 pub(super) struct Layer {
@@ -149,40 +147,6 @@ fn pointwise(model: &TypedModel, id: usize, taken: &[bool]) -> TractResult<Optio
 /// The rows × columns that lie one behind the other in a map of this shape, if it is one.
 fn planes(shape: &[usize]) -> Option<usize> {
     shape.len().checked_sub(2).filter(|&axes| axes > 0).map(|axes| shape[..axes].iter().product())
-}
-
-/// A shuffle of the channels that node `last` yields, as its only readers do it: split in groups, the two axes
-/// swapped, merged again. Its nodes, and where each channel goes.
-pub(super) fn shuffle(
-    model: &TypedModel,
-    last: usize,
-    taken: &[bool],
-) -> TractResult<Option<(Vec<usize>, Vec<usize>)>> {
-    let mut members = vec![last];
-    let mut ops = Vec::new();
-    for _ in 0..3 {
-        let next = only_reader(model, members[members.len() - 1]).filter(|next| !taken[next.node]);
-        let Some(next) = next else { return Ok(None) };
-        let Some(op) = model.node(next.node).op_as::<AxisOp>() else { return Ok(None) };
-        members.push(next.node);
-        ops.push(op);
-    }
-    let [AxisOp::Reshape(at, _, split), AxisOp::Move(from, to), AxisOp::Reshape(back, _, merged)] = &ops[..]
-    else {
-        return Ok(None);
-    };
-    let swapped = [(*at, at + 1), (at + 1, *at)].contains(&(*from, *to));
-    let channels = model.node(last).outputs[0].fact.shape.rank().checked_sub(3);
-    let ([groups, each], [all]) = (&split[..], &merged[..]) else { return Ok(None) };
-    if !swapped || at != back || Some(*at) != channels {
-        return Ok(None);
-    }
-    let (groups, each, all) = (groups.to_usize()?, each.to_usize()?, all.to_usize()?);
-    if groups * each != all {
-        return Ok(None);
-    }
-    members.remove(0);
-    Ok(Some((members, (0..all).map(|channel| channel % each * groups + channel / each).collect())))
 }
 
 /// The step that a stride makes over rows (0) or columns (1), if it yields `outlet` for one reader alone.
