@@ -10,6 +10,7 @@ use tract_onnx::tract_core::ops::array::TypedConcat;
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
+use super::layouts::where_blocks_fit;
 use super::{Lies, Operator, Workspace, shuffle};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
@@ -109,8 +110,7 @@ impl Operator for Concat {
     }
 
     fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
-        (self.isa == Isa::Avx512)
-            .then(|| Arc::new(Self { layout: lies.output, ..self.clone() }) as Arc<dyn Operator>)
+        where_blocks_fit(self.isa, Self { layout: lies.output, ..self.clone() })
     }
 
     fn lies(&self) -> Lies {

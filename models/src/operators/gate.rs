@@ -12,7 +12,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
 use super::chain::{Found, as_map, floats};
-use super::layouts::channels_of;
+use super::layouts::{channels_of, where_blocks_fit};
 use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
@@ -115,8 +115,7 @@ impl Operator for Gate {
     }
 
     fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
-        (self.isa == Isa::Avx512)
-            .then(|| Arc::new(Self { layout: lies.input, ..self.clone() }) as Arc<dyn Operator>)
+        where_blocks_fit(self.isa, Self { layout: lies.input, ..self.clone() })
     }
 
     fn lies(&self) -> Lies {

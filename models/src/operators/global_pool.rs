@@ -10,6 +10,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
+use super::layouts::where_blocks_fit;
 use super::{Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
@@ -78,8 +79,7 @@ impl Operator for GlobalPool {
     }
 
     fn laid_out(&self, lies: Lies) -> Option<Arc<dyn Operator>> {
-        (self.isa == Isa::Avx512)
-            .then(|| Arc::new(Self { layout: lies.input, ..self.clone() }) as Arc<dyn Operator>)
+        where_blocks_fit(self.isa, Self { layout: lies.input, ..self.clone() })
     }
 
     fn lies(&self) -> Lies {

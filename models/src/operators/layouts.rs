@@ -6,8 +6,9 @@
 //! same ([`collab_kernels::Layout`]).
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use collab_kernels::Layout;
+use collab_kernels::{Isa, Layout};
 use tract_onnx::tract_core::internal::*;
 
 use super::chain::as_map;
@@ -146,6 +147,11 @@ fn among<'a>(model: &'a TypedModel, id: usize, numbers: &[Option<usize>]) -> Amo
         inputs: node.inputs.iter().map(|input| numbers[input.node]).collect(),
         yields: model.outputs.iter().any(|outlet| outlet.node == id),
     }
+}
+
+/// `operator`, whose maps may lie in blocks, where vectors of `isa` hold one.
+pub(super) fn where_blocks_fit(isa: Isa, operator: impl Operator) -> Option<Arc<dyn Operator>> {
+    (isa == Isa::Avx512).then(|| Arc::new(operator) as Arc<dyn Operator>)
 }
 
 /// The planes that hold `channels` of a map that lies so.
