@@ -138,10 +138,10 @@ fn sum_rows<V: Vector, const R: usize>(v: V, weights: &[f32], input: &[f32]) -> 
     let mut chains = [[v.splat_f32s(0.0); CHAINS]; R];
     let inside = x.len().saturating_sub(AHEAD);
     let (mut first, mut last) = ((rows, rows), (rows, behind));
-    for i in 0..R {
-        first.0[i] = &rows[i][..inside];
-        first.1[i] = &rows[i][x.len() - inside..];
-        last.0[i] = &rows[i][inside..];
+    for (i, row) in rows.iter().enumerate() {
+        first.0[i] = &row[..inside];
+        first.1[i] = &row[x.len() - inside..];
+        last.0[i] = &row[inside..];
     }
     multiply(v, &x[..inside], first, &mut chains);
     multiply(v, &x[inside..], last, &mut chains);
@@ -174,16 +174,15 @@ fn multiply<V: Vector, const R: usize>(
     let step = CHAINS * V::F32_LANES;
     let mut sums = *chains;
     for (k, x) in x.iter().enumerate() {
-        for i in 0..R {
-            needed[i][k].chunks_exact(LINE).for_each(|line| v.prefetch(line));
+        for needed in needed {
+            needed[k].chunks_exact(LINE).for_each(|line| v.prefetch(line));
         }
         for at in (0..CHUNK).step_by(step) {
-            for j in 0..CHAINS {
-                let at = at + j * V::F32_LANES;
-                let x = load::<V>(&x[at..]);
-                for i in 0..R {
-                    sums[i][j] = v.fma(load::<V>(&rows[i][k][at..]), x, sums[i][j]);
-                }
+            let x: [V::f32s; CHAINS] = std::array::from_fn(|j| load::<V>(&x[at + j * V::F32_LANES..]));
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                *sums = std::array::from_fn(|j| {
+                    v.fma(load::<V>(&row[k][at + j * V::F32_LANES..]), x[j], sums[j])
+                });
             }
         }
     }
