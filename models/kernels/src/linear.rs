@@ -178,11 +178,12 @@ fn multiply<V: Vector, const R: usize>(
             needed[k].chunks_exact(LINE).for_each(|line| v.prefetch(line));
         }
         for at in (0..CHUNK).step_by(step) {
-            let x: [V::f32s; CHAINS] = std::array::from_fn(|j| load::<V>(&x[at + j * V::F32_LANES..]));
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                *sums = std::array::from_fn(|j| {
-                    v.fma(load::<V>(&row[k][at + j * V::F32_LANES..]), x[j], sums[j])
-                });
+            for j in 0..CHAINS {
+                let at = at + j * V::F32_LANES;
+                let x = load::<V>(&x[at..]);
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    sums[j] = v.fma(load::<V>(&row[k][at..]), x, sums[j]);
+                }
             }
         }
     }
