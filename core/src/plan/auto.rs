@@ -45,7 +45,8 @@ impl Planner for Auto {
             search.offer(draft);
         });
         let left = search.bounded(budget.evaluations).saturating_sub(search.evaluations);
-        search.refine(&REFINING, left, budget.threads, &mut rng);
+        let mut helpers = search.helpers(budget.threads);
+        search.refine(&REFINING, left, &mut rng, &mut helpers);
         search.answer()
     }
 }

@@ -37,16 +37,21 @@ pub(crate) fn chain_rng(seed: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed)
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     /// Anneals the best of what was offered within `evaluations`: those from easier links and the best as they come,
-    /// in rounds, the best of which enter the next. The chains of a round are shared out over `threads`.
-    pub(crate) fn refine(&mut self, how: &Refinement, evaluations: u64, threads: usize, rng: &mut impl Rng) {
-        let mut helpers = self.helpers(threads);
+    /// in rounds, the best of which enter the next. The chains of a round are shared out over `helpers` and this.
+    pub(crate) fn refine(
+        &mut self,
+        how: &Refinement,
+        evaluations: u64,
+        rng: &mut impl Rng,
+        helpers: &mut [Self],
+    ) {
         let mut left = self.starts();
         let begun = self.evaluations;
         // A single start is a single worker.
         if left.len() > 1 {
-            let eased = self.eased(how.easing, &left, evaluations, rng, &mut helpers);
+            let eased = self.eased(how.easing, &left, evaluations, rng, helpers);
             left.truncate(how.kept);
             left.extend(eased);
         }
@@ -56,11 +61,11 @@ impl Search<'_> {
             let remaining = evaluations.saturating_sub(self.evaluations - begun);
             let each = (remaining as f64 * share / rest) as u64 / left.len().max(1) as u64;
             let chains: Vec<(Draft, u64)> = left.into_iter().map(|start| (start, rng.random())).collect();
-            let mut ended = self.divide(&mut helpers, &chains, |search, (start, seed)| {
+            let mut ended = self.divide(helpers, &chains, |search, (start, seed)| {
                 search.anneal(start, each, &mut chain_rng(*seed))
             });
             ended.sort_by(|a, b| a.0.total_cmp(&b.0));
-            self.cross(&mut ended, &mut helpers);
+            self.cross(&mut ended, helpers);
             left = ended.into_iter().map(|(_, draft)| draft).collect();
         }
     }

@@ -26,28 +26,44 @@ const HEIRS: usize = 2;
 /// At most so many teams, by how many of the fastest are in them.
 const TEAMS: usize = 4;
 
-impl Search<'_> {
-    /// Costs, for some teams and lengths of blocks, every end of sharing, and offers the best of each.
-    pub(crate) fn try_stages(&mut self) {
+/// Who shares, and how.
+struct Sharing {
+    team: Vec<usize>,
+    /// Who goes on alone.
+    heir: usize,
+    ends: Ends,
+    share: f64,
+    /// Whether rows are handed on towards the heir from block to block, and none the other way.
+    drifts: bool,
+}
+
+impl<'a> Search<'a> {
+    /// Costs, for some teams and lengths of blocks, every end of sharing, together with `helpers`, and offers the best of each.
+    pub(crate) fn try_stages(&mut self, helpers: &mut [Self]) {
         let order = self.by_speed();
         let sizes: Vec<usize> = prefixes(order.len()).collect();
         let step = sizes.len().div_ceil(TEAMS).max(1);
+        let mut sharings = Vec::new();
         for &size in sizes.iter().rev().step_by(step) {
             let mut team = order[..size].to_vec();
             team.sort_unstable();
             for ends in ENDS {
                 for share in SHARES {
-                    self.try_ends(&team, order[0], ends, share, false);
-                    for &heir in order[..size].iter().take(HEIRS) {
-                        self.try_ends(&team, heir, ends, share, true);
-                    }
+                    let sharing = |heir, drifts| Sharing { team: team.clone(), heir, ends, share, drifts };
+                    sharings.push(sharing(order[0], false));
+                    sharings.extend(order[..size].iter().take(HEIRS).map(|&heir| sharing(heir, true)));
                 }
             }
         }
+        let found = self.divide(helpers, &sharings, |search, sharing| search.best_end(sharing));
+        for draft in found.into_iter().flatten() {
+            self.offer(draft);
+        }
     }
 
-    /// If it `drifts`, rows are handed on towards the heir from block to block, and none the other way.
-    fn try_ends(&mut self, team: &[usize], heir: usize, ends: Ends, share: f64, drifts: bool) {
+    /// The best of all ends.
+    fn best_end(&mut self, sharing: &Sharing) -> Option<Draft> {
+        let Sharing { ref team, heir, ends, share, drifts } = *sharing;
         let less = |search: &mut Self, from: usize, to: usize| {
             let rows = search.levelled(from, to, &Party::of(team));
             let weight = |worker: usize| if worker == heir { 1.0 } else { share };
@@ -101,9 +117,7 @@ impl Search<'_> {
                 }
             }
         }
-        if let Some((_, draft)) = best {
-            self.offer(draft);
-        }
+        best.map(|(_, draft)| draft)
     }
 
     /// Where the shared block that begins with unit `from` ends, at `last` at the latest.

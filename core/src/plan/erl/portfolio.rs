@@ -169,10 +169,12 @@ impl Planner for Erl {
 
     fn plan(&self, problem: &Problem<'_>, budget: Budget) -> Option<Plan> {
         let mut search = Search::new(problem)?;
+        let threads = if self.reach == Reach::Refined { budget.threads } else { 1 };
+        let mut helpers = search.helpers(threads);
         match self.reach {
             Reach::Refined => {
                 search.try_simple();
-                search.try_stages();
+                search.try_stages(&mut helpers);
             }
             Reach::Mended => {
                 search.try_rules();
@@ -195,11 +197,11 @@ impl Planner for Erl {
             Reach::Mended => {
                 let made = MADE * search.problem.workers();
                 let changes = (STRIPS / search.strips()).saturating_sub(made);
-                search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, 1, &mut rng);
+                search.refine(&MENDING, changes.clamp(CHANGES.0, CHANGES.1) as u64, &mut rng, &mut []);
             }
             Reach::Refined => {
                 let left = search.bounded(budget.evaluations).saturating_sub(search.evaluations);
-                search.refine(&REFINING, left, budget.threads, &mut rng);
+                search.refine(&REFINING, left, &mut rng, &mut helpers);
             }
         }
         search.answer()
