@@ -116,6 +116,24 @@ impl Recorder<File> {
         recorder.file = Some(second);
         Ok(recorder)
     }
+
+    /// Starts a session in the first of `paths` that nobody has, also not another lab that starts at the same moment.
+    ///
+    /// # Panics
+    /// If `paths` is empty.
+    pub fn create_first_free(
+        paths: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<(Self, PathBuf), RecordError> {
+        let mut taken = None;
+        for path in paths {
+            match Self::create(&path) {
+                Ok(recorder) => return Ok((recorder, path)),
+                Err(error @ RecordError::Exists(_)) => taken = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(taken.expect("there is a path to try"))
+    }
 }
 
 impl<W: Write> Recorder<W> {

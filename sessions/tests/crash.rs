@@ -253,6 +253,30 @@ fn an_existing_file_is_never_overwritten() {
 }
 
 #[test]
+fn labs_that_start_in_the_same_moment_record_into_files_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = || (1..).map(|number| folder.path().join(format!("now-{number}.mcap")));
+    std::fs::write(names().next().unwrap(), b"precious").unwrap();
+    let labs = 8;
+    let (start, event) = (std::sync::Barrier::new(labs), &story(21, 1)[0]);
+    let mut paths: Vec<_> = std::thread::scope(|scope| {
+        let lab = || {
+            start.wait();
+            let (mut recorder, path) = Recorder::create_first_free(names()).unwrap();
+            recorder.write(event, &Lab::default()).unwrap();
+            recorder.finish().unwrap();
+            path
+        };
+        let running: Vec<_> = (0..labs).map(|_| scope.spawn(lab)).collect();
+        running.into_iter().map(|lab| lab.join().unwrap()).collect()
+    });
+    paths.sort();
+    assert_eq!(paths, names().skip(1).take(labs).collect::<Vec<_>>());
+    assert!(paths.iter().all(|path| Session::open(path).unwrap().is_complete()));
+    assert_eq!(std::fs::read(names().next().unwrap()).unwrap(), b"precious");
+}
+
+#[test]
 fn a_dropped_recorder_finishes_its_file() {
     let file = Shared::default();
     let events = story(26, 4);

@@ -143,13 +143,11 @@ fn recorder(args: &RunArgs) -> anyhow::Result<Option<(Recorder, PathBuf)>> {
     if args.no_record {
         return Ok(None);
     }
-    let path = match &args.record {
-        Some(path) => path.clone(),
-        None => crate::folders::new_session(&args.model)?,
+    let recorder = match &args.record {
+        Some(path) => Recorder::create(path).map(|recorder| (recorder, path.clone())),
+        None => Recorder::create_first_free(crate::folders::new_sessions(&args.model)?),
     };
-    let recorder = Recorder::create(&path)
-        .with_context(|| "cannot record the session (use --record FILE or --no-record)")?;
-    Ok(Some((recorder, path)))
+    recorder.map(Some).context("cannot record the session (use --record FILE or --no-record)")
 }
 
 /// Removes the session of a lab that never ran anything: nobody asked for the file, and there is nothing to see in it.
