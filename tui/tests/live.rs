@@ -87,6 +87,42 @@ fn a_worker_that_is_lost_while_it_is_given_the_network_is_used_when_it_is_back()
 }
 
 #[test]
+fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
+    let home = TempDir::new().expect("a folder");
+    let (mut late, there) = (paired(&home, "late"), paired(&home, "there"));
+    late.process.child.kill().expect("it was running");
+    late.process.child.wait().expect("it was started here");
+    let live = ["live", "--worker", &late.address, "--worker", "127.0.0.1:1", "--no-record"];
+    let (exit, _, complaint) = run(program(&home).args(live));
+    assert!(exit == Some(1) && complaint.contains("the key of the worker at 127.0.0.1:1"), "{complaint}");
+    let lab = lab(&home, &[&late, &there]);
+    let silent = lab.wait_for("who is missing", is("worker_lost"));
+    assert!(silent.contains(r#""worker":0"#) && silent.contains("start the worker there"), "{silent}");
+    lab.wait_for("the other alone", |line| is("single_measured")(line) && line.contains(r#""worker":1"#));
+    lab.wait_for("a run of the other", is("run_done"));
+    let _late = Worker::start(&home.path().join("late"), &late.address, &[]);
+    lab.wait_for("its coming", |line| is("worker_ready")(line) && line.contains(r#""worker":0"#));
+    lab.wait_for("it alone", |line| is("single_measured")(line) && line.contains(r#""worker":0"#));
+    lab.wait_for("a run after that", is("run_done"));
+    let (exit, summary) = lab.stop();
+    assert_eq!(exit, Some(0), "{summary}");
+    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+}
+
+#[test]
+fn a_lab_that_nobody_answers_ends_and_says_what_to_do_for_each() {
+    let home = TempDir::new().expect("a folder");
+    let gone = ["one", "two"].map(|name| paired(&home, name).address.clone());
+    let live = ["live", "--worker", &gone[0], "--worker", &gone[1], "--no-record", "--headless"];
+    let (exit, _, complaint) = run(program(&home).args(live));
+    assert_eq!(exit, Some(1), "{complaint}");
+    for address in gone {
+        let part = format!("start the worker there with worker --listen {address}");
+        assert!(complaint.contains(&part), "{part} is not in: {complaint}");
+    }
+}
+
+#[test]
 fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
     let home = TempDir::new().expect("a folder");
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));

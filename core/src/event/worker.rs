@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Fingerprint, WorkerId};
 
-/// A worker as it introduced itself.
+/// A worker as it introduced itself; as long as it never did, with its address's host for a name, and nothing of its device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkerInfo {
     /// Its place in the fleet.

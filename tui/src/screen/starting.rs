@@ -1,6 +1,6 @@
 //! Before the first run: what is done, what is being waited for.
 
-use collab_core::lab::{Lab, Phase};
+use collab_core::lab::{Lab, Phase, WorkerState};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -80,25 +80,30 @@ pub(super) fn draw_hints(scene: &Scene, area: Rect, buf: &mut Buffer) {
 }
 
 fn steps(lab: &Lab) -> Vec<Step> {
-    let workers = lab.workers.len();
+    let is_there = |worker: &&WorkerState| !matches!(worker.phase, Phase::Lost { .. });
+    // Nobody waits for one that is lost.
+    let workers = lab.workers.iter().filter(is_there).count();
     let ready = lab.workers.iter().filter(|worker| worker.is_ready()).count();
-    let timed = lab.workers.iter().filter(|worker| worker.single_ms.is_some()).count();
+    let timed = lab.workers.iter().filter(is_there).filter(|worker| worker.single_ms.is_some()).count();
     let step = |is_done, what, detail| Step { is_done, what, detail };
     let network = lab.network.as_ref().map_or_else(String::new, |network| {
         format!("{}, {} layers, {}", network.name, network.layers.len(), text::bytes(network.weight_bytes()))
     });
-    let names: Vec<&str> = lab.workers.iter().map(|worker| worker.info.name.as_str()).collect();
-    let loading = lab.workers.iter().find_map(|worker| match worker.phase {
-        Phase::Loading { done, total } => {
-            Some(format!("{} has {} of {}", worker.info.worker, text::bytes(done), text::bytes(total)))
-        }
+    let names: Vec<&str> =
+        lab.workers.iter().filter(is_there).map(|worker| worker.info.name.as_str()).collect();
+    let held = lab.workers.iter().filter_map(|worker| match worker.phase {
+        Phase::Loading { done, total } => Some((done, total, worker.info.worker)),
         _ => None,
     });
+    // All wait for the one that has least.
+    let loading = held
+        .min()
+        .map(|(done, total, worker)| format!("{worker} has {} of {}", text::bytes(done), text::bytes(total)));
     let of_all = |count: usize| if workers > 0 { format!("{count} of {workers}") } else { String::new() };
     // A worker that could not be calibrated is timed all the same, and not waited for.
-    let known =
-        lab.workers.iter().filter(|worker| worker.profile.is_some() || worker.single_ms.is_some()).count();
-    let next = lab.workers.iter().find(|worker| worker.profile.is_none());
+    let is_known = |worker: &&WorkerState| worker.profile.is_some() || worker.single_ms.is_some();
+    let known = lab.workers.iter().filter(is_there).filter(is_known).count();
+    let next = lab.workers.iter().filter(is_there).find(|worker| worker.profile.is_none());
     let calibrating = match next.filter(|_| workers > 0 && ready == workers) {
         Some(worker) => format!("calibrating {}", worker.info.worker),
         None => of_all(known),

@@ -272,11 +272,16 @@ fn unwelcome(address: SocketAddr, error: &ConnectionError) -> ConnectError {
 /// Every address of a name, those of IPv4 first: a worker that listens at 0.0.0.0 has only these, and an IPv6 address
 /// that is good on this link alone is of no use to other workers.
 async fn resolve(address: &str) -> Result<Vec<SocketAddr>, ConnectError> {
-    let wrong = |problem: String| ConnectError::Address { address: address.to_owned(), problem };
-    let found = tokio::net::lookup_host(address).await.map_err(|error| wrong(error.to_string()))?;
+    let unknown = |problem: String| ConnectError::Unknown { address: address.to_owned(), problem };
+    let found = tokio::net::lookup_host(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => {
+            ConnectError::Address { address: address.to_owned(), problem: error.to_string() }
+        }
+        _ => unknown(error.to_string()),
+    })?;
     let mut found: Vec<SocketAddr> = found.collect();
     found.sort_by_key(SocketAddr::is_ipv6);
-    if found.is_empty() { Err(wrong("no address".to_owned())) } else { Ok(found) }
+    if found.is_empty() { Err(unknown("it has no address".to_owned())) } else { Ok(found) }
 }
 
 /// Opens the control stream and exchanges prefaces.

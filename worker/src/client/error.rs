@@ -11,9 +11,17 @@ use crate::endpoint::EndpointError;
 /// Why there is no connection to a worker.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The address is no address, or its name is not known.
-    #[error("'{address}' cannot be resolved ({problem}): write HOST:PORT")]
+    /// The address is no address.
+    #[error("'{address}' is no address ({problem}): write HOST:PORT")]
     Address {
+        /// As given.
+        address: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Nobody knows the host's name, which some devices tell themselves as long as they are on.
+    #[error("'{address}' cannot be found ({problem}): check the name, and that the device is on")]
+    Unknown {
         /// As given.
         address: String,
         /// What is wrong.
@@ -88,6 +96,26 @@ pub enum ConnectError {
     /// This side's socket or key.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+}
+
+impl ConnectError {
+    /// Whether the worker may be there a while later although nobody does anything about it here: it is silent, or led by
+    /// another lab.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            ConnectError::Unknown { .. }
+            | ConnectError::NobodyListens(_)
+            | ConnectError::TimedOut { .. }
+            | ConnectError::Led { .. }
+            | ConnectError::Failed { .. } => true,
+            ConnectError::Address { .. }
+            | ConnectError::WrongFingerprint { .. }
+            | ConnectError::Refused { .. }
+            | ConnectError::Version { .. }
+            | ConnectError::Code(_)
+            | ConnectError::Endpoint(_) => false,
+        }
+    }
 }
 
 /// Why a worker did not do what it was asked.

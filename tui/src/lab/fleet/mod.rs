@@ -7,7 +7,7 @@ mod links;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use bytes::Bytes;
 use collab_core::event::{BlockTimes, Level, LinkShape, What};
 use collab_core::id::{Fingerprint, PartitionId, RunId, WorkerId};
@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use self::clock::Clock;
-use self::introduction::{check_keys, introduce, keep_most};
+use self::introduction::{check_keys, introduce, keep_most, part_silent, unmet};
 use self::links::measure;
 use super::joining::{Handed, best_ping, greet, hand_over};
 use super::model::Loaded;
@@ -53,6 +53,9 @@ struct Member {
 
 impl Fleet {
     /// Connects to workers at `addresses`, whose keys must be known. `link` paces what each sends.
+    ///
+    /// A worker that does not answer may do so later: it counts as lost from the beginning. An error if nobody answers, or
+    /// if one answers that it will have none of this.
     pub async fn connect(
         identity: Identity,
         addresses: &[(String, Option<Fingerprint>)],
@@ -62,22 +65,32 @@ impl Fleet {
         if addresses.len() > WorkerId::MAX {
             bail!("{} workers are more than the {} a lab leads", addresses.len(), WorkerId::MAX);
         }
-        check_keys(addresses)?;
+        let addresses = check_keys(addresses)?;
         let epoch = journal.started();
         let (dialer, inbox) = Dialer::new(identity, epoch)?;
         for warning in &dialer.warnings {
             journal.note(Level::Warning, warning.clone());
         }
-        let mut members = Vec::new();
-        for (index, (address, pin)) in addresses.iter().enumerate() {
+        let greeting = addresses.iter().enumerate().map(|(index, (address, pin))| {
             let worker = WorkerId::at(index);
-            let pin = pin.with_context(|| {
-                format!("the key of the worker at {address} is not known: run collab-tui pair {address}")
-            })?;
-            let (connected, info) = greet(&dialer, worker, address, pin, link).await?;
-            journal.record(What::WorkerJoined(info));
-            let at = (address.clone(), pin);
-            members.push(Member { at, link: Some(connected), clock: Clock::default() });
+            greet(&dialer, worker, address, *pin, link)
+        });
+        let greeted = part_silent(join_all(greeting).await)?;
+        let mut members = Vec::new();
+        for (index, (at, greeted)) in addresses.into_iter().zip(greeted).enumerate() {
+            let worker = WorkerId::at(index);
+            let link = match greeted {
+                Ok((link, info)) => {
+                    journal.record(What::WorkerJoined(info));
+                    Some(link)
+                }
+                Err(reason) => {
+                    journal.record(What::WorkerJoined(unmet(worker, &at)));
+                    journal.record(What::WorkerLost { worker, reason });
+                    None
+                }
+            };
+            members.push(Member { at, link, clock: Clock::default() });
         }
         Ok(Self { dialer: Arc::new(dialer), inbox, members, epoch, network: None, shape: link })
     }
@@ -85,7 +98,8 @@ impl Fleet {
     /// Gives every worker the network, introduces them to each other, measures clocks and links.
     ///
     /// A worker that cannot take part is lost with its reason; an error if none can. Gives those that may come back, as
-    /// they did not refuse but their links broke or others could not reach them, and after how long to dial them again.
+    /// they did not refuse but never answered, their links broke, or others could not reach them, and after how long to dial
+    /// them again.
     pub async fn load(
         &mut self,
         loaded: &Loaded,
@@ -102,6 +116,7 @@ impl Fleet {
         let offer = NetworkOffer { network: network.id, bytes: bytes.len() as u64, memory, options };
         let handed = Handed { offer, bytes, cuts: network.cuts().collect() };
         self.network = Some(handed.clone());
+        let silent: Vec<WorkerId> = self.lost().collect();
         let handing = self.ready_links().into_iter().map(|(worker, link)| {
             let handed = handed.clone();
             async move { (worker, hand_over(&link, handed, journal).await) }
@@ -132,7 +147,8 @@ impl Fleet {
             AskError::Refused(_) => UNLINKED_PAUSE,
             _ => SHORTEST_PAUSE,
         };
-        Ok(lost.iter().chain(&unlinked).map(|(worker, error)| (*worker, pause(error))).collect())
+        let lost = lost.iter().chain(&unlinked).map(|(worker, error)| (*worker, pause(error)));
+        Ok(silent.into_iter().map(|worker| (worker, SHORTEST_PAUSE)).chain(lost).collect())
     }
 
     /// Loses the workers that could not do what was asked, and gives why.
@@ -157,6 +173,12 @@ impl Fleet {
     /// Workers that can be given work.
     pub fn ready(&self) -> Vec<WorkerId> {
         self.links().map(|(worker, _)| worker).collect()
+    }
+
+    /// Workers that cannot.
+    fn lost(&self) -> impl Iterator<Item = WorkerId> {
+        let members = self.members.iter().enumerate();
+        members.filter(|(_, member)| member.link.is_none()).map(|(index, _)| WorkerId::at(index))
     }
 
     /// The next thing a worker says; `None` if no link is left to say anything.
