@@ -2,9 +2,11 @@
 //!
 //! `cargo bench -p collab-kernels -- dense`
 
+mod common;
+
 use collab_kernels::{
-    Activation, Algorithm, Conv, ConvShape, Epilogue, Isa, Linear, LocalResponse, Map, PlaneList, Pool,
-    PoolKind, Scratch, Strip, Transposed, TransposedShape, TransposedStrip, run_peak_loop,
+    Algorithm, Epilogue, Isa, Layout, Linear, LocalResponse, Map, PlaneList, Pool, PoolKind, Scratch, Strip,
+    Transposed, TransposedShape, TransposedStrip, run_peak_loop,
 };
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -78,36 +80,13 @@ const DEPTHWISE: &[Layer] = &[
 
 fn bench(
     bencher: Bencher,
-    &(_, inside, outside, kernel, stride, size): &Layer,
+    &Named((_, inside, outside, kernel, stride, size)): &Named,
     algorithm: Algorithm,
     isa: Isa,
 ) {
-    let pad = kernel / 2;
-    let shape = ConvShape {
-        in_channels: inside,
-        out_channels: outside,
-        groups: if algorithm == Algorithm::Depthwise { inside } else { 1 },
-        width: size,
-        kernel: [kernel, kernel],
-        stride: [stride, stride],
-        dilation: [1, 1],
-        left: pad,
-        right: pad,
-    };
-    let rows = shape.out_rows(size, pad, pad);
-    let macs = shape.macs_per_row() * rows;
-    let weights = vec![0.5; shape.weights()];
-    let epilogue = Epilogue::new(vec![0.1; outside], Activation::RELU);
-    let input = vec![0.25; inside * size * size];
-    let mut output = vec![0.0; outside * rows * shape.out_width()];
-    let conv =
-        Conv::new(shape, &weights, epilogue, algorithm, isa).expect("the layers of the table are sound");
-    let mut scratch = Scratch::new();
-    let map = Map::new(&input, inside, size, size).expect("the input has this size");
-    let strip = Strip { input: map, top: pad, bottom: pad, rows: 0..rows, residual: None };
-    bencher
-        .counter(ItemsCount::new(macs))
-        .bench_local(|| conv.run(black_box(&strip), black_box(&mut output), &mut scratch));
+    let groups = if algorithm == Algorithm::Depthwise { inside } else { 1 };
+    let layer = common::Layer { channels: [inside, outside], groups, kernel, stride, size };
+    common::run(bencher, layer, algorithm, isa, [Layout::Planes; 2]);
 }
 
 struct Named(Layer);
@@ -142,32 +121,32 @@ fn peak(bencher: Bencher, isa: Isa) {
 
 #[divan::bench(args = dense_layers(), max_time = 0.3)]
 fn dense(bencher: Bencher, layer: &Named) {
-    bench(bencher, &layer.0, Algorithm::Dense, Isa::best());
+    bench(bencher, layer, Algorithm::Dense, Isa::best());
 }
 
 #[divan::bench(args = dense_layers(), max_time = 0.3)]
 fn dense_avx2(bencher: Bencher, layer: &Named) {
-    bench(bencher, &layer.0, Algorithm::Dense, if Isa::Avx2.is_available() { Isa::Avx2 } else { Isa::Plain });
+    bench(bencher, layer, Algorithm::Dense, if Isa::Avx2.is_available() { Isa::Avx2 } else { Isa::Plain });
 }
 
 #[divan::bench(args = winograd_layers(), max_time = 0.3)]
 fn winograd_rows(bencher: Bencher, layer: &Named) {
-    bench(bencher, &layer.0, Algorithm::WinogradRows, Isa::best());
+    bench(bencher, layer, Algorithm::WinogradRows, Isa::best());
 }
 
 #[divan::bench(args = winograd_layers(), max_time = 0.3)]
 fn winograd_pairs(bencher: Bencher, layer: &Named) {
-    bench(bencher, &layer.0, Algorithm::WinogradPairs, Isa::best());
+    bench(bencher, layer, Algorithm::WinogradPairs, Isa::best());
 }
 
 #[divan::bench(args = pointwise_layers(), max_time = 0.3)]
 fn pointwise(bencher: Bencher, layer: &Named) {
-    bench(bencher, &layer.0, Algorithm::Dense, Isa::best());
+    bench(bencher, layer, Algorithm::Dense, Isa::best());
 }
 
 #[divan::bench(args = depthwise_layers(), max_time = 0.3)]
 fn depthwise(bencher: Bencher, layer: &Named) {
-    bench(bencher, &layer.0, Algorithm::Depthwise, Isa::best());
+    bench(bencher, layer, Algorithm::Depthwise, Isa::best());
 }
 
 #[divan::bench(max_time = 0.5)]
