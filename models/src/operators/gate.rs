@@ -13,7 +13,7 @@ use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
 use super::chain::{Found, as_map, floats};
 use super::layouts::{channels_of, where_blocks_fit};
-use super::{Lies, Operator, Workspace};
+use super::{Lies, Operator, Overwriting, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -91,23 +91,8 @@ impl Operator for Gate {
         })
     }
 
-    fn overwrites(&self) -> bool {
-        true
-    }
-
-    fn overwrite(
-        &self,
-        others: &[&[f32]],
-        map: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
-        let Some([channels, rows, _]) = as_map(&self.shape) else { return Ok(()) };
-        let [planes, _] = self.layout.as_planes(channels, 1);
-        let shares = shares([planes, rows], workspace.threads_for(0, map.len()));
-        workspace.by_shares(map, [planes, rows], &[], &shares, |share, planes, _| {
-            let gates = channels_of(self.layout, &share.channels, channels);
-            multiply_channels(self.isa, self.layout, &others[0][gates], planes)
-        })
+    fn overwriting(&self) -> Option<&dyn Overwriting> {
+        Some(self)
     }
 
     fn suits(&self, lies: &Lies) -> bool {
@@ -130,6 +115,23 @@ impl Operator for Gate {
             weight: Weight::Light,
             obstacle: None,
             by: Arc::new(self.clone()),
+        })
+    }
+}
+
+impl Overwriting for Gate {
+    fn overwrite(
+        &self,
+        others: &[&[f32]],
+        map: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError> {
+        let Some([channels, rows, _]) = as_map(&self.shape) else { return Ok(()) };
+        let [planes, _] = self.layout.as_planes(channels, 1);
+        let shares = shares([planes, rows], workspace.threads_for(0, map.len()));
+        workspace.by_shares(map, [planes, rows], &[], &shares, |share, planes, _| {
+            let gates = channels_of(self.layout, &share.channels, channels);
+            multiply_channels(self.isa, self.layout, &others[0][gates], planes)
         })
     }
 }

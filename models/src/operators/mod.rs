@@ -95,24 +95,9 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
         workspace: &mut Workspace,
     ) -> Result<(), KernelError>;
 
-    /// Whether it may yield its map where its first input lies, by [`Operator::overwrite`].
-    fn overwrites(&self) -> bool {
-        false
-    }
-
-    /// The same as [`Operator::run`], where `map` holds the first input before, and `others` the other ones.
-    ///
-    /// # Errors
-    /// As of that.
-    fn overwrite(
-        &self,
-        others: &[&[f32]],
-        map: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
-        let first = map.to_vec();
-        let inputs: TVec<&[f32]> = std::iter::once(&first[..]).chain(others.iter().copied()).collect();
-        self.run(&inputs, map, workspace)
+    /// As one that can yield its map where its first input lies, if it can.
+    fn overwriting(&self) -> Option<&dyn Overwriting> {
+        None
     }
 
     /// What it does with rows; `node` holds what it reads.
@@ -152,6 +137,20 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
     }
 }
 
+/// An [`Operator`] that can write what it yields over its first input.
+pub(crate) trait Overwriting {
+    /// The same as [`Operator::run`], where `map` holds the first input before, and `others` are the other ones.
+    ///
+    /// # Errors
+    /// As of that.
+    fn overwrite(
+        &self,
+        others: &[&[f32]],
+        map: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), KernelError>;
+}
+
 /// An [`Operator`] as the engine sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Own(pub(crate) Arc<dyn Operator>);
@@ -178,11 +177,11 @@ impl Own {
         place: Option<&Place>,
     ) -> TractResult<TVec<TValue>> {
         let mut arena = std::mem::take(&mut workspace.arena);
-        let over = place.is_some_and(|place| place.over);
+        let over = self.0.overwriting().filter(|_| place.is_some_and(|place| place.over));
         let output = arena.fill(self.0.shape(), place, inputs, |inputs, output| {
             let computed = match over {
-                true => self.0.overwrite(&inputs[1..], output, workspace),
-                false => self.0.run(inputs, output, workspace),
+                Some(over) => over.overwrite(&inputs[1..], output, workspace),
+                None => self.0.run(inputs, output, workspace),
             };
             Ok(computed?)
         });

@@ -33,7 +33,39 @@ impl Places {
     /// Those of `model`, whose nodes are computed in `order`. `inner` says of each node whether only operators of ours
     /// read what it yields.
     pub(crate) fn of(model: &TypedModel, order: &[usize], inner: &[bool]) -> Self {
-        let mut read = vec![0; model.nodes().len()];
+        let mut lending = Lending::new(model, order, inner);
+        for (step, &id) in order.iter().enumerate() {
+            lending.lend(step, id);
+            lending.take_back(step, id);
+        }
+        lending.places
+    }
+
+    /// That of what node `id` yields.
+    pub(crate) fn get(&self, id: usize) -> Option<&Place> {
+        self.of[id].as_ref()
+    }
+}
+
+/// Gives each node its place, in the order in which they are computed.
+struct Lending<'a> {
+    model: &'a TypedModel,
+    inner: &'a [bool],
+    /// The step that reads each node's map last.
+    read: Vec<usize>,
+    /// The map of which each node yields a stretch.
+    whole: Vec<Option<usize>>,
+    joined: Vec<Joined>,
+    /// What is lent at the moment, in order of place, and to which nodes: those that are part of no other map.
+    lent: Vec<Range<usize>>,
+    begun: Vec<Option<Lent>>,
+    places: Places,
+}
+
+impl<'a> Lending<'a> {
+    fn new(model: &'a TypedModel, order: &[usize], inner: &'a [bool]) -> Self {
+        let nodes = model.nodes().len();
+        let mut read = vec![0; nodes];
         for (step, &id) in order.iter().enumerate() {
             model.node(id).inputs.iter().for_each(|input| read[input.node] = step);
         }
@@ -44,59 +76,66 @@ impl Places {
             read[from] = read[from].max(read[id]);
         }
         let joined = joined(model, order, inner, &read, &whole);
-        let mut places = Self { of: vec![None; model.nodes().len()], ..Self::default() };
-        // Of what is no part of another map, in order of place.
-        let mut lent = Vec::new();
-        let mut begun: Vec<Option<Lent>> = vec![None; model.nodes().len()];
-        for (step, &id) in order.iter().enumerate() {
-            let node = model.node(id);
-            if let Some(from) = whole[id] {
-                places.of[id] = places.of[from].as_ref().and_then(|from| stretch(model, id, from));
-            }
-            let (mut root, mut offset) = (id, 0);
-            while let Some((whole, before)) = joined[root].part_of {
-                (root, offset) = (whole, offset + before);
-            }
-            let alone = whole[id].is_none() && joined[id].part_of.is_none() && inner[id];
-            let over = overwritten(model, id).filter(|&from| {
-                let last = read[from] == step && joined[from].part_of.is_none();
-                let lies = begun[from].as_ref().is_some_and(|all| all.part == Part::Run);
-                let apart = node.inputs.iter().all(|input| whole[input.node] != Some(from));
-                alone && last && lies && apart && values(model, from) == values(model, id)
-            });
-            if let Some(from) = over {
-                begun[id] = begun[from].take();
-                places.of[id] = begun[id].clone().map(|lent| Place { lent, filled: false, over: true });
-            }
-            let computed = over.is_none() && whole[id].is_none() && (inner[root] || joined[root].filled);
-            if let Some(len) = values(model, id).filter(|_| computed) {
-                let whole = values(model, root).unwrap_or(len);
-                let all = begun[root].get_or_insert_with(|| match inner[root] {
-                    true => Lent { part: Part::Run, at: lowest_free(&mut lent, whole) },
-                    false => Lent { part: Part::Output, at: 0..whole },
-                });
-                match all.part {
-                    Part::Run => places.values = places.values.max(all.at.end),
-                    Part::Output => places.output = whole,
-                }
-                let start = all.at.start + offset;
-                let own = Lent { part: all.part, at: start..start + len };
-                places.of[id] = Some(Place { lent: own, filled: joined[id].filled, over: false });
-            }
-            let ends = |from: usize| (read[from] == step).then_some(from);
-            let inputs = node.inputs.iter().map(|input| whole[input.node].unwrap_or(input.node));
-            for input in inputs.filter_map(ends) {
-                if let (Some(all), None) = (&begun[input], joined[input].part_of) {
-                    lent.retain(|at| *at != all.at);
-                }
-            }
-        }
-        places
+        let places = Places { of: vec![None; nodes], ..Places::default() };
+        Self { model, inner, read, whole, joined, lent: Vec::new(), begun: vec![None; nodes], places }
     }
 
-    /// That of what node `id` yields.
-    pub(crate) fn get(&self, id: usize) -> Option<&Place> {
-        self.of[id].as_ref()
+    /// Gives what node `id` yields its place.
+    fn lend(&mut self, step: usize, id: usize) {
+        self.places.of[id] = if let Some(from) = self.whole[id] {
+            self.places.of[from].as_ref().and_then(|from| stretch(self.model, id, from))
+        } else if let Some(from) = self.overwritten(step, id) {
+            self.begun[id] = self.begun[from].take();
+            self.begun[id].clone().map(|lent| Place { lent, filled: false, over: true })
+        } else {
+            self.place_within(id)
+        };
+    }
+
+    /// The node whose map node `id` is written over: one of its size that nobody reads otherwise.
+    fn overwritten(&self, step: usize, id: usize) -> Option<usize> {
+        let from = overwritten(self.model, id)?;
+        let alone = self.joined[id].part_of.is_none() && self.inner[id];
+        let last = self.read[from] == step && self.joined[from].part_of.is_none();
+        let lies = self.begun[from].as_ref().is_some_and(|all| all.part == Part::Run);
+        let apart = self.model.node(id).inputs.iter().all(|input| self.whole[input.node] != Some(from));
+        let fits = values(self.model, from) == values(self.model, id);
+        (alone && last && lies && apart && fits).then_some(from)
+    }
+
+    /// A place of its own for node `id`, or its part of the map that it is part of, which begins with its first part.
+    fn place_within(&mut self, id: usize) -> Option<Place> {
+        let (mut root, mut offset) = (id, 0);
+        while let Some((whole, before)) = self.joined[root].part_of {
+            (root, offset) = (whole, offset + before);
+        }
+        if !self.inner[root] && !self.joined[root].filled {
+            return None;
+        }
+        let len = values(self.model, id)?;
+        let whole = values(self.model, root).unwrap_or(len);
+        let all = self.begun[root].get_or_insert_with(|| match self.inner[root] {
+            true => Lent { part: Part::Run, at: lowest_free(&mut self.lent, whole) },
+            false => Lent { part: Part::Output, at: 0..whole },
+        });
+        match all.part {
+            Part::Run => self.places.values = self.places.values.max(all.at.end),
+            Part::Output => self.places.output = whole,
+        }
+        let start = all.at.start + offset;
+        let lent = Lent { part: all.part, at: start..start + len };
+        Some(Place { lent, filled: self.joined[id].filled, over: false })
+    }
+
+    /// Takes back the places of what node `id` is the last to read.
+    fn take_back(&mut self, step: usize, id: usize) {
+        let inputs = &self.model.node(id).inputs;
+        for input in inputs.iter().map(|input| self.whole[input.node].unwrap_or(input.node)) {
+            let ends = self.read[input] == step && self.joined[input].part_of.is_none();
+            if let Some(all) = self.begun[input].as_ref().filter(|_| ends) {
+                self.lent.retain(|at| *at != all.at);
+            }
+        }
     }
 }
 
@@ -133,7 +172,7 @@ fn stretch(model: &TypedModel, id: usize, from: &Place) -> Option<Place> {
 /// The node whose map node `id` may write over, if it is not read otherwise.
 fn overwritten(model: &TypedModel, id: usize) -> Option<usize> {
     let node = model.node(id);
-    let first = node.op_as::<Own>().filter(|own| own.0.overwrites()).and(node.inputs.first())?;
+    let first = node.op_as::<Own>().filter(|own| own.0.overwriting().is_some()).and(node.inputs.first())?;
     let once = node.inputs.iter().filter(|input| *input == first).count() == 1;
     once.then_some(first.node)
 }
@@ -275,6 +314,7 @@ mod tests {
         assert_eq!(begins[2], Some((Part::Run, 48)));
         assert!(!places.get(2).unwrap().filled);
     }
+
     #[test]
     fn a_stretch_lies_where_its_map_does_which_stays_as_long_as_it_is_read() {
         let nodes: &[(i32, &[usize])] =

@@ -4,7 +4,7 @@ use collab_core::network::Kind;
 use collab_kernels::KernelError;
 
 use super::layouts::Lies;
-use super::{Operator, Workspace};
+use super::{Operator, Overwriting, Workspace};
 use crate::rows::{Node, Split};
 
 /// How maps do not lie that an operator knows.
@@ -49,11 +49,17 @@ impl Operator for StandIn {
         self.begins
     }
 
-    fn overwrites(&self) -> bool {
-        self.overwrites
+    fn overwriting(&self) -> Option<&dyn Overwriting> {
+        self.overwrites.then_some(self as &dyn Overwriting)
     }
 
     fn suits(&self, lies: &Lies) -> bool {
         *lies == Lies::default() || !(self.except)(lies)
+    }
+}
+
+impl Overwriting for StandIn {
+    fn overwrite(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+        Ok(())
     }
 }
