@@ -97,6 +97,15 @@ pub(super) fn draw(scene: &Scene, rows: &[Row], area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// As much of what matters as `room` cells hold, where there is none for a panel; nothing before there is anything to compare.
+pub(super) fn in_a_line(scene: &Scene, room: usize) -> Line<'static> {
+    let kinds = kinds(scene.lab);
+    if kinds.iter().all(|kind| kind.tally.count == 0) {
+        return Line::default();
+    }
+    text::flow(words(scene, &kinds), 3, room).into_iter().next().unwrap_or_default()
+}
+
 fn draw_table(scene: &Scene, kinds: &[Kind], area: Rect, buf: &mut Buffer) {
     let theme = scene.theme;
     let columns = [

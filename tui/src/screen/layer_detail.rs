@@ -13,12 +13,16 @@ use super::{Scene, scatter, text};
 
 /// Factors closer to 1 than this are not worth a line.
 const WORTH_SAYING: f64 = 0.005;
+/// Instead of reasons.
+const NOT_CALIBRATED: &str = "not calibrated: predicted from its own times";
+/// Cells of a time in a column.
+const MS: usize = 6;
 /// Kinds of work told one by one.
 const TERMS: usize = 4;
 
 /// Draws it in a tall panel; an empty one if nothing is selected.
 pub(super) fn draw(scene: &Scene, row: Option<&Row>, area: Rect, buf: &mut Buffer) {
-    let Some((inner, row, layer)) = open(scene, row, area, buf) else { return };
+    let Some((inner, row, layer)) = open(scene, row, Line::default(), area, buf) else { return };
     let room = usize::from(inner.width);
     let height = usize::from(inner.height);
     let mut lines = times(scene, row);
@@ -39,7 +43,7 @@ pub(super) fn draw(scene: &Scene, row: Option<&Row>, area: Rect, buf: &mut Buffe
 
 /// Draws it in a flat panel: its numbers, the reasons and all layers as a cloud side by side.
 pub(super) fn draw_flat(scene: &Scene, rows: &[Row], row: Option<&Row>, area: Rect, buf: &mut Buffer) {
-    let Some((inner, row, layer)) = open(scene, row, area, buf) else { return };
+    let Some((inner, row, layer)) = open(scene, row, Line::default(), area, buf) else { return };
     let parts = [Constraint::Length(27), Constraint::Fill(1), Constraint::Length(21)];
     let [left, middle, right] = inner.layout(&Layout::horizontal(parts).spacing(1));
     let numbers = times(scene, row).into_iter().chain(facts(row, layer, usize::from(left.width)));
@@ -48,23 +52,38 @@ pub(super) fn draw_flat(scene: &Scene, rows: &[Row], row: Option<&Row>, area: Re
     scatter::draw(scene, rows, Some(row), right, buf);
 }
 
+/// Draws it in a few lines: its numbers, what they are made of, and what the layer is, as far as there is room. `foot` stands on
+/// the border below.
+pub(super) fn draw_dense(scene: &Scene, row: Option<&Row>, foot: Line, area: Rect, buf: &mut Buffer) {
+    let Some((inner, row, layer)) = open(scene, row, foot, area, buf) else { return };
+    let room = usize::from(inner.width);
+    // How far apart they are stands in the row.
+    let times = times(scene, row).into_iter().take(2).map(|line| line.spans);
+    let mut lines = text::flow(times.collect(), 3, room);
+    lines.extend(text::flow(reasons_in_words(scene, row), 2, room));
+    let facts = facts(row, layer, room).into_iter().map(|line| line.spans);
+    lines.extend(text::flow(facts.collect(), 3, room));
+    panel::write(lines, inner, buf);
+}
+
 /// Draws the panel; what is inside, the row and its layer.
 fn open<'a>(
     scene: &'a Scene,
     row: Option<&'a Row>,
+    foot: Line,
     area: Rect,
     buf: &mut Buffer,
 ) -> Option<(Rect, &'a Row, &'a Layer)> {
     let theme = scene.theme;
     let known = row.and_then(|row| Some((row, scene.lab.network.as_ref()?.layers.get(row.layer as usize)?)));
     let Some((row, layer)) = known else {
-        Panel::new(theme, "Layer").draw(theme, area, buf);
+        Panel::new(theme, "Layer").foot(foot).draw(theme, area, buf);
         return None;
     };
     let room = usize::from(area.width).saturating_sub(17);
     let title = format!("L{} {}", row.layer, text::shorten_front(&layer.name, room));
     let panel = Panel::new(theme, title).with(format!("on {}", row.worker), theme.worker(row.worker));
-    Some((panel.draw(theme, area, buf), row, layer))
+    Some((panel.foot(foot).draw(theme, area, buf), row, layer))
 }
 
 /// Measured, predicted, and how far apart they are.
@@ -106,14 +125,16 @@ fn times(scene: &Scene, row: &Row) -> Vec<Line<'static>> {
 fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
     let theme = scene.theme;
     let Some(explained) = terms::explained(scene.lab, row) else {
-        let words = "not calibrated: predicted from its own times";
-        return text::wrap(words, room).into_iter().map(|line| Line::styled(line, theme.dim())).collect();
+        return text::wrap(NOT_CALIBRATED, room)
+            .into_iter()
+            .map(|line| Line::styled(line, theme.dim()))
+            .collect();
     };
     let most = explained.terms.first().map_or(1e-9, |(_, ms)| ms.max(1e-9));
     let told = if explained.terms.len() > TERMS { TERMS - 1 } else { TERMS };
     let line = |ms: f64, name: String| {
         Line::from(vec![
-            Span::raw(format!("{} ", short_ms(ms))),
+            Span::raw(format!("{:>MS$} ", short_ms(ms))),
             Span::styled(bar::thin(ms / most, 5, true), theme.worker(row.worker)),
             Span::styled(format!(" {}", text::shorten(&name, room.saturating_sub(13))), theme.dim()),
         ])
@@ -125,7 +146,7 @@ fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
         let ms = rest.iter().map(|(_, ms)| ms).sum();
         lines.push(line(ms, format!("{} others", rest.len())));
     }
-    lines.extend(sum(scene, row, &explained, room));
+    lines.extend(text::flow(sum(scene, row, &explained, MS), 1, room));
     let doubts = terms::unreliable(scene.lab, row);
     if !doubts.is_empty() {
         let names: Vec<&str> = doubts.iter().map(|term| term.name()).collect();
@@ -139,9 +160,10 @@ fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
 }
 
 /// `0.44 ×0.98 learnt ×1.67 share = 0.72`: as calibrated, and what makes more or less of it.
-fn sum(scene: &Scene, row: &Row, explained: &Explained, room: usize) -> Vec<Line<'static>> {
+/// The first number takes `cells` cells at least.
+fn sum(scene: &Scene, row: &Row, explained: &Explained, cells: usize) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
-    let mut parts = vec![vec![Span::raw(short_ms(explained.calibrated_ms))]];
+    let mut parts = vec![vec![Span::raw(format!("{:>cells$}", short_ms(explained.calibrated_ms)))]];
     for (factor, name) in [(explained.learnt, "learnt"), (explained.throttle, "CPU share")] {
         if (factor - 1.0).abs() >= WORTH_SAYING {
             let number = Span::raw(format!("×{factor:.2}"));
@@ -149,15 +171,31 @@ fn sum(scene: &Scene, row: &Row, explained: &Explained, room: usize) -> Vec<Line
         }
     }
     if let Some(predicted) = row.predicted {
-        parts.push(vec![Span::styled(format!("= {}", short_ms(predicted).trim_start()), theme.strong())]);
+        parts.push(vec![Span::styled(format!("= {}", short_ms(predicted)), theme.strong())]);
     }
-    text::flow(parts, 1, room)
+    parts
 }
 
-/// Six cells, more decimals where there is less.
+/// The same in few words: the kinds of work that take longest, a part for each, and their sum.
+fn reasons_in_words(scene: &Scene, row: &Row) -> Vec<Vec<Span<'static>>> {
+    let theme = scene.theme;
+    let Some(explained) = terms::explained(scene.lab, row) else {
+        return vec![vec![Span::styled(NOT_CALIBRATED, theme.dim())]];
+    };
+    let longest = explained.terms.iter().take(TERMS - 1).map(|(term, ms)| {
+        let number = Span::raw(short_ms(*ms));
+        vec![number, Span::styled(format!(" {}", term.name()), theme.dim())]
+    });
+    // One part, so that it is not broken where there is room for it.
+    let sum = sum(scene, row, &explained, 0).into_iter();
+    let sum = sum.reduce(|told, part| [told, vec![Span::raw(" ")], part].concat());
+    longest.chain(sum).collect()
+}
+
+/// More decimals where there is less.
 fn short_ms(ms: f64) -> String {
     let decimals = if ms < 0.1 { 3 } else { 2 };
-    format!("{ms:>6.decimals$}")
+    format!("{ms:.decimals$}")
 }
 
 fn facts(row: &Row, layer: &Layer, room: usize) -> Vec<Line<'static>> {

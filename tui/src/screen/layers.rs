@@ -16,8 +16,12 @@ use super::{SOUGHT, Scene, WIDE, fit, layer_detail, scatter, terms, text};
 const WRONG: f64 = 0.2;
 /// Rows of the view from which on every kind of prediction has a row of its own.
 const TALL: u16 = 30;
-/// Rows of the view from which on the fit has two lines.
+/// Rows of the view from which on a narrow screen has the cloud, too.
+const ROOMY: u16 = 24;
+/// Rows of the view from which on the fit has a panel.
 const MIDDLE: u16 = 20;
+/// Rows of a narrow screen's layer, with the cloud and without.
+const FLAT: (u16, u16) = (8, 5);
 
 /// A layer on a worker, measured or only predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,15 +121,17 @@ fn columns() -> [Column; 9] {
 /// Draws it.
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits) {
     let rows = chosen(scene.ui, scene.lab);
+    let is_wide = area.width >= WIDE;
     let of_fit = match area.height {
         TALL.. => fit::TALL,
         MIDDLE.. => 4,
-        _ => 3,
+        _ if is_wide => 3,
+        _ => 0,
     };
     let [top, below] = area.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(of_fit)]));
     let selected = scene.ui.layer.min(rows.len().saturating_sub(1));
     let row = rows.get(selected);
-    if area.width >= WIDE {
+    if is_wide {
         let [table, right] = top.layout(&Layout::horizontal([Constraint::Min(0), Constraint::Length(32)]));
         let [detail, cloud] = right.layout(&Layout::vertical([Constraint::Fill(5), Constraint::Fill(4)]));
         draw_table(scene, &rows, selected, table, buf, hits);
@@ -134,12 +140,21 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits)
         let inner = panel.draw(scene.theme, cloud, buf);
         scatter::draw(scene, &rows, row, inner, buf);
     } else {
-        let lower = if area.height < MIDDLE { 7 } else { 8 };
+        let is_roomy = area.height >= ROOMY;
+        let lower = if is_roomy { FLAT.0 } else { FLAT.1 };
         let [table, detail] = top.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(lower)]));
         draw_table(scene, &rows, selected, table, buf, hits);
-        layer_detail::draw_flat(scene, &rows, row, detail, buf);
+        if is_roomy {
+            layer_detail::draw_flat(scene, &rows, row, detail, buf);
+        } else {
+            let room = usize::from(detail.width).saturating_sub(6);
+            let foot = if of_fit == 0 { fit::in_a_line(scene, room) } else { Line::default() };
+            layer_detail::draw_dense(scene, row, foot, detail, buf);
+        }
     }
-    fit::draw(scene, &rows, below, buf);
+    if of_fit > 0 {
+        fit::draw(scene, &rows, below, buf);
+    }
 }
 
 fn draw_table(scene: &Scene, rows: &[Row], selected: usize, area: Rect, buf: &mut Buffer, hits: &mut Hits) {

@@ -61,6 +61,17 @@ fn a_prediction_is_taken_apart_and_what_is_known_from_few_samples_is_doubted() {
 }
 
 #[test]
+fn a_small_replay_has_room_for_nine_rows_and_says_in_a_line_how_well_they_are_predicted() {
+    let story = calibrated();
+    let mut desk = Desk::replaying(&story.lab, SMALL);
+    desk.press(KeyCode::Char('2'));
+    assert_eq!(desk.ui.hits.page, 9);
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("terms-replay", desk.text());
+    });
+}
+
+#[test]
 fn rows_are_found_by_any_of_their_words_and_sorted_by_error() {
     let story = calibrated();
     let mut desk = Desk::new(&story.lab, LARGE);
