@@ -1,14 +1,17 @@
 //! Reports without a screen: lines as things happen, and a summary at the end.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use collab_core::event::{Answer, Class, Event, Verdict, What};
 use collab_core::id::WorkerId;
-use collab_core::lab::{Lab, LogLine};
+use collab_core::lab::{Lab, LogLine, WorkerState};
+use collab_core::time::Micros;
 use serde::Serialize;
 
+use crate::screen;
 use crate::stage::Stage;
 
 /// The last line of a headless run.
@@ -89,12 +92,13 @@ pub struct Reporter {
     form: Form,
     /// The last line of the log that was told.
     told: Option<LogLine>,
+    sending: Sending,
 }
 
 impl Reporter {
     /// One that has told nothing yet.
     pub fn new(form: Form) -> Self {
-        Self { form, told: None }
+        Self { form, told: None, sending: Sending::default() }
     }
 
     /// Prints what an event is worth. To be called after it was applied.
@@ -103,7 +107,7 @@ impl Reporter {
     /// If nobody reads any more, or there is no room.
     pub fn report(&mut self, event: &Event, stage: &Stage) -> io::Result<()> {
         let lines: Vec<String> = match self.form {
-            Form::Json => json_line(event).into_iter().collect(),
+            Form::Json => self.json_line(event).into_iter().collect(),
             Form::Text => self.text_lines(event, &stage.look().lab),
         };
         lines.iter().try_for_each(|line| print(line))
@@ -117,11 +121,61 @@ impl Reporter {
         {
             lines.push(format!("{:>8}  run {run}: {ms:.1} ms, {}", event.at, verdict.name()));
         }
+        if let What::WorkerLoading { worker, done, total } = event.what
+            && let Some(mbps) = self.sending.rate_if_due(worker, event.at, done)
+        {
+            let mb = |bytes: u64| bytes as f64 / 1e6;
+            lines.push(format!(
+                "{:>8}  {worker} has {:.0} of {:.0} MB of the network, {mbps:.1} Mbit/s",
+                event.at,
+                mb(done),
+                mb(total)
+            ));
+        }
         let new = lab.log.iter().rev().take_while(|line| self.told.as_ref() != Some(*line)).count();
         let new = lab.log.iter().skip(lab.log.len() - new);
         lines.extend(new.map(|line| format!("{:>8}  {}", line.at, line.text)));
         self.told = lab.log.back().cloned();
         lines
+    }
+
+    /// An event as JSON, unless it is a bulky one that only the session file keeps. Of how far the sending of the network
+    /// is, some are told.
+    fn json_line(&mut self, event: &Event) -> Option<String> {
+        let is_told = match event.what {
+            What::WorkerLoading { worker, done, .. } => {
+                self.sending.rate_if_due(worker, event.at, done).is_some()
+            }
+            What::NetworkLoaded { .. }
+            | What::LayersTimed(_)
+            | What::SpanDone(_)
+            | What::WorkerStatus(_)
+            | What::Pictured { .. }
+            | What::PartitionProposed(_) => false,
+            _ => true,
+        };
+        is_told.then(|| serde_json::to_string(event).ok()).flatten()
+    }
+}
+
+/// How much of the network each worker held when that was told last, or when it was given the first of it, and when that was.
+#[derive(Default)]
+struct Sending(BTreeMap<WorkerId, (Micros, u64)>);
+
+impl Sending {
+    /// Between two lines of one worker.
+    const EVERY: Micros = Micros(5_000_000);
+
+    /// The rate since then in Mbit/s, if it is time to tell that `worker` now holds so many bytes.
+    fn rate_if_due(&mut self, worker: WorkerId, now: Micros, held: u64) -> Option<f64> {
+        let before = self.0.entry(worker).or_insert((now, held));
+        let passed = now - before.0;
+        if passed < Self::EVERY {
+            return None;
+        }
+        let gained = held.saturating_sub(before.1);
+        *before = (now, held);
+        Some(gained as f64 * 8.0 / passed.0 as f64)
     }
 }
 
@@ -142,46 +196,15 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Events as JSON, without the bulky ones that only the session file keeps.
-fn json_line(event: &Event) -> Option<String> {
-    let bulky = matches!(
-        event.what,
-        What::NetworkLoaded { .. }
-            | What::LayersTimed(_)
-            | What::SpanDone(_)
-            | What::WorkerStatus(_)
-            | What::WorkerLoading { .. }
-            | What::Pictured { .. }
-            | What::PartitionProposed(_)
-    );
-    if bulky {
-        return None;
-    }
-    serde_json::to_string(event).ok()
-}
-
 /// The closing table of a text report.
 pub fn table(lab: &Lab, session: Option<&str>) -> String {
     let summary = Summary::of(lab, None);
-    let ms = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
     let mut text = String::new();
     let name = lab.network.as_ref().map_or("no network", |network| network.name.as_str());
     let plural = if lab.workers.len() == 1 { "worker" } else { "workers" };
     let _ = writeln!(text, "\n{name} on {} {plural}", lab.workers.len());
-    let _ = writeln!(text, "  worker            alone ms   rows   busy   wait");
-    for (index, worker) in lab.workers.iter().enumerate() {
-        let percent =
-            |part: Option<f64>| part.map_or("–".to_owned(), |part| format!("{:.0} %", part * 100.0));
-        let _ = writeln!(
-            text,
-            "  {} {:<15} {:>8} {:>6} {:>6} {:>6}",
-            WorkerId::at(index),
-            worker.info.name,
-            ms(worker.single_ms),
-            percent(lab.share(index)),
-            percent(worker.mean_busy()),
-            percent(worker.mean_wait()),
-        );
+    for line in aligned(&fleet(lab)) {
+        let _ = writeln!(text, "  {line}");
     }
     if let Some(running) = lab.running() {
         let predicted = ms(running.predicted_ms);
@@ -235,11 +258,48 @@ pub fn table(lab: &Lab, session: Option<&str>) -> String {
     text
 }
 
+fn ms(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.1}"))
+}
+
+/// Cells of a worker's name that are told.
+const NAME: usize = 40;
+
+/// The head of the table, and a row for each worker.
+fn fleet(lab: &Lab) -> Vec<[String; 5]> {
+    let percent = |part: Option<f64>| part.map_or("–".to_owned(), |part| format!("{:.0} %", part * 100.0));
+    let row = |(index, worker): (usize, &WorkerState)| {
+        let name = format!("{} {}", WorkerId::at(index), plain(&worker.info.name));
+        [
+            screen::shorten(&name, NAME),
+            ms(worker.single_ms),
+            percent(lab.share(index)),
+            percent(worker.mean_busy()),
+            percent(worker.mean_wait()),
+        ]
+    };
+    let head = ["worker", "alone ms", "rows", "busy", "wait"].map(str::to_owned);
+    [head].into_iter().chain(lab.workers.iter().enumerate().map(row)).collect()
+}
+
+/// Rows as lines whose columns stand one under the other: the first to the left, numbers to the right.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let wide = |column: usize| rows.iter().map(|row| screen::width(&row[column])).max().unwrap_or(0);
+    let wide: [usize; N] = std::array::from_fn(wide);
+    let line = |row: &[String; N]| {
+        let cell = |(column, text): (usize, &String)| {
+            let air = " ".repeat(wide[column] - screen::width(text));
+            if column == 0 { format!("{text}{air}") } else { format!("{air}{text}") }
+        };
+        row.iter().enumerate().map(cell).collect::<Vec<_>>().join("   ")
+    };
+    rows.iter().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use collab_core::event::Level;
     use collab_core::id::RunId;
-    use collab_core::time::Micros;
 
     use super::*;
 
@@ -262,6 +322,37 @@ mod tests {
         for at in 0..1200 {
             assert_eq!(told(8_000_000 + at, noted("more")).len(), 1, "also when the oldest is forgotten");
         }
+    }
+
+    #[test]
+    fn a_network_on_its_way_over_a_slow_link_is_told_of_every_few_seconds_with_its_rate() {
+        // 20 Mbit/s, as the lab hears of it ten times a second.
+        let loading = |tenth: u64| {
+            let what = What::WorkerLoading { worker: WorkerId(1), done: tenth * 250_000, total: 550_000_000 };
+            Event { at: Micros(tenth * 100_000), what }
+        };
+        let (lab, mut text, mut json) =
+            (Lab::default(), Reporter::new(Form::Text), Reporter::new(Form::Json));
+        let said: Vec<String> = (0..=104).flat_map(|tenth| text.text_lines(&loading(tenth), &lab)).collect();
+        assert_eq!(
+            said,
+            [
+                "    0:05  B has 12 of 550 MB of the network, 20.0 Mbit/s",
+                "    0:10  B has 25 of 550 MB of the network, 20.0 Mbit/s"
+            ]
+        );
+        let lines: Vec<String> = (0..=104).filter_map(|tenth| json.json_line(&loading(tenth))).collect();
+        let expected = [50, 100].map(|tenth| serde_json::to_string(&loading(tenth)).unwrap());
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn columns_stand_one_under_the_other_whatever_devices_are_called() {
+        let rows = [["worker", "alone ms"], ["A 网络", "9.5"], ["B e\u{301}tage-2-kitchen", "1200.0"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let lines = aligned(&rows);
+        assert_eq!(lines[1], format!("A 网络{}9.5", " ".repeat(19)));
+        assert!(lines.iter().all(|line| screen::width(line) == 28), "{lines:#?}");
     }
 
     #[test]

@@ -50,6 +50,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub use request::{PlaybackRequest, Request, SpeedChange};
+pub use text::{shorten, width};
 pub use ui::View;
 
 use crate::keys::Scope;

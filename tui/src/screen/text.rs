@@ -90,12 +90,12 @@ pub(super) fn rate(mbps: f64) -> String {
 }
 
 /// Cells that `text` takes.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
 /// `text` in at most `cells` cells, with `…` where something was cut off.
-pub(super) fn shorten(text: &str, cells: usize) -> String {
+pub fn shorten(text: &str, cells: usize) -> String {
     match cells {
         _ if width(text) <= cells => text.to_owned(),
         0 => String::new(),
