@@ -7,42 +7,20 @@ mod program;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
-use devices::{Process, Worker};
+use devices::{Lab, Worker, pair};
 use program::{program, run};
 use tempfile::TempDir;
 
 /// A worker that the lab of `home` is paired with.
 fn paired(home: &TempDir, name: &str) -> Worker {
     let (worker, code) = Worker::pairing(&home.path().join(name));
-    let (exit, said, complaint) = run(program(home).args(["pair", &worker.address, "--code", &code]));
-    assert_eq!(exit, Some(0), "{complaint}");
-    assert!(said.contains("is trusted from now on"), "{said}");
+    pair(home, &worker.address, &code);
     worker
 }
 
-fn lab(home: &TempDir, workers: &[&Worker]) -> Process {
-    let mut command = program(home);
-    command.args(["live", "--model", "tiny_face_detector", "--planner", "equal", "--json"]);
-    for worker in workers {
-        command.args(["--worker", &worker.address]);
-    }
-    Process::start(&mut command)
-}
-
-fn is(kind: &str) -> impl Fn(&str) -> bool {
-    let part = format!(r#""event":"{kind}""#);
-    move |line| line.contains(&part)
-}
-
-/// The lab has measured both workers, alone and together, and runs what it planned for them.
-fn wait_until_together(lab: &Process) {
-    for _ in 0..2 {
-        lab.wait_for("a worker measured alone", is("single_measured"));
-    }
-    for what in ["both measured together", "a planned partition"] {
-        lab.wait_for(what, is("partition_switched"));
-    }
-    lab.wait_for("a run", is("run_done"));
+fn lab(home: &TempDir, workers: &[&Worker]) -> Lab {
+    let addresses: Vec<&str> = workers.iter().map(|worker| worker.address.as_str()).collect();
+    Lab::lead(home, &addresses)
 }
 
 #[test]
@@ -50,22 +28,18 @@ fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() 
     let home = TempDir::new().expect("a folder");
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
     let lab = lab(&home, &[&stays, &goes]);
-    wait_until_together(&lab);
+    lab.wait_until_planned(2);
     goes.process.child.kill().expect("it was running");
     goes.process.child.wait().expect("it was started here");
-    lab.wait_for("the loss", is("worker_lost"));
-    let again = lab.wait_for("the run's new beginning", is("run_started"));
-    lab.wait_for("a run without it", is("run_done"));
+    lab.event("worker_lost", "the loss");
+    lab.event("run_started", "the run's new beginning");
+    lab.event("run_done", "a run without it");
     let back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
     assert_eq!(back.address, goes.address);
-    lab.wait_for("its return", |line| is("worker_ready")(line) && line.contains(r#""worker":1"#));
-    lab.wait_for("the switch back", is("partition_switched"));
-    let run = lab.wait_for("a run with it", is("run_done"));
-    let (exit, summary) = lab.stop();
-    assert_eq!(exit, Some(0), "nobody is lost for good: {summary}");
-    for part in [r#""event":"summary""#, r#""lost":0,"#, r#""verdict":"bit-equal""#] {
-        assert!(summary.contains(part), "{part} is not in {summary}\n{again}\n{run}");
-    }
+    lab.event_of("worker_ready", 1, "its return");
+    lab.event("partition_switched", "the switch back");
+    lab.event("run_done", "a run with it");
+    lab.ends(0);
 }
 
 #[test]
@@ -73,17 +47,15 @@ fn a_worker_that_is_lost_while_it_is_given_the_network_is_used_when_it_is_back()
     let home = TempDir::new().expect("a folder");
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
     let lab = lab(&home, &[&stays, &goes]);
-    lab.wait_for("both", |line| is("worker_joined")(line) && line.contains(r#""worker":1"#));
+    lab.event_of("worker_joined", 1, "both");
     goes.process.child.kill().expect("it was running");
     goes.process.child.wait().expect("it was started here");
-    lab.wait_for("the loss", is("worker_lost"));
+    lab.event("worker_lost", "the loss");
     let _back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
-    lab.wait_for("its return", |line| is("worker_ready")(line) && line.contains(r#""worker":1"#));
-    lab.wait_for("it alone", |line| is("single_measured")(line) && line.contains(r#""worker":1"#));
-    lab.wait_for("a run after that", is("run_done"));
-    let (exit, summary) = lab.stop();
-    assert_eq!(exit, Some(0), "{summary}");
-    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+    lab.event_of("worker_ready", 1, "its return");
+    lab.event_of("single_measured", 1, "it alone");
+    lab.event("run_done", "a run after that");
+    lab.ends(0);
 }
 
 #[test]
@@ -96,17 +68,15 @@ fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
     let (exit, _, complaint) = run(program(&home).args(live));
     assert!(exit == Some(1) && complaint.contains("the key of the worker at 127.0.0.1:1"), "{complaint}");
     let lab = lab(&home, &[&late, &there]);
-    let silent = lab.wait_for("who is missing", is("worker_lost"));
-    assert!(silent.contains(r#""worker":0"#) && silent.contains("start the worker there"), "{silent}");
-    lab.wait_for("the other alone", |line| is("single_measured")(line) && line.contains(r#""worker":1"#));
-    lab.wait_for("a run of the other", is("run_done"));
+    let silent = lab.event_of("worker_lost", 0, "who is missing");
+    assert!(silent.contains("start the worker there"), "{silent}");
+    lab.event_of("single_measured", 1, "the other alone");
+    lab.event("run_done", "a run of the other");
     let _late = Worker::start(&home.path().join("late"), &late.address, &[]);
-    lab.wait_for("its coming", |line| is("worker_ready")(line) && line.contains(r#""worker":0"#));
-    lab.wait_for("it alone", |line| is("single_measured")(line) && line.contains(r#""worker":0"#));
-    lab.wait_for("a run after that", is("run_done"));
-    let (exit, summary) = lab.stop();
-    assert_eq!(exit, Some(0), "{summary}");
-    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+    lab.event_of("worker_ready", 0, "its coming");
+    lab.event_of("single_measured", 0, "it alone");
+    lab.event("run_done", "a run after that");
+    lab.ends(0);
 }
 
 #[test]
@@ -127,19 +97,17 @@ fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
     let home = TempDir::new().expect("a folder");
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
     let lab = lab(&home, &[&stays, &goes]);
-    wait_until_together(&lab);
+    lab.wait_until_planned(2);
     goes.process.child.kill().expect("it was running");
-    lab.wait_for("the loss", is("worker_lost"));
-    lab.wait_for("a run without it", is("run_done"));
-    lab.wait_for("a note", |line| line.contains("B is not back yet") && line.contains("nobody listens at"));
-    let (exit, summary) = lab.stop();
-    assert_eq!(exit, Some(3), "{summary}");
-    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+    lab.event("worker_lost", "the loss");
+    lab.event("run_done", "a run without it");
+    lab.0.wait_for("a note", |line| line.contains("B is not back yet") && line.contains("nobody listens at"));
+    lab.ends(3);
     // The one that stays is free for the next lab.
     let mut next = self::lab(&home, &[&stays]);
-    next.wait_for("a run", is("run_done"));
-    next.child.kill().expect("it was running");
-    assert_eq!(next.end().0, None);
+    next.event("run_done", "a run");
+    next.0.child.kill().expect("it was running");
+    assert_eq!(next.0.end().0, None);
 }
 
 /// Three workers measured alone, of which the last is killed; `until` something else has come.
@@ -149,18 +117,13 @@ fn killed_while_measured_together(until: Option<&str>) {
     let mut goes = paired(&home, "goes");
     let lab = lab(&home, &[&stay[0], &stay[1], &goes]);
     for _ in 0..3 {
-        lab.wait_for("a worker measured alone", is("single_measured"));
+        lab.event("single_measured", "a worker measured alone");
     }
-    until.into_iter().for_each(|kind| drop(lab.wait_for(kind, is(kind))));
+    until.into_iter().for_each(|kind| drop(lab.event(kind, kind)));
     goes.process.child.kill().expect("it was running");
-    lab.wait_for("the loss", is("worker_lost"));
-    for what in ["the others measured together", "a planned partition"] {
-        lab.wait_for(what, is("partition_switched"));
-    }
-    lab.wait_for("a run", is("run_done"));
-    let (exit, summary) = lab.stop();
-    assert_eq!(exit, Some(3), "{summary}");
-    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+    lab.event("worker_lost", "the loss");
+    lab.wait_until_planned_anew();
+    lab.ends(3);
 }
 
 #[test]
@@ -221,11 +184,10 @@ fn a_worker_without_the_memory_for_a_network_says_so_and_the_others_go_on() {
     assert!(says(&complaint), "{complaint}");
     let large = paired(&home, "large");
     let lab = lab(&home, &[&small, &large]);
-    lab.wait_for("the refusal", |line| is("worker_lost")(line) && says(line));
-    lab.wait_for("a run without it", is("run_done"));
-    let (exit, summary) = lab.stop();
-    assert_eq!(exit, Some(3), "{summary}");
-    assert!(summary.contains(r#""lost":0,"#) && summary.contains(r#""verdict":"bit-equal""#), "{summary}");
+    let refusal = lab.event("worker_lost", "the refusal");
+    assert!(says(&refusal), "{refusal}");
+    lab.event("run_done", "a run without it");
+    lab.ends(3);
 }
 
 #[test]
@@ -233,14 +195,14 @@ fn a_lab_whose_only_worker_is_lost_waits_for_it_and_goes_on() {
     let home = TempDir::new().expect("a folder");
     let mut only = paired(&home, "only");
     let lab = self::lab(&home, &[&only]);
-    lab.wait_for("a run", is("run_done"));
+    lab.event("run_done", "a run");
     only.process.child.kill().expect("it was running");
     only.process.child.wait().expect("it was started here");
-    lab.wait_for("the loss", is("worker_lost"));
+    lab.event("worker_lost", "the loss");
     let _back = Worker::start(&home.path().join("only"), &only.address, &[]);
-    lab.wait_for("its return", is("worker_ready"));
-    lab.wait_for("a run", is("run_done"));
-    let (exit, summary) = lab.stop();
+    lab.event("worker_ready", "its return");
+    lab.event("run_done", "a run");
+    let (exit, summary) = lab.0.stop();
     assert_eq!(exit, Some(0), "{summary}");
     assert!(summary.contains(r#""verdict":"bit-equal""#), "{summary}");
 }

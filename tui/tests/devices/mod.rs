@@ -1,10 +1,14 @@
 //! Workers and a lab as processes of their own, which know each other by pairing.
 
+mod lab;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+pub use lab::{Lab, pair};
 
 /// How long anything is waited for: machines that run tests may be busy with much else.
 const PATIENCE: Duration = Duration::from_secs(120);
