@@ -93,6 +93,23 @@ fn the_start_shows_what_is_being_waited_for() {
 }
 
 #[test]
+fn the_start_waits_for_nobody_who_is_lost_and_shows_the_one_that_has_least() {
+    let mut story = Story::new();
+    story.connect(networks::enlarging(), 3);
+    story.tell(What::WorkerLost { worker: WorkerId(0), reason: "nobody listens".to_owned() });
+    for (worker, done) in [(1, 2_200_000), (2, 1_300_000)] {
+        story.tell(What::WorkerLoading { worker: WorkerId(worker), done, total: 2_200_000 });
+    }
+    let shown = Desk::new(&story.lab, LARGE).text();
+    assert!(shown.contains("C has 1.2 MiB of 2.1 MiB"), "{shown}");
+    for worker in [1, 2] {
+        story.tell(What::WorkerReady { worker: WorkerId(worker) });
+    }
+    let shown = Desk::new(&story.lab, LARGE).text();
+    assert!(shown.contains("● send them the network 2 of 2"), "{shown}");
+}
+
+#[test]
 fn one_worker_and_eight_workers_fit() {
     let mut one = Story::new();
     one.connect(networks::enlarging(), 1).ready().switch("best-single").run(20);
