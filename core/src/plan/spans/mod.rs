@@ -291,17 +291,21 @@ mod tests {
         }
     }
 
+    fn check_any(network: &Network, rng: &mut ChaCha8Rng) {
+        let from = rng.random_range(0..network.units.len());
+        let to = rng.random_range(from + 1..=network.units.len());
+        let height = network.cut(to).rows;
+        let start = rng.random_range(0..height);
+        check(network, from, to, Rows::new(start, rng.random_range(start + 1..=height)));
+    }
+
     #[test]
     fn tables_agree_with_the_walk_on_random_spans_of_branching_networks() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..600 {
             let network = random(&mut rng, 8, 64);
             for _ in 0..10 {
-                let from = rng.random_range(0..network.units.len());
-                let to = rng.random_range(from + 1..=network.units.len());
-                let height = network.cut(to).rows;
-                let start = rng.random_range(0..height);
-                check(&network, from, to, Rows::new(start, rng.random_range(start + 1..=height)));
+                check_any(&network, &mut rng);
             }
         }
     }
@@ -312,11 +316,7 @@ mod tests {
         for name in ZOO {
             let network = named(name).unwrap();
             for _ in 0..40 {
-                let from = rng.random_range(0..network.units.len());
-                let to = rng.random_range(from + 1..=network.units.len());
-                let height = network.cut(to).rows;
-                let start = rng.random_range(0..height);
-                check(&network, from, to, Rows::new(start, rng.random_range(start + 1..=height)));
+                check_any(&network, &mut rng);
             }
         }
     }
