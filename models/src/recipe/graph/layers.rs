@@ -290,6 +290,17 @@ impl Graph {
         self.node("Softmax", name, vec![input.name.clone()], vec![], input.shape.clone(), 1.0)
     }
 
+    /// The end that networks for ImageNet once had: three dense layers, numbered from 6.
+    pub(crate) fn classifier(&mut self, input: &Map) -> Map {
+        let mut map = self.flatten("flatten", input);
+        for layer in [6, 7] {
+            map = self.dense(&format!("fc{layer}"), &map, 4096, 1.0);
+            map = self.relu(&format!("relu{layer}"), &map);
+        }
+        map = self.dense("fc8", &map, 1000, 1.0);
+        self.softmax("prob", &map)
+    }
+
     fn bias(&mut self, name: &str, out: usize) -> String {
         let values = self.weights.uniform(out, -0.1, 0.1);
         self.constant(format!("{name}.bias"), &[out], values)

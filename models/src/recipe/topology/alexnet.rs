@@ -20,12 +20,6 @@ pub(super) fn build(name: &str, weights: Weights) -> Onnx {
         map = graph.relu(&format!("relu{layer}"), &map);
     }
     map = graph.max_pool("pool5", &map, Pool { end: 1, ..Pool::new(3, 2) });
-    map = graph.flatten("flatten", &map);
-    for layer in [6, 7] {
-        map = graph.dense(&format!("fc{layer}"), &map, 4096, 1.0);
-        map = graph.relu(&format!("relu{layer}"), &map);
-    }
-    map = graph.dense("fc8", &map, 1000, 1.0);
-    map = graph.softmax("prob", &map);
+    map = graph.classifier(&map);
     graph.finish(&map)
 }
