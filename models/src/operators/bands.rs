@@ -19,12 +19,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
-use collab_kernels::{KernelError, Layout, Map, Share};
+use collab_kernels::{Layout, Map, Share};
 
 use super::banded::{Banded, Reach};
 use super::layouts::planes_of;
 use super::workspace::Workspace;
-use super::{Lies, Operator, chain};
+use super::{Computed, Lies, Operator, chain};
 use crate::rows::{Node, Split};
 use walk::Walk;
 
@@ -228,12 +228,7 @@ impl Operator for Bands {
         self.stages.iter().map(|stage| stage.operator.weights()).sum()
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let count = workspace.threads_for(self.macs(), output.len());
         let [channels, height, width] = self.stages[0].reach.input;
         let layout = self.stages[0].operator.lies().input;

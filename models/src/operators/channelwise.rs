@@ -15,7 +15,7 @@ use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::layouts::where_blocks_fit;
-use super::{Lies, Operator, Workspace};
+use super::{Computed, Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -92,12 +92,7 @@ impl Operator for Channelwise {
         (bias.len() + scale.len() + shift.len()) as u64
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let [planes, width] = self.layout.as_planes(channels, width);
         let input = Map::new(inputs[0], planes, rows, width)?;
@@ -172,7 +167,7 @@ struct Strip {
 
 impl ByRows for Strip {
     fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
-        let feeds = parts.iter().map(|part| wiring.part(part)).collect::<TractResult<TVec<_>>>()?;
+        let feeds = wiring.parts(parts)?;
         let mut operator = self.of.clone();
         operator.shape[self.axis] = out.len() as usize;
         Ok((wiring.own(operator, &feeds)?, out))

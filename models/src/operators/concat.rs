@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Epilogue, Isa, KernelError, Layout, Map, Share, apply_epilogue};
+use collab_kernels::{Epilogue, Isa, Layout, Map, Share, apply_epilogue};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::TypedConcat;
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::layouts::where_blocks_fit;
-use super::{Lies, Operator, Workspace, shuffle};
+use super::{Computed, Lies, Operator, Workspace, shuffle};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -80,12 +80,7 @@ impl Operator for Concat {
         &self.shape
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let [planes, _] = self.layout.as_planes(channels, width);
         let shares = Share::by_rows(planes, rows, workspace.threads_for(0, output.len()));

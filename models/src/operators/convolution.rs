@@ -21,7 +21,7 @@ use super::banded::{Banded, ByChannels, Reach};
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::layouts::{channels_of, planes_of};
-use super::{Lies, Operator, Workspace, shuffle};
+use super::{Computed, Lies, Operator, Workspace, shuffle};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -157,12 +157,7 @@ impl Operator for Convolution {
         self.conv.weight_bytes() as u64
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let shape = self.conv.shape();
         let count = self.rows.len();
         let residual = match self.residual {

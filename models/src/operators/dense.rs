@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::Rows;
-use collab_kernels::{Isa, KernelError, Linear};
+use collab_kernels::{Isa, Linear};
 use tract_onnx::tract_core::internal::*;
 
 use super::chain::{Found, constant_weights, floats};
 use super::fold::Folded;
-use super::{Operator, Workspace};
+use super::{Computed, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -97,12 +97,7 @@ impl Operator for Dense {
         ((self.layer.inputs() + 1) * self.layer.outputs()) as u64
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         workspace.by_rows(output, [1, self.features.len()], self.macs(), |part, planes, _| {
             let features = self.features.start + part.start..self.features.start + part.end;
             self.layer.run(inputs[0], features, planes[0])

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{
-    Activation, Epilogue, Isa, KernelError, Layout, Map, Share, apply_epilogue, multiply_channels,
-};
+use collab_kernels::{Activation, Epilogue, Isa, Layout, Map, Share, apply_epilogue, multiply_channels};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
 use super::chain::{Found, as_map, floats};
 use super::layouts::{channels_of, where_blocks_fit};
-use super::{Lies, Operator, Overwriting, Workspace};
+use super::{Computed, Lies, Operator, Overwriting, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -71,12 +69,7 @@ impl Operator for Gate {
         &self.shape
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let [planes, width] = self.layout.as_planes(channels, width);
         let input = Map::new(inputs[0], planes, rows, width)?;
@@ -120,12 +113,7 @@ impl Operator for Gate {
 }
 
 impl Overwriting for Gate {
-    fn overwrite(
-        &self,
-        others: &[&[f32]],
-        map: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn overwrite(&self, others: &[&[f32]], map: &mut [f32], workspace: &mut Workspace) -> Computed {
         let Some([channels, rows, _]) = as_map(&self.shape) else { return Ok(()) };
         let [planes, _] = self.layout.as_planes(channels, 1);
         let shares = shares([planes, rows], workspace.threads_for(0, map.len()));

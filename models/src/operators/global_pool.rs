@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::Rows;
-use collab_kernels::{Epilogue, Isa, KernelError, Layout, Map, sum_channels};
+use collab_kernels::{Epilogue, Isa, Layout, Map, sum_channels};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::chain::{Found, as_map, floats};
 use super::fold::Folded;
 use super::layouts::where_blocks_fit;
-use super::{Lies, Operator, Workspace};
+use super::{Computed, Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -62,12 +62,7 @@ impl Operator for GlobalPool {
         &self.shape
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        _workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: &mut Workspace) -> Computed {
         let [channels, rows, width] = self.input;
         let [planes, width] = self.layout.as_planes(channels, width);
         let input = Map::new(inputs[0], planes, rows, width)?;

@@ -11,7 +11,7 @@ use tract_onnx_opl::lrn::Lrn;
 
 use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
-use super::{Operator, Workspace};
+use super::{Computed, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -50,12 +50,7 @@ impl Operator for Normalisation {
         &self.shape
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let Some([channels, rows, width]) = as_map(&self.shape) else { return Ok(()) };
         let input = Map::new(inputs[0], channels, rows, width)?;
         workspace.by_rows(output, [channels, rows], 0, |part, planes, _| {

@@ -55,6 +55,9 @@ pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::rows::{Along, Feed, Node, Split};
 
+/// Whether an operator computed what it yields; an error is a size that it was not made for, which is a mistake in here.
+pub(crate) type Computed = Result<(), KernelError>;
+
 /// An operator with fixed geometry: all rows of a layer, or those of a strip.
 ///
 /// It can be asked which it is: `(&*own.0 as &dyn Any).downcast_ref::<Convolution>()` gives its kernel and tile.
@@ -85,15 +88,7 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
 
     /// Computes `output`, every value of which it writes, from `inputs`: each contiguous, of the shape it was
     /// made for.
-    ///
-    /// # Errors
-    /// If a size is another one, which is a mistake in here.
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError>;
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed;
 
     /// As one that can yield its map where its first input lies, if it can.
     fn overwriting(&self) -> Option<&dyn Overwriting> {
@@ -140,15 +135,7 @@ pub(crate) trait Operator: Any + Debug + Send + Sync {
 /// An [`Operator`] that can write what it yields over its first input.
 pub(crate) trait Overwriting {
     /// The same as [`Operator::run`], where `map` holds the first input before, and `others` are the other ones.
-    ///
-    /// # Errors
-    /// As of that.
-    fn overwrite(
-        &self,
-        others: &[&[f32]],
-        map: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError>;
+    fn overwrite(&self, others: &[&[f32]], map: &mut [f32], workspace: &mut Workspace) -> Computed;
 }
 
 /// An [`Operator`] as the engine sees it.

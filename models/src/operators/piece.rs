@@ -10,7 +10,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::Slice;
 
 use super::chain::{Found, as_map, floats};
-use super::{Lies, Operator, Workspace};
+use super::{Computed, Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -52,7 +52,7 @@ impl Operator for Piece {
         &self.shape
     }
 
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: &mut Workspace) -> Computed {
         let begins = self.begins().unwrap_or_default();
         let held = inputs[0].get(begins..begins + output.len());
         let (what, expected, found) = ("input", begins + output.len(), inputs[0].len());

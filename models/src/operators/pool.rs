@@ -12,7 +12,7 @@ use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 use super::banded::{Banded, Reach};
 use super::chain::{Found, as_map, floats};
 use super::convolution::window;
-use super::{Lies, Operator, Workspace};
+use super::{Computed, Lies, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -114,12 +114,7 @@ impl Operator for Pool {
         &self.shape
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let rows = self.shape[self.shape.len() - 2];
         let [planes, width] = self.lies.input.as_planes(self.channels, self.kernel.width);
         let input = Map::new(inputs[0], planes, self.input_rows, width)?;

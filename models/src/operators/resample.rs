@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::Rows;
-use collab_kernels::{Isa, KernelError, Map, Resample as Kernel, Taps};
+use collab_kernels::{Isa, Map, Resample as Kernel, Taps};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::Pad;
 
 use super::chain::{Found, floats};
-use super::{Operator, Workspace};
+use super::{Computed, Operator, Workspace};
 use crate::rows::resample::{Resample as Interpolation, fit};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight, pad};
 use crate::strip::Wiring;
@@ -80,12 +80,7 @@ impl Operator for Resample {
         &self.shape
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let channels = self.shape[..self.axis()].iter().product();
         let input = Map::new(inputs[0], channels, self.input_rows, self.input_width)?;
         workspace.by_rows(output, [channels, self.shape[self.axis()]], 0, |rows, planes, hand| {

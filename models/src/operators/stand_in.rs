@@ -1,10 +1,9 @@
 //! An operator that computes nothing, for tests of what goes on between operators.
 
 use collab_core::network::Kind;
-use collab_kernels::KernelError;
 
 use super::layouts::Lies;
-use super::{Operator, Overwriting, Workspace};
+use super::{Computed, Operator, Overwriting, Workspace};
 use crate::rows::{Node, Split};
 
 /// How maps do not lie that an operator knows.
@@ -33,7 +32,7 @@ impl Operator for StandIn {
         &self.shape
     }
 
-    fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+    fn run(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Computed {
         Ok(())
     }
 
@@ -59,7 +58,7 @@ impl Operator for StandIn {
 }
 
 impl Overwriting for StandIn {
-    fn overwrite(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Result<(), KernelError> {
+    fn overwrite(&self, _: &[&[f32]], _: &mut [f32], _: &mut Workspace) -> Computed {
         Ok(())
     }
 }

@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use collab_core::network::Kind;
-use collab_kernels::{KernelError, Layout};
+use collab_kernels::Layout;
 use tract_onnx::tract_core::internal::TVec;
 
-use super::{Lies, Operator, Workspace};
+use super::{Computed, Lies, Operator, Workspace};
 use crate::rows::{Node, Split};
 
 /// A range of one axis.
@@ -48,12 +48,7 @@ impl Operator for Take {
         &self.shape
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let planes: usize = self.shape[..self.axis].iter().product();
         let row: usize = self.shape[self.axis + 1..].iter().product();
         let [planes, row] = self.layout.as_planes(planes, row);

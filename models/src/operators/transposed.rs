@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use collab_core::network::Kind;
 use collab_core::rows::{RowMap, Rows};
-use collab_kernels::{Isa, KernelError, Map, Transposed as Kernel, TransposedShape, TransposedStrip};
+use collab_kernels::{Isa, Map, Transposed as Kernel, TransposedShape, TransposedStrip};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{Deconv, KernelFormat};
 
 use super::chain::{Found, as_map, floats};
 use super::convolution::window;
 use super::fold::Folded;
-use super::{Operator, Workspace};
+use super::{Computed, Operator, Workspace};
 use crate::rows::{Along, ByRows, Node, Part, Split, Weight};
 use crate::strip::Wiring;
 
@@ -137,12 +137,7 @@ impl Operator for Transposed {
         self.kernel.weight_bytes() as u64
     }
 
-    fn run(
-        &self,
-        inputs: &[&[f32]],
-        output: &mut [f32],
-        workspace: &mut Workspace,
-    ) -> Result<(), KernelError> {
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32], workspace: &mut Workspace) -> Computed {
         let shape = self.kernel.shape();
         let residual = match self.residual {
             true => Some(Map::new(inputs[1], shape.out_channels, self.rows.len(), shape.out_width)?),

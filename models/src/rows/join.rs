@@ -98,7 +98,7 @@ fn broadcast_rows(node: &Node, op: &MultiBroadcastTo, feed: &Feed) -> Option<Spl
 
 impl ByRows for Broadcast {
     fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
-        let feeds = parts.iter().map(|part| wiring.part(part)).collect::<TractResult<TVec<_>>>()?;
+        let feeds = wiring.parts(parts)?;
         let mut shape = self.shape.clone();
         shape[self.axis] = out.len() as usize;
         let shape = ShapeFact::from_dims(shape.iter().map(|size| size.to_dim()));

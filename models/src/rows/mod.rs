@@ -142,6 +142,16 @@ pub(crate) enum Part<'a> {
     },
 }
 
+impl Part<'_> {
+    /// The rows that are given; none of a constant.
+    pub(crate) fn rows(&self) -> Rows {
+        match self {
+            Part::Konst(_) => Rows::EMPTY,
+            Part::Held { rows, .. } => *rows,
+        }
+    }
+}
+
 /// Computes some rows of an operator's output.
 pub(crate) trait ByRows: Debug + Send + Sync {
     /// Wires rows `out` and returns them, or more rows around them and which these are.

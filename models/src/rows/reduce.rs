@@ -27,7 +27,7 @@ pub(super) fn split(node: &Node) -> Option<Split> {
 
 impl ByRows for Global {
     fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
-        let feeds = parts.iter().map(|part| wiring.part(part)).collect::<TractResult<TVec<_>>>()?;
+        let feeds = wiring.parts(parts)?;
         Ok((wiring.op(Box::new(self.0.clone()), &feeds)?, out))
     }
 }

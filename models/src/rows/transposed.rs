@@ -76,14 +76,8 @@ pub(super) fn split(node: &Node) -> Option<Split> {
 
 impl ByRows for Transposed {
     fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
-        let mut feeds = TVec::new();
-        for part in parts {
-            feeds.push(wiring.part(part)?);
-        }
-        let (mut held, mut made) = (Rows::EMPTY, out);
-        if let Some(Part::Held { rows, .. }) = parts.first() {
-            held = *rows;
-        }
+        let feeds = wiring.parts(parts)?;
+        let (mut held, mut made) = (parts.first().map_or(Rows::EMPTY, Part::rows), out);
         if self.given_whole {
             held = Rows::all(self.input_rows as u32);
             made = Rows::all(self.rows as u32);

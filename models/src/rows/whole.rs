@@ -23,7 +23,7 @@ pub(super) fn split(node: &Node) -> Split {
 
 impl ByRows for AsIs {
     fn wire(&self, wiring: &mut Wiring, parts: &[Part], out: Rows) -> TractResult<(OutletId, Rows)> {
-        let feeds = parts.iter().map(|part| wiring.part(part)).collect::<TractResult<TVec<_>>>()?;
+        let feeds = wiring.parts(parts)?;
         Ok((wiring.op(self.0.clone(), &feeds)?, out))
     }
 }

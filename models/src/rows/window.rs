@@ -116,14 +116,8 @@ impl ByRows for Window {
         let spec = self.op.spec();
         let reach = (spec.kernel_shape[self.spatial] - 1) * spec.dilation(self.spatial);
         let stride = spec.stride(self.spatial);
-        let mut feeds = TVec::new();
-        for part in parts {
-            feeds.push(wiring.part(part)?);
-        }
-        let (mut held, mut made) = (Rows::EMPTY, out);
-        if let Some(Part::Held { rows, .. }) = parts.first() {
-            held = *rows;
-        }
+        let feeds = wiring.parts(parts)?;
+        let (mut held, mut made) = (parts.first().map_or(Rows::EMPTY, Part::rows), out);
         if self.given_whole {
             held = Rows::all(self.input_rows as u32);
             made = Rows::all(self.output_rows(reach, stride));

@@ -126,6 +126,11 @@ impl<'a> Wiring<'a> {
         }
     }
 
+    /// All that is given, as wires.
+    pub(crate) fn parts(&mut self, parts: &[Part]) -> TractResult<TVec<OutletId>> {
+        parts.iter().map(|part| self.part(part)).collect()
+    }
+
     /// The shape of what a wire carries.
     pub(crate) fn shape(&self, wire: OutletId) -> TractResult<Vec<usize>> {
         let shape = self.model.outlet_fact(wire)?.shape.as_concrete().map(<[usize]>::to_vec);
