@@ -42,6 +42,17 @@ impl Window<'_> {
         Window { map, first_row: 0, out_width: pixels, ..*self }
     }
 
+    /// Of `needed` rows of the padded map, from the first one on that output row `start` reads, those that the map has; and
+    /// where in a channel's values these begin.
+    #[inline(always)]
+    pub(crate) fn held(&self, start: usize, needed: usize) -> (Range<usize>, usize) {
+        let first = (self.first_row + start) * self.stride[0];
+        let above = self.top.saturating_sub(first).min(needed);
+        let end = (self.map.rows() + self.top).saturating_sub(first).clamp(above, needed);
+        let source = if above == end { 0 } else { (first + above - self.top) * self.map.width() };
+        (above..end, source)
+    }
+
     /// Fills `panel`: for input channel `first + c` and tap `t`, the values of `pixels` start at
     /// `(c · taps + t) · stride`. What follows them up to the next row of the panel is unspecified.
     #[inline(always)]

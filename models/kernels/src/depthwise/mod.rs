@@ -84,18 +84,15 @@ fn run<V: Vector, const S: usize>(v: V, layer: Run<'_, '_>) {
     let taps = window.kernel[0] * window.kernel[1];
     for start in (0..rows).step_by(block) {
         let count = block.min(rows - start);
-        let first = (window.first_row + start) * stride[0];
-        let above = window.top.saturating_sub(first).min(needed(count));
-        let end = (map.rows() + window.top).saturating_sub(first).clamp(above, needed(count));
-        let pixels = (end - above) * map_width;
-        let source = if pixels == 0 { 0 } else { (first + above - window.top) * map.width() };
+        let (held, source) = window.held(start, needed(count));
+        let pixels = held.len() * map_width;
         buffers.taps.clear();
         for row in 0..window.kernel[0] {
             let row = row * window.dilation[0] * pitch;
             buffers.taps.extend((0..window.kernel[1]).map(|tap| (row + tap * window.dilation[1]) * lanes));
         }
         let side = Side { pitch, phases: 1, width: map_width, left: window.left as usize, outside: inner };
-        side.places::<V>(above..end, &mut buffers.taps);
+        side.places::<V>(held, &mut buffers.taps);
         let (taps, places) = buffers.taps.split_at(taps);
         // The zeros around the rows stay; only what lies between them changes from group to group.
         tile.fill(0.0);
