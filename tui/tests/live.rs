@@ -73,6 +73,7 @@ fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
     lab.event_of("single_measured", 1, "the other alone");
     lab.event("run_done", "a run of the other");
     let _late = Worker::start(&home.path().join("late"), &late.address, &[]);
+    lab.event_of("worker_calibrated", 0, "what its work costs");
     lab.event_of("worker_ready", 0, "its coming");
     lab.event_of("single_measured", 0, "it alone");
     lab.event("run_done", "a run after that");

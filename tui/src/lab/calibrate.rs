@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use collab_core::event::{Level, What};
+use collab_core::id::WorkerId;
 use collab_core::network::Network;
 use collab_core::predict::{Profile, Sample, fit};
 use collab_core::wire::TimedLayer;
 use collab_models::calibration;
+use collab_worker::client::WorkerLink;
 
-use super::fleet::Fleet;
 use super::profiles::{Device, Measured, Profiles};
 use crate::journal::Journal;
 
@@ -26,17 +27,18 @@ const FOLDS: usize = 5;
 /// left out is told without them.
 const SHORTEST_MS: f64 = 0.05;
 
-/// Gives every worker of the fleet its profile. A worker that cannot be calibrated does without.
-pub async fn calibrate(fleet: &Fleet, profiles: &Profiles, journal: &Journal) {
+/// Gives each of these workers, which run nothing meanwhile, its profile. One that cannot be calibrated does without.
+pub async fn calibrate(workers: &[(WorkerId, WorkerLink)], profiles: &Profiles, journal: &Journal) {
     let mut known: Vec<(Measured, bool, f64)> = Vec::new();
-    for (worker, link) in fleet.ready_links() {
+    for (worker, link) in workers {
+        let worker = *worker;
         let info = link.info();
         let device = Device::of(&info);
         let slowdown = info.emulation.as_ref().map_or(1.0, |emulation| emulation.slowdown);
         if !known.iter().any(|(measured, ..)| measured.device == device) {
             let found = match profiles.find(&device, journal) {
                 Some(measured) => Ok((measured, true, 0.0)),
-                None => measure(&link, device.clone(), slowdown).await.map(|(measured, ms)| {
+                None => measure(link, device.clone(), slowdown).await.map(|(measured, ms)| {
                     profiles.keep(&measured, journal);
                     (measured, false, ms)
                 }),
@@ -66,11 +68,7 @@ pub async fn calibrate(fleet: &Fleet, profiles: &Profiles, journal: &Journal) {
 }
 
 /// Calibrates a worker; its profile at a slowdown of 1, and how long it took, ms.
-async fn measure(
-    link: &collab_worker::client::WorkerLink,
-    device: Device,
-    slowdown: f64,
-) -> anyhow::Result<(Measured, f64)> {
+async fn measure(link: &WorkerLink, device: Device, slowdown: f64) -> anyhow::Result<(Measured, f64)> {
     let calibrated = link.calibrate(BUDGET).await?;
     let timed = calibrated.layers;
     let fitted = tokio::task::spawn_blocking(move || {

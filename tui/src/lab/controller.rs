@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collab_core::command::CommandId;
+use collab_core::event::Level;
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::schedule::Schedule;
 use collab_models::{Map, Model};
@@ -23,6 +24,7 @@ use super::inputs::Inputs;
 use super::losses::DESERTED;
 use super::outcomes::Outcome;
 use super::planning::{Found, Planning};
+use super::profiles::Profiles;
 use super::reference::Reference;
 use super::severed::Severed;
 use super::training::Training;
@@ -46,6 +48,8 @@ pub struct Controller {
     pub(super) journal: Arc<Journal>,
     pub(super) model: Model,
     pub(super) fleet: Fleet,
+    /// Of devices that were calibrated before.
+    pub(super) profiles: Arc<Profiles>,
     pub(super) inputs: Inputs,
     pub(super) reference: Reference,
     pub(super) planning: Planning,
@@ -113,6 +117,8 @@ pub struct Parts {
     pub fleet: Fleet,
     /// Those whose links broke before they did, and after how long each is dialled again.
     pub broken: Vec<(WorkerId, Duration)>,
+    /// Of devices that were calibrated before.
+    pub profiles: Arc<Profiles>,
     /// What it runs on.
     pub inputs: Inputs,
     /// The single-device outputs.
@@ -140,6 +146,7 @@ impl Controller {
             journal: parts.journal,
             model: parts.model,
             fleet: parts.fleet,
+            profiles: parts.profiles,
             inputs: parts.inputs,
             reference: parts.reference,
             planning: parts.planning,
@@ -200,8 +207,13 @@ impl Controller {
             self.step().await;
         }
         self.settle_what_is_pending();
-        if let (Some(path), Some((frame, output))) = (&self.output, &self.last_output) {
-            self.inputs.save(*frame, output, path)?;
+        match (&self.output, &self.last_output) {
+            (Some(path), Some((frame, output))) => self.inputs.save(*frame, output, path)?,
+            (Some(path), None) => {
+                let text = format!("{} is not written: no run ended", path.display());
+                self.journal.note(Level::Warning, text);
+            }
+            (None, _) => {}
         }
         Ok(self.ending.unwrap_or(Ending::Asked))
     }

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use collab_core::command::Settled;
 use collab_core::event::{Level, Proposal, What};
-use collab_core::id::{PartitionId, WorkerId};
+use collab_core::id::{Node, PartitionId, WorkerId};
 use collab_worker::client::{Pong, WorkerLink};
 
+use super::calibrate::calibrate;
 use super::controller::{Controller, Ending};
+use super::fleet::measure;
 use super::flight::Interrupted;
 use super::outcomes::Outcome;
 use super::redial::SHORTEST_PAUSE;
@@ -93,14 +95,30 @@ impl Controller {
         });
     }
 
-    /// A worker answers again and holds the network: it and the others are introduced to each other.
+    /// A worker answers, again or at last, and holds the network: it and the others are introduced to each other, and what
+    /// was never measured of it is, before it is given anything.
     pub(super) fn regain(&mut self, link: WorkerLink, clock: Pong) {
         let worker = link.worker();
-        let introducing = self.fleet.regain(link);
+        let (has_profile, has_rate) = {
+            let shown = self.journal.stage().look();
+            let known = shown.lab.worker(worker).is_some_and(|worker| worker.profile.is_some());
+            let way = shown.lab.link(Node::Worker(worker), Node::Lab);
+            (known, way.is_some_and(|way| way.rate_mbps.is_some()))
+        };
+        let introducing = self.fleet.regain(link.clone());
         self.fleet.set_clock(worker, clock);
-        let outcomes = self.outcomes.clone();
+        let (journal, profiles, outcomes) =
+            (self.journal.clone(), self.profiles.clone(), self.outcomes.clone());
         tokio::spawn(async move {
-            let _ = outcomes.send(Outcome::Introduced(worker, introducing.await));
+            let introduced = introducing.await;
+            let itself = [(worker, link)];
+            if introduced.is_ok() && !has_rate {
+                measure(&itself).await.into_iter().for_each(|speed| journal.record(speed));
+            }
+            if introduced.is_ok() && !has_profile {
+                calibrate(&itself, &profiles, &journal).await;
+            }
+            let _ = outcomes.send(Outcome::Introduced(worker, introduced));
         });
     }
 

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use collab_core::event::{LinkShape, SessionInfo, What};
+use collab_core::id::WorkerId;
 use collab_core::lab::LinkState;
 use collab_core::partition::Partition;
 use collab_models::catalogue;
@@ -62,6 +63,16 @@ pub enum Workers {
     Demo(Vec<String>, Option<LinkShape>),
     /// Running elsewhere, at these addresses.
     Live(Vec<String>),
+}
+
+impl Workers {
+    /// How many there are.
+    fn count(&self) -> usize {
+        match self {
+            Workers::Demo(presets, _) => presets.len(),
+            Workers::Live(addresses) => addresses.len(),
+        }
+    }
 }
 
 /// What a lab is to do.
@@ -153,6 +164,13 @@ async fn quit_asked(requests: &mut mpsc::UnboundedReceiver<Request>, backlog: &m
 
 /// Everything up to the first run. Devices of a demo live as long as the second value.
 async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts, Option<Devices>)> {
+    let workers = setup.workers.count();
+    // Before any is started.
+    anyhow::ensure!(
+        workers <= WorkerId::MAX,
+        "{workers} workers are more than the {} a lab leads",
+        WorkerId::MAX
+    );
     let planning = Planning::new(&setup.planner, setup.partition.clone(), setup.seed);
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     journal.record(What::SessionStarted(SessionInfo {
@@ -170,10 +188,6 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
     let loaded = tokio::task::spawn_blocking(move || choice.load(seed)).await??;
     let network = loaded.model.network().clone();
     if let Some(text) = &setup.partition {
-        let workers = match &setup.workers {
-            Workers::Demo(presets, _) => presets.len(),
-            Workers::Live(addresses) => addresses.len(),
-        };
         Partition::parse(text, &network, workers)?;
     }
     journal.record(What::NetworkLoaded { network: network.clone() });
@@ -209,13 +223,14 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         false => Training::off(),
     };
     // Without a data folder profiles are measured every time.
-    let profiles = profiles::Profiles(crate::folders::profiles().ok());
-    calibrate::calibrate(&fleet, &profiles, journal).await;
+    let profiles = Arc::new(profiles::Profiles(crate::folders::profiles().ok()));
+    calibrate::calibrate(&fleet.ready_links(), &profiles, journal).await;
     let parts = Parts {
         journal: journal.clone(),
         model: loaded.model,
         fleet,
         broken,
+        profiles,
         inputs,
         reference: Reference::default(),
         planning,

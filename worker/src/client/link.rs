@@ -165,7 +165,8 @@ impl WorkerLink {
                 bytes.len()
             )));
         }
-        let Reply::Holding { bytes: mut held } = self.control().ask(Request::Offer(offer), SOON).await?
+        // Answered at once, unless the worker is still about a network that another lab gave it.
+        let Reply::Holding { bytes: mut held } = self.control().ask(Request::Offer(offer), LONG).await?
         else {
             return Err(wrong("offer"));
         };

@@ -11,7 +11,7 @@ const PROBE_BYTES: u64 = 1 << 20;
 const MEASURED_PAIRS: usize = 4;
 
 /// Measures every worker's way to the lab and back, and the ways between workers of a small fleet.
-pub(super) async fn measure(workers: &[(WorkerId, WorkerLink)]) -> Vec<What> {
+pub(in crate::lab) async fn measure(workers: &[(WorkerId, WorkerLink)]) -> Vec<What> {
     let between = workers.len() <= MEASURED_PAIRS;
     let mut measured = Vec::new();
     for (worker, link) in workers {
