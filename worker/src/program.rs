@@ -34,7 +34,7 @@ use crate::serve::{Server, ServerConfig};
 #[command(name = "worker", version)]
 struct Arguments {
     /// Where to listen; port 0 takes any free one.
-    #[arg(long, default_value = "127.0.0.1:4100", value_name = "ADDR:PORT")]
+    #[arg(long, default_value = "127.0.0.1:4100", value_name = "ADDR:PORT", value_parser = parse_listen)]
     listen: SocketAddr,
     /// The worker's name. Default: the host's.
     #[arg(long, value_parser = parse_name)]
@@ -210,6 +210,12 @@ async fn terminated() {
     std::future::pending().await
 }
 
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let wrong =
+        || format!("'{text}' is no address with a port: write 0.0.0.0:4100 for every one of this device");
+    text.parse().map_err(|_| wrong())
+}
+
 fn parse_name(text: &str) -> Result<String, String> {
     let fine = !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control);
     fine.then(|| text.to_owned()).ok_or_else(|| "a name has 1 to 64 printable characters".to_owned())
@@ -248,6 +254,14 @@ mod tests {
         assert_eq!(Announcement::parse(&format!("{line}\n")), Some(line));
         for wrong in ["", "listening", "listening 1.2.3.4:5 sha256:00 name x", "ready 1.2.3.4:5"] {
             assert_eq!(Announcement::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn where_to_listen_is_an_address_and_a_port() {
+        assert_eq!(parse_listen("[::]:4100").unwrap().port(), 4100);
+        for wrong in ["4100", "0.0.0.0", "localhost:4100", ""] {
+            assert!(parse_listen(wrong).unwrap_err().contains("write 0.0.0.0:4100"), "{wrong}");
         }
     }
 
