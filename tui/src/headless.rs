@@ -289,7 +289,7 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let line = |row: &[String; N]| {
         let cell = |(column, text): (usize, &String)| {
             let air = " ".repeat(wide[column] - screen::width(text));
-            if column == 0 { format!("{text}{air}") } else { format!("{air}{text}") }
+            if column == 0 { screen::padded(text, wide[column]) } else { format!("{air}{text}") }
         };
         row.iter().enumerate().map(cell).collect::<Vec<_>>().join("   ")
     };

@@ -9,7 +9,8 @@ use collab_core::rows::Rows;
 use collab_models::{recipe, source};
 
 use crate::cli::InspectArgs;
-use crate::headless::print;
+use crate::headless::{plain, print};
+use crate::screen::{padded, shorten_front};
 
 /// Prints a network's geometry; writes it as ONNX if asked to.
 pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
@@ -57,9 +58,10 @@ pub fn table(network: &Network) -> String {
             let halo = if is_last { halo(network, index) } else { String::new() };
             let _ = writeln!(
                 text,
-                "{unit_column:<5} {:<28} {:<18} {:>14} {:>10} {:>10} {halo:>8}  {split}",
-                shortened(&layer.name, 28),
-                shortened(&layer.op, 18),
+                "{unit_column:<5} {} {} {:>14} {:>10} {:>10} {halo:>8}  {split}",
+                // The end of a node's name tells more than its beginning.
+                padded(&shorten_front(&plain(&layer.name), 28), 28),
+                padded(&shorten_front(&plain(&layer.op), 18), 18),
                 format!("{} × {}", layer.output.rows, layer.output.row_values()),
                 count(layer.row_macs * u64::from(layer.output.rows)),
                 if layer.weight_bytes > 0 { bytes(layer.weight_bytes) } else { String::new() },
@@ -102,16 +104,6 @@ fn split_sentence(split: &Split) -> &str {
     }
 }
 
-fn shortened(text: &str, width: usize) -> String {
-    let length = text.chars().count();
-    if length <= width {
-        return text.to_owned();
-    }
-    // The end of a node's name tells more than its beginning.
-    let tail: String = text.chars().skip(length + 1 - width).collect();
-    format!("…{tail}")
-}
-
 fn count(number: u64) -> String {
     match number {
         0 => "–".to_owned(),
@@ -134,6 +126,7 @@ mod tests {
     use collab_core::network::samples::chain;
 
     use super::*;
+    use crate::screen;
 
     #[test]
     fn every_layer_has_a_line_and_halos_are_counted() {
@@ -144,8 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn long_names_keep_their_end() {
-        assert_eq!(shortened("abcdefgh", 4), "…fgh");
-        assert_eq!(shortened("abcd", 4), "abcd");
+    fn columns_stand_one_under_the_other_whatever_nodes_are_called() {
+        let mut network = chain(30, 3);
+        for (layer, name) in
+            network.layers.iter_mut().zip(["网络", "a", "/model/block.7/expand/conv/Conv_output_0"])
+        {
+            layer.name = name.to_owned();
+        }
+        let text = table(&network);
+        let at = |line: &str| screen::width(&line[..line.find("Conv 3×3").unwrap()]);
+        let places: Vec<usize> = text.lines().filter(|line| line.contains("Conv 3×3")).map(at).collect();
+        assert_eq!(places, [35; 3], "{text}");
+        assert!(text.contains("…7/expand/conv/Conv_output_0"), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::engine::{BenchEngineArgs, ContestantArgs};
-use super::values::{parse_device, parse_planner};
+use super::values::{parse_device, parse_planner, parse_some};
 use super::{FileArgs, FleetArgs, LinkPreset};
 
 /// `collab-tui bench`.
@@ -151,10 +151,10 @@ pub struct BenchAdaptArgs {
     #[command(flatten)]
     pub fleet: FleetArgs,
     /// How long.
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = parse_some)]
     pub minutes: f64,
     /// Seconds between two changes.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = parse_some)]
     pub every: f64,
     /// Of the changes.
     #[arg(long, default_value_t = 1)]

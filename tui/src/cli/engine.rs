@@ -1,5 +1,6 @@
 //! `collab-tui bench engine`: its options, and what it starts.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -11,14 +12,14 @@ pub struct BenchEngineArgs {
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "NAME|FILE")]
     pub model: Vec<String>,
     /// Threads of our engine and of onnxruntime. tract as it comes has one, and takes part only with one.
-    #[arg(long, default_value_t = 1)]
-    pub threads: usize,
+    #[arg(long, default_value = "1")]
+    pub threads: NonZeroUsize,
     /// A Python interpreter that has onnxruntime, or the library inside its packages.
     #[arg(long, value_name = "PATH")]
     pub ort: Option<PathBuf>,
     /// Runs of each engine; the median counts.
-    #[arg(long, default_value_t = 9)]
-    pub rounds: usize,
+    #[arg(long, default_value = "9")]
+    pub rounds: NonZeroUsize,
     /// A JSON line for each network and engine.
     #[arg(long)]
     pub json: bool,

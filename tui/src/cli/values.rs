@@ -57,6 +57,12 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("'{text}' is no length of time; write it as 30s or 2m"))
 }
 
+/// Reads minutes or seconds, of which there must be some.
+pub(super) fn parse_some(text: &str) -> Result<f64, String> {
+    let some = text.parse().ok().filter(|amount| (0.001..=1e6).contains(amount));
+    some.ok_or_else(|| format!("'{text}' is none; it is 0.001 to 1000000"))
+}
+
 /// Checks that a file's name says how an output is to be written.
 pub(super) fn parse_output(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
@@ -80,6 +86,8 @@ mod tests {
         assert!(parse_moment("4:-1").unwrap_err().contains("4:47"));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         assert!(parse_duration("abc").unwrap_err().contains("30s"));
+        assert_eq!(parse_some("1.9"), Ok(1.9));
+        assert!(["0", "-1", "nan", "inf", "ten"].into_iter().all(|none| parse_some(none).is_err()));
     }
 
     #[test]

@@ -196,8 +196,7 @@ fn draw_classes(scene: &Scene, classes: &[Class], before: Option<&Thumbnail>, ar
             ]));
         } else {
             let label = text::shorten(&class.label, cells);
-            let pad = " ".repeat(cells - text::width(&label));
-            lines.push(Line::styled(format!("{label}{pad} {share}"), style));
+            lines.push(Line::styled(format!("{} {share}", text::padded(&label, cells)), style));
         }
     }
     panel::write(lines, rest, buf);

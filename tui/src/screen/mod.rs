@@ -50,7 +50,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub use request::{PlaybackRequest, Request, SpeedChange};
-pub use text::{shorten, width};
+pub use text::{padded, shorten, shorten_front, width};
 pub use ui::View;
 
 use crate::keys::Scope;

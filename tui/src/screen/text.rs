@@ -104,12 +104,17 @@ pub fn shorten(text: &str, cells: usize) -> String {
 }
 
 /// The same with the beginning cut off: of long names the end tells most.
-pub(super) fn shorten_front(text: &str, cells: usize) -> String {
+pub fn shorten_front(text: &str, cells: usize) -> String {
     match cells {
         _ if width(text) <= cells => text.to_owned(),
         0 => String::new(),
         _ => format!("…{}", end(text, cells - 1)),
     }
+}
+
+/// `text` with blanks behind it, to `cells` cells at least.
+pub fn padded(text: &str, cells: usize) -> String {
+    format!("{text}{}", " ".repeat(cells.saturating_sub(width(text))))
 }
 
 /// As much of the end of `text` as `cells` cells hold.

@@ -68,17 +68,18 @@ fn measure(
     folder: &Path,
 ) -> anyhow::Result<Vec<Outcome>> {
     let file = onnx_file(network, folder)?;
+    let (threads, rounds) = (args.threads.get(), args.rounds.get());
     // Ours comes first: it writes the input that the others read.
-    let mut contestants = vec![Contestant::ours(EngineName::Collab, &file, folder, args.threads)?];
-    if args.threads == 1 {
+    let mut contestants = vec![Contestant::ours(EngineName::Collab, &file, folder, threads)?];
+    if threads == 1 {
         contestants.push(Contestant::ours(EngineName::Tract, &file, folder, 1)?);
     }
     if let Some(interpreter) = interpreter {
-        contestants.push(Contestant::ort(interpreter, &file, folder, args.threads)?);
+        contestants.push(Contestant::ort(interpreter, &file, folder, threads)?);
     }
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); contestants.len()];
-    let block = if args.threads == 1 { 1 } else { args.rounds.max(1) };
-    for _ in 0..args.rounds / block {
+    let block = if threads == 1 { 1 } else { rounds };
+    for _ in 0..rounds / block {
         for (contestant, times) in contestants.iter_mut().zip(&mut times) {
             if block > 1 {
                 std::thread::sleep(SETTLING);
@@ -97,7 +98,7 @@ fn measure(
         let ending = contestant.end()?;
         outcomes.push(Outcome {
             network: name.to_string(),
-            threads: args.threads,
+            threads,
             engine: engine.text(),
             ms: *ms,
             ratio_to_ort: ort.map(|ort| ms / medians[ort]),
