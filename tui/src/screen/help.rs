@@ -27,7 +27,8 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits)
     let keys = key_lines(scene);
     let signs = sign_lines(scene);
     let title = "Keys";
-    if area.width >= WIDE {
+    // Only one column can be scrolled.
+    if area.width >= WIDE && signs.len() <= usize::from(area.height.saturating_sub(2)) {
         let [left, right] =
             area.layout(&Layout::horizontal([Constraint::Percentage(56), Constraint::Percentage(44)]));
         column(scene, title, &keys, left, buf, hits);

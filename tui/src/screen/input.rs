@@ -184,6 +184,7 @@ fn type_key(key: &KeyEvent, ui: &mut Ui, shown: &Shown) -> Option<Request> {
         KeyCode::Enter => return submit(ui, shown),
         KeyCode::Backspace if prompt.text.is_empty() => close_prompt(ui),
         KeyCode::Backspace => prompt.delete(),
+        KeyCode::Delete => prompt.delete_next(),
         KeyCode::Char('w') if control => prompt.delete_word(),
         KeyCode::Char('u') if control => *prompt = Prompt::new(prompt.ask, ""),
         KeyCode::Left => prompt.step(-1),

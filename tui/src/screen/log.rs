@@ -109,7 +109,11 @@ fn draw_whole(scene: &Scene, line: &LogLine, area: Rect, inner: Rect, buf: &mut 
         return inner;
     }
     let mut lines = text::wrap(&line.text, wide);
-    lines.truncate(usize::from(inner.height / 3));
+    let most = usize::from(inner.height / 3).max(1);
+    if lines.len() > most {
+        let rest = lines.split_off(most - 1).join(" ");
+        lines.push(text::shorten(&rest, wide));
+    }
     let rows = lines.len() as u16 + 1;
     let [rest, below] = inner.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]));
     let rule = format!("├{}┤", "─".repeat(usize::from(area.width) - 2));

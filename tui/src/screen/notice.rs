@@ -55,7 +55,7 @@ fn slow_link(lab: &Lab) -> Option<(WorkerId, String)> {
     let others: Vec<String> =
         others.iter().map(|(worker, times)| format!(" {worker}'s is {times:.0} times slower.")).collect();
     let wait = wait_part(lab, *slowest).filter(|part| *part >= 0.01);
-    let waits = wait.map(|part| format!(" It waits for rows {:.0} % of every run.", part * 100.0));
+    let waits = wait.map(|part| format!(" It waits for rows {:.0} % of a run.", part * 100.0));
     let slow = format!("its link is {times:.0} times slower than {fastest}'s.");
     Some((*slowest, format!("{slow}{}{}", waits.unwrap_or_default(), others.concat())))
 }

@@ -162,6 +162,16 @@ impl Prompt {
         }
     }
 
+    /// Deletes the character behind the cursor; what is only offered stands before it, and is taken.
+    pub(super) fn delete_next(&mut self) {
+        self.error = None;
+        self.offered = 0;
+        if self.cursor < self.text.chars().count() {
+            let byte = self.byte(self.cursor);
+            self.text.remove(byte);
+        }
+    }
+
     /// Deletes back to the start of the word before the cursor.
     pub(super) fn delete_word(&mut self) {
         let before: Vec<char> = self.text.chars().take(self.cursor).collect();

@@ -1,6 +1,6 @@
 //! All that is known of the selected worker.
 
-use collab_core::event::LinkShape;
+use collab_core::event::{Host, LinkShape};
 use collab_core::id::Node;
 use collab_core::lab::{Phase, WorkerState};
 use ratatui::buffer::Buffer;
@@ -63,10 +63,13 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
         let shape = shape(emulation.link);
         facts.push(("emulates", format!("{}, ×{} slower, {shape}", emulation.name, emulation.slowdown)));
     }
-    let cores = if host.cores == 1 { "1 core".to_owned() } else { format!("{} cores", host.cores) };
-    facts.push(("device", format!("{}, {cores}, {}", host.cpu, text::bytes(host.memory))));
-    facts.push(("vectors", host.isa.clone()));
-    facts.push(("system", host.os.clone()));
+    // Nothing is known of the device of one that never answered.
+    if *host != Host::default() {
+        let cores = if host.cores == 1 { "1 core".to_owned() } else { format!("{} cores", host.cores) };
+        facts.push(("device", format!("{}, {cores}, {}", host.cpu, text::bytes(host.memory))));
+        facts.push(("vectors", host.isa.clone()));
+        facts.push(("system", host.os.clone()));
+    }
     facts.push(("address", info.address.clone()));
     facts.push(("key", info.fingerprint.short()));
     facts

@@ -73,7 +73,8 @@ pub(super) fn draw(
         if let Some(worker) = worker {
             line.push_span(Span::styled(format!("{worker}  "), theme.worker(worker)));
         }
-        line.push_span(Span::styled(sentence, theme.text()));
+        let room = usize::from(inner.width).saturating_sub(line.width());
+        line.push_span(Span::styled(text::shorten(&sentence, room), theme.text()));
         buf.set_line(inner.x, inner.bottom() - 1, &line, inner.width);
     }
 }
@@ -92,6 +93,7 @@ fn draw_worker(
         fitted.row(&cells, row, buf);
         let offset = fitted.width(0).unwrap_or(0) as u16 + 2;
         let rest = Rect { x: row.x + offset, width: row.width.saturating_sub(offset), ..row };
+        let sentence = text::shorten(&sentence, usize::from(rest.width));
         let line = match &worker.phase {
             Phase::Lost { .. } => Line::styled(sentence, theme.error()),
             _ => Line::styled(sentence, theme.dim()),

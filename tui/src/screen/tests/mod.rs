@@ -8,5 +8,6 @@ mod layers;
 mod networks;
 mod pictures;
 mod prompt;
+mod sizes;
 mod story;
 mod training;

@@ -1,7 +1,7 @@
 //! Snapshots of every view at both sizes, and laws that hold for all of them.
 
 use collab_core::command::{Settled, Verb};
-use collab_core::event::{Answer, Level, What};
+use collab_core::event::{Answer, Host, Level, What, WorkerInfo};
 use collab_core::id::WorkerId;
 use crossterm::event::KeyCode;
 use ratatui::style::{Color, Modifier};
@@ -110,6 +110,37 @@ fn the_start_waits_for_nobody_who_is_lost_and_shows_the_one_that_has_least() {
 }
 
 #[test]
+fn what_is_too_long_for_its_line_says_so() {
+    let mut story = Story::new();
+    story.connect(networks::enlarging(), 2).ready().switch("equal").run(5);
+    let reason = "nobody listens at 192.168.178.42:4100: start the worker there with worker --listen";
+    story.tell(What::WorkerLost { worker: WorkerId(0), reason: format!("{reason} 192.168.178.42:4100") });
+    let desk = Desk::new(&story.lab, SMALL);
+    let shown = desk.text();
+    let row = shown.lines().find(|line| line.contains("✗  lost: nobody listens")).expect("its row");
+    assert!(row.ends_with("… │"), "{shown}");
+    story.tell(What::Noted { level: Level::Warning, text: "word ".repeat(400) });
+    let mut desk = Desk::new(&story.lab, SMALL);
+    desk.press(KeyCode::Char('5'));
+    let shown = desk.text();
+    let whole = shown.split("├──").nth(1).expect("the line in full, as far as there is room");
+    assert!(whole.lines().any(|line| line.ends_with("… │")), "{shown}");
+}
+
+#[test]
+fn of_a_device_that_never_answered_nothing_is_claimed() {
+    let mut story = Story::new();
+    story.connect(networks::enlarging(), 2);
+    let unmet = WorkerInfo { host: Host::default(), ..story.lab.workers[0].info.clone() };
+    story.tell(What::WorkerJoined(unmet));
+    story.tell(What::WorkerLost { worker: WorkerId(0), reason: "nobody listens".to_owned() });
+    let mut desk = Desk::new(&story.lab, LARGE);
+    desk.press(KeyCode::Enter);
+    let shown = desk.text();
+    assert!(shown.contains("✗ lost: nobody listens") && !shown.contains("0 cores"), "{shown}");
+}
+
+#[test]
 fn one_worker_and_eight_workers_fit() {
     let mut one = Story::new();
     one.connect(networks::enlarging(), 1).ready().switch("best-single").run(20);
@@ -138,6 +169,9 @@ fn the_help_lists_the_keymap() {
     let mut desk = Desk::new(&story::demo().lab, SMALL);
     desk.press(KeyCode::F(1)).press(KeyCode::End);
     snapshot("help-small-end", &desk);
+    let mut desk = Desk::new(&story::demo().lab, (120, 24));
+    desk.press(KeyCode::F(1)).press(KeyCode::End);
+    assert!(desk.text().contains("in a replay: that moment"), "a wide screen may be flat:\n{}", desk.text());
 }
 
 #[test]

@@ -49,6 +49,15 @@ fn the_cursor_stays_on_the_line_however_wide_what_is_typed() {
 }
 
 #[test]
+fn characters_are_deleted_on_both_sides_of_the_cursor() {
+    let mut desk = Desk::new(&story::demo().lab, SIZE);
+    desk.type_text(":xmark half").press(KeyCode::Home).press(KeyCode::Delete).press(KeyCode::End);
+    desk.press(KeyCode::Delete).press(KeyCode::Left).press(KeyCode::Left).press(KeyCode::Backspace);
+    desk.press(KeyCode::Delete).type_text("\n");
+    assert_eq!(desk.asked(), [Request::Verb(Verb::Mark { name: "hf".to_owned() })]);
+}
+
+#[test]
 fn a_search_is_told_on_the_border_however_long() {
     let mut desk = Desk::new(&story::demo().lab, (80, 24));
     for view in ["2", "5"] {
