@@ -22,7 +22,9 @@ impl Lab {
     pub fn lead(home: &TempDir, addresses: &[&str]) -> Self {
         let mut command: Command = program(home);
         command.args(["live", "--model", "tiny_face_detector", "--planner", "equal", "--json"]);
-        addresses.iter().for_each(|address| drop(command.args(["--worker", address])));
+        for address in addresses {
+            command.args(["--worker", address]);
+        }
         Self(Process::start(&mut command))
     }
 
