@@ -26,7 +26,7 @@ use crate::streams::{Farewell, priority, rows_head};
 
 /// For what is answered at once.
 const SOON: Duration = Duration::from_secs(5);
-/// For what takes the worker some work.
+/// For what takes the worker some work, or waits behind such that an earlier lab gave it.
 const LONG: Duration = Duration::from_secs(120);
 /// How many pieces of a network are on their way before the first is acknowledged.
 const CHUNKS_AHEAD: usize = 8;
@@ -165,7 +165,6 @@ impl WorkerLink {
                 bytes.len()
             )));
         }
-        // Answered at once, unless the worker is still about a network that another lab gave it.
         let Reply::Holding { bytes: mut held } = self.control().ask(Request::Offer(offer), LONG).await?
         else {
             return Err(wrong("offer"));

@@ -3,31 +3,27 @@
 mod clock;
 mod introduction;
 mod links;
+mod loading;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::bail;
-use bytes::Bytes;
 use collab_core::event::{BlockTimes, Level, LinkShape, What};
 use collab_core::id::{Fingerprint, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
-use collab_core::plan::loading_memory;
-use collab_core::wire::{NetworkOffer, NetworkOptions, RowsHeader};
-use collab_worker::client::{AskError, Dialer, FromWorker, Pong, WorkerLink};
+use collab_core::wire::RowsHeader;
+use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
 use collab_worker::keys::Identity;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use self::clock::Clock;
-use self::introduction::{check_keys, introduce, keep_most, part_silent, unmet};
+use self::introduction::{check_keys, introduce, part_silent, unmet};
 pub(super) use self::links::measure;
-use super::joining::{Handed, best_ping, greet, hand_over};
-use super::model::Loaded;
+use super::joining::{Handed, best_ping, greet};
 use super::outcomes::Outcome;
-use super::redial::{Redial, SHORTEST_PAUSE};
+use super::redial::Redial;
 use super::rehearsal::rehearse;
-use super::severed::UNLINKED_PAUSE;
 use crate::journal::Journal;
 
 /// The lab's links to its workers.
@@ -92,76 +88,6 @@ impl Fleet {
         Ok(Self { dialer: Arc::new(dialer), inbox, members, epoch, network: None, shape: link })
     }
 
-    /// Gives every worker the network, introduces them to each other, measures clocks and links.
-    ///
-    /// A worker that cannot take part is lost with its reason; an error if none can. Gives those that may come back, as
-    /// they did not refuse but never answered, their links broke, or others could not reach them, and after how long to dial
-    /// them again.
-    pub async fn load(
-        &mut self,
-        loaded: &Loaded,
-        journal: &Journal,
-    ) -> anyhow::Result<Vec<(WorkerId, Duration)>> {
-        let options = NetworkOptions {
-            name: loaded.options.name.clone(),
-            pixels: loaded.options.pixels.clone(),
-            input_shape: loaded.options.input_shape.clone(),
-        };
-        let network = loaded.model.network();
-        let memory = loading_memory(network);
-        let bytes = Bytes::from_owner(loaded.bytes.clone());
-        let offer = NetworkOffer { network: network.id, bytes: bytes.len() as u64, memory, options };
-        let handed = Handed { offer, bytes, cuts: network.cuts().collect() };
-        self.network = Some(handed.clone());
-        let silent: Vec<WorkerId> = self.lost().collect();
-        let handing = self.ready_links().into_iter().map(|(worker, link)| {
-            let handed = handed.clone();
-            async move { (worker, hand_over(&link, handed, journal).await) }
-        });
-        let handed = join_all(handing).await;
-        let mut lost = self.part_with(handed, journal);
-        // Not before: who was introduced to a worker that refused the network would wait for it in vain.
-        let introduced = introduce(self.ready_links()).await;
-        let introduced = keep_most(introduced, &self.ready_links()).await;
-        let unlinked = self.part_with(introduced, journal);
-        if self.ready().is_empty() {
-            let reason = lost.iter().chain(&unlinked).last().map(|(_, error)| error.to_string());
-            bail!("no worker can run this network: {}", reason.unwrap_or_default());
-        }
-        for worker in self.ready() {
-            journal.record(What::WorkerReady { worker });
-        }
-        for (worker, link) in self.ready_links() {
-            if let Some(pong) = best_ping(&link).await {
-                self.set_clock(worker, pong);
-            }
-        }
-        for speed in measure(&self.ready_links()).await {
-            journal.record(speed);
-        }
-        lost.retain(|(_, error)| !matches!(error, AskError::Refused(_)));
-        let pause = |error: &AskError| match error {
-            AskError::Refused(_) => UNLINKED_PAUSE,
-            _ => SHORTEST_PAUSE,
-        };
-        let lost = lost.iter().chain(&unlinked).map(|(worker, error)| (*worker, pause(error)));
-        Ok(silent.into_iter().map(|worker| (worker, SHORTEST_PAUSE)).chain(lost).collect())
-    }
-
-    /// Loses the workers that could not do what was asked, and gives why.
-    fn part_with(
-        &mut self,
-        results: Vec<(WorkerId, Result<(), AskError>)>,
-        journal: &Journal,
-    ) -> Vec<(WorkerId, AskError)> {
-        let failed = results.into_iter().filter_map(|(worker, result)| Some((worker, result.err()?)));
-        let lost = failed.inspect(|(worker, error)| {
-            self.lose(*worker);
-            journal.record(What::WorkerLost { worker: *worker, reason: error.why_lost() });
-        });
-        lost.collect()
-    }
-
     /// How many workers there are, lost ones too.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -170,12 +96,6 @@ impl Fleet {
     /// Workers that can be given work.
     pub fn ready(&self) -> Vec<WorkerId> {
         self.links().map(|(worker, _)| worker).collect()
-    }
-
-    /// Workers that cannot.
-    fn lost(&self) -> impl Iterator<Item = WorkerId> {
-        let members = self.members.iter().enumerate();
-        members.filter(|(_, member)| member.link.is_none()).map(|(index, _)| WorkerId::at(index))
     }
 
     /// The next thing a worker says; `None` if no link is left to say anything.

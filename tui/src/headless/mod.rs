@@ -1,82 +1,20 @@
 //! Reports without a screen: lines as things happen, and a summary at the end.
 
+mod summary;
+mod table;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use collab_core::event::{Answer, Class, Event, Verdict, What};
+use collab_core::event::{Event, What};
 use collab_core::id::WorkerId;
-use collab_core::lab::{Lab, LogLine, WorkerState};
+use collab_core::lab::{Lab, LogLine};
 use collab_core::time::Micros;
-use serde::Serialize;
 
-use crate::screen;
+pub use self::summary::Summary;
+pub use self::table::table;
 use crate::stage::Stage;
-
-/// The last line of a headless run.
-#[derive(Debug, Serialize)]
-pub struct Summary {
-    event: &'static str,
-    /// Runs that ended with an output.
-    pub runs: u64,
-    /// Runs that ended without one.
-    pub lost: u64,
-    /// Median latency under the last partition, ms.
-    pub p50_ms: Option<f64>,
-    /// 95th percentile, ms.
-    pub p95_ms: Option<f64>,
-    /// The fastest worker alone, ms.
-    pub best_single_ms: Option<f64>,
-    /// `best_single_ms / p50_ms`.
-    pub speedup: Option<f64>,
-    /// The worst verdict of all comparisons.
-    pub verdict: &'static str,
-    /// The last run's classes.
-    pub top: Option<Vec<Class>>,
-    /// The last run's peak signal-to-noise ratio, dB.
-    pub psnr_db: Option<f64>,
-    /// Predicted against measured, blocks, as a fraction.
-    pub block_mape: Option<f64>,
-    /// Predicted against measured, layers, as a fraction.
-    pub layer_mape: Option<f64>,
-    /// The session's file.
-    pub session: Option<String>,
-}
-
-impl Summary {
-    /// Of what `lab` shows.
-    pub fn of(lab: &Lab, session: Option<String>) -> Self {
-        let quantile = |at: f64| rounded(lab.runs.quantile_ms(lab.current?, at));
-        let p50_ms = quantile(0.5);
-        let best_single_ms = rounded(lab.best_single().map(|(_, ms)| ms));
-        let (top, psnr_db) = match &lab.answer {
-            Some(Answer::Classes(classes)) => (Some(classes.clone()), None),
-            Some(Answer::Picture { psnr_db, .. }) => (None, rounded(*psnr_db)),
-            _ => (None, None),
-        };
-        Self {
-            event: "summary",
-            runs: lab.runs.done,
-            lost: lab.runs.lost,
-            p50_ms,
-            p95_ms: quantile(0.95),
-            best_single_ms,
-            speedup: rounded(best_single_ms.zip(p50_ms).map(|(single, p50)| single / p50)),
-            verdict: lab.runs.overall().unwrap_or("unchecked"),
-            top,
-            psnr_db,
-            block_mape: rounded(lab.block_mape()),
-            layer_mape: rounded(lab.layer_mape()),
-            session,
-        }
-    }
-}
-
-/// To a thousandth: more digits would claim a precision that is not there.
-fn rounded(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| value.is_finite()).map(|value| (value * 1e3).round() / 1e3)
-}
 
 /// How a headless run reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,109 +134,9 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The closing table of a text report.
-pub fn table(lab: &Lab, session: Option<&str>) -> String {
-    let summary = Summary::of(lab, None);
-    let mut text = String::new();
-    let name = lab.network.as_ref().map_or("no network", |network| network.name.as_str());
-    let plural = if lab.workers.len() == 1 { "worker" } else { "workers" };
-    let _ = writeln!(text, "\n{name} on {} {plural}", lab.workers.len());
-    for line in aligned(&fleet(lab)) {
-        let _ = writeln!(text, "  {line}");
-    }
-    if let Some(running) = lab.running() {
-        let predicted = ms(running.predicted_ms);
-        let _ = writeln!(text, "  partition {} by {}: {}", running.partition, running.planner, running.plan);
-        let why = if running.reason.is_empty() { String::new() } else { format!(" ({})", running.reason) };
-        let _ = writeln!(text, "  predicted {predicted} ms{why}");
-    }
-    let speedup = summary.speedup.map_or("–".to_owned(), |speedup| format!("×{speedup:.2}"));
-    let _ = writeln!(
-        text,
-        "  {} runs, {} lost   p50 {} ms   p95 {} ms   best single {} ms   {speedup}   {}",
-        summary.runs,
-        summary.lost,
-        ms(summary.p50_ms),
-        ms(summary.p95_ms),
-        ms(summary.best_single_ms),
-        summary.verdict
-    );
-    match &lab.answer {
-        Some(Answer::Classes(classes)) => {
-            for class in classes {
-                let _ = writeln!(text, "  {:>5.1} %  {} ({})", class.p * 100.0, class.label, class.class);
-            }
-        }
-        Some(Answer::Picture { psnr_db: Some(psnr), bicubic_psnr_db }) => {
-            let bicubic = bicubic_psnr_db.map_or("–".to_owned(), |psnr| format!("{psnr:.2}"));
-            let _ = writeln!(text, "  PSNR {psnr:.2} dB, bicubic {bicubic} dB");
-        }
-        Some(Answer::Boxes(boxes)) => {
-            for found in boxes {
-                let _ = writeln!(
-                    text,
-                    "  {} at {:.2}, {:.2}, {:.2} wide, {:.2} high, {:.0} %",
-                    found.label,
-                    found.x,
-                    found.y,
-                    found.width,
-                    found.height,
-                    found.p * 100.0
-                );
-            }
-        }
-        _ => {}
-    }
-    if summary.runs > 0 && lab.verdict == Verdict::Unchecked {
-        let _ = writeln!(text, "  the output was not compared with the single device's");
-    }
-    if let Some(session) = session {
-        let _ = writeln!(text, "  session {session}\n  show it again: collab-tui replay {session}");
-    }
-    text
-}
-
-fn ms(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.1}"))
-}
-
-/// Cells of a worker's name that are told.
-const NAME: usize = 40;
-
-/// The head of the table, and a row for each worker.
-fn fleet(lab: &Lab) -> Vec<[String; 5]> {
-    let percent = |part: Option<f64>| part.map_or("–".to_owned(), |part| format!("{:.0} %", part * 100.0));
-    let row = |(index, worker): (usize, &WorkerState)| {
-        let name = format!("{} {}", WorkerId::at(index), plain(&worker.info.name));
-        [
-            screen::shorten(&name, NAME),
-            ms(worker.single_ms),
-            percent(lab.share(index)),
-            percent(worker.mean_busy()),
-            percent(worker.mean_wait()),
-        ]
-    };
-    let head = ["worker", "alone ms", "rows", "busy", "wait"].map(str::to_owned);
-    [head].into_iter().chain(lab.workers.iter().enumerate().map(row)).collect()
-}
-
-/// Rows as lines whose columns stand one under the other: the first to the left, numbers to the right.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let wide = |column: usize| rows.iter().map(|row| screen::width(&row[column])).max().unwrap_or(0);
-    let wide: [usize; N] = std::array::from_fn(wide);
-    let line = |row: &[String; N]| {
-        let cell = |(column, text): (usize, &String)| {
-            let air = " ".repeat(wide[column] - screen::width(text));
-            if column == 0 { screen::padded(text, wide[column]) } else { format!("{air}{text}") }
-        };
-        row.iter().enumerate().map(cell).collect::<Vec<_>>().join("   ")
-    };
-    rows.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use collab_core::event::Level;
+    use collab_core::event::{Level, Verdict};
     use collab_core::id::RunId;
 
     use super::*;
@@ -344,15 +182,6 @@ mod tests {
         let lines: Vec<String> = (0..=104).filter_map(|tenth| json.json_line(&loading(tenth))).collect();
         let expected = [50, 100].map(|tenth| serde_json::to_string(&loading(tenth)).unwrap());
         assert_eq!(lines, expected);
-    }
-
-    #[test]
-    fn columns_stand_one_under_the_other_whatever_devices_are_called() {
-        let rows = [["worker", "alone ms"], ["A 网络", "9.5"], ["B e\u{301}tage-2-kitchen", "1200.0"]];
-        let rows = rows.map(|row| row.map(str::to_owned));
-        let lines = aligned(&rows);
-        assert_eq!(lines[1], format!("A 网络{}9.5", " ".repeat(19)));
-        assert!(lines.iter().all(|line| screen::width(line) == 28), "{lines:#?}");
     }
 
     #[test]
