@@ -22,7 +22,9 @@ impl Controller {
     /// Measures every ready worker alone that was not measured yet, one after the other. A worker that cannot
     /// hold the whole network is left out.
     pub(super) async fn measure_singles(&mut self) {
-        for worker in self.fleet.ready() {
+        let allowed = self.journal.stage().look().lab.allowed();
+        // One that has just come is still being calibrated, and has its turn later.
+        for worker in (0..allowed.len()).filter(|&index| allowed[index]).map(WorkerId::at) {
             if !self.is_measured(worker) {
                 self.measure_single(worker).await;
             }
