@@ -120,11 +120,11 @@ fn show_end(session: &Session, path: &Path, stage: &Stage) -> anyhow::Result<()>
 /// `collab-tui export`.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let session = Session::open(&args.file)?;
-    if let Some(folder) = &args.csv {
+    if let Some(folder) = &args.form.csv {
         for table in export::csv(&session, folder)? {
             headless::print(&format!("{}  {} rows", table.path.display(), table.rows))?;
         }
-    } else if let Some(path) = &args.perfetto {
+    } else if let Some(path) = &args.form.perfetto {
         let is_session =
             path.canonicalize().is_ok_and(|to| args.file.canonicalize().is_ok_and(|file| file == to));
         anyhow::ensure!(

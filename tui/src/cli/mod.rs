@@ -235,20 +235,29 @@ pub struct WatchArgs {
     pub file: PathBuf,
 }
 
+/// What a session is written as.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ExportForm {
+    /// One CSV table for each kind of event, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub csv: Option<PathBuf>,
+    /// A trace for ui.perfetto.dev.
+    #[arg(long, value_name = "FILE")]
+    pub perfetto: Option<PathBuf>,
+    /// Every event as a line of JSON, to stdout.
+    #[arg(long)]
+    pub jsonl: bool,
+}
+
 /// `collab-tui export`.
 #[derive(Clone, Debug, Args)]
 pub struct ExportArgs {
     /// A session.
     pub file: PathBuf,
-    /// One CSV table for each kind of event, into this folder.
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["perfetto", "jsonl"])]
-    pub csv: Option<PathBuf>,
-    /// A trace for ui.perfetto.dev.
-    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
-    pub perfetto: Option<PathBuf>,
-    /// Every event as a line of JSON, to stdout.
-    #[arg(long, conflicts_with_all = ["csv", "perfetto"])]
-    pub jsonl: bool,
+    /// As what.
+    #[command(flatten)]
+    pub form: ExportForm,
 }
 
 /// `collab-tui inspect`.
