@@ -7,7 +7,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::ui::{Ask, Prompt};
-use super::{Scene, preview, text, words};
+use super::{Scene, View, preview, text, words};
 use crate::keys::{Action, Binding, KEYMAP, Scope};
 
 /// How long a refusal stands in the last line, s of the session.
@@ -84,6 +84,8 @@ fn shade(scene: &Scene, binding: &Binding) -> Shade {
         return Shade::Grey;
     }
     match binding.action {
+        // There are no rows to be seen selected.
+        Action::Move(_) if scene.ui.view == View::Training && !scene.ui.help => Shade::Hidden,
         Action::Accept | Action::Reject if scene.lab.proposal.is_none() => Shade::Hidden,
         Action::Undo if scene.lab.past.is_empty() => Shade::Hidden,
         Action::Throttle if scene.lab.workers.is_empty() => Shade::Hidden,

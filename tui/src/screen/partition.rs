@@ -151,7 +151,10 @@ fn lanes(scene: &Scene) -> Vec<Lane> {
             Node::Lab => scene.theme.text(),
             Node::Worker(worker) => scene.theme.worker(worker),
         };
-        Lane { label: node.to_string(), style, measured: measured.collect(), predicted: predicted.collect() }
+        let is_selected = node == Node::Worker(WorkerId::at(scene.ui.worker));
+        let label_style = if is_selected { scene.theme.selected(style) } else { style };
+        let (measured, predicted) = (measured.collect(), predicted.collect());
+        Lane { label: node.to_string(), label_style, style, measured, predicted }
     };
     let lanes = [Node::Lab].into_iter().chain(workers).map(lane);
     lanes.filter(|lane| !lane.measured.is_empty() || !lane.predicted.is_empty()).collect()

@@ -218,6 +218,26 @@ fn the_mouse_selects_rows_and_tabs() {
 }
 
 #[test]
+fn the_worker_that_a_throttle_would_be_for_is_seen_wherever_one_can_be_selected() {
+    let mut desk = Desk::new(&story::demo().lab, SIZE);
+    let reversed = |desk: &Desk, (x, y): (u16, u16)| {
+        desk.buffer()[(x, y)].modifier.contains(ratatui::style::Modifier::REVERSED)
+    };
+    desk.type_text("3j");
+    let lane = |desk: &Desk, letter: &str| {
+        let below = desk.find("Timeline of run").1;
+        let screen = desk.text();
+        let lanes = screen.lines().enumerate().skip(usize::from(below) + 1);
+        let mut lanes = lanes.filter(|(_, line)| line.starts_with(&format!("│ {letter} ")));
+        (2, lanes.next().expect("its lane").0 as u16)
+    };
+    assert!(reversed(&desk, lane(&desk, "B")) && !reversed(&desk, lane(&desk, "A")));
+    assert!(desk.text().contains("↑↓ select"));
+    desk.type_text("4");
+    assert!(!desk.text().contains("↑↓ select"), "nothing that is selected is to be seen there");
+}
+
+#[test]
 fn layers_are_found_sorted_and_filtered_by_worker() {
     let mut desk = Desk::new(&story::demo().lab, SIZE);
     let rows = |desk: &Desk| desk.ui.hits.rows;

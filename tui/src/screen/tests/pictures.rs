@@ -226,7 +226,7 @@ fn without_colours_nothing_is_coloured_and_the_selection_is_still_reversed() {
         desk.press(KeyCode::Char(key)).press(KeyCode::Up);
         let cells = desk.buffer().content();
         assert!(cells.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset), "view {key}");
-        let is_list = matches!(key, '1' | '2' | '5');
+        let is_list = matches!(key, '1' | '2' | '3' | '5');
         let reversed = cells.iter().any(|cell| cell.modifier.contains(Modifier::REVERSED));
         assert_eq!(reversed, is_list, "view {key}");
     }

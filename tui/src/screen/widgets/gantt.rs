@@ -25,6 +25,8 @@ pub(in crate::screen) struct Interval {
 pub(in crate::screen) struct Lane {
     /// Left of it.
     pub(in crate::screen) label: String,
+    /// How that is drawn.
+    pub(in crate::screen) label_style: Style,
     /// The node's colour.
     pub(in crate::screen) style: Style,
     /// As they were.
@@ -60,7 +62,7 @@ pub(in crate::screen) fn draw(lanes: &[Lane], until: f64, dim: Style, area: Rect
             break;
         }
         let tall = if is_short && index == 0 { 1 } else { tall };
-        buf.set_stringn(area.x, y, &lane.label, usize::from(LABEL), lane.style);
+        buf.set_stringn(area.x, y, &lane.label, usize::from(LABEL), lane.label_style);
         let rows = [(&lane.measured, false), (&lane.predicted, true)];
         let shown = rows.into_iter().filter(|(intervals, _)| tall > 1 || !intervals.is_empty());
         for (row, (intervals, is_hollow)) in (y..area.y + room).zip(shown.take(tall.min(2).into())) {
@@ -134,7 +136,9 @@ mod tests {
             span(SpanKind::Wait, 1, 6.0, 8.0),
             span(SpanKind::Compute, 1, 8.0, 12.0),
         ];
-        let lane = Lane { label: "A".into(), style: Style::new(), predicted: measured.clone(), measured };
+        let style = Style::new();
+        let lane =
+            Lane { label: "A".into(), label_style: style, style, predicted: measured.clone(), measured };
         let area = Rect::new(0, 0, 21, 4);
         let mut buf = Buffer::empty(area);
         draw(&[lane], 16.0, Style::new(), area, &mut buf);
