@@ -1,6 +1,6 @@
 //! The workers that a lab knows, by address: a file like ssh's `known_hosts`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 use collab_core::id::{Digest, Fingerprint};
@@ -51,17 +51,21 @@ impl KnownWorkers {
         Ok(known.map(|known| known.fingerprint))
     }
 
-    /// Notes a fingerprint for an address, in place of any noted before.
+    /// Notes a fingerprint for an address, in place of any noted before. Who notes another one at the same time waits.
     pub fn note(&self, address: &str, fingerprint: Fingerprint, comment: &str) -> Result<(), KeyError> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder).map_err(KeyError::file("create", folder))?;
+        }
+        // Beside the list, which is replaced as a whole; unlocked when it is dropped.
+        let lock = self.path.with_extension("lock");
+        let held = File::create(&lock).and_then(|file| file.lock().map(|()| file));
+        let _held = held.map_err(KeyError::file("lock", &lock))?;
         let mut known = self.read()?;
         known.retain(|known| known.address != address);
         let comment = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         known.push(Known { address: address.to_owned(), fingerprint, comment });
         let line = |known: Known| format!("{} {} {}\n", known.address, known.fingerprint, known.comment);
         let text: String = known.into_iter().map(line).collect();
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(KeyError::file("create", folder))?;
-        }
         let beside = self.path.with_extension("new");
         fs::write(&beside, text).map_err(KeyError::file("write", &beside))?;
         fs::rename(&beside, &self.path).map_err(KeyError::file("write", &self.path))
@@ -83,5 +87,20 @@ mod tests {
         assert_eq!(known.find("pi4:4100").unwrap(), Some(Digest([3; 32])));
         assert_eq!(known.find("pi5:4100").unwrap(), Some(Digest([2; 32])));
         assert_eq!(known.read().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn workers_that_are_paired_at_the_same_time_are_all_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownWorkers::at(folder.path().join("lab/known-workers"));
+        std::thread::scope(|scope| {
+            for worker in 0..16u8 {
+                let known = &known;
+                scope.spawn(move || {
+                    known.note(&format!("pi{worker}:4100"), Digest([worker; 32]), "").unwrap()
+                });
+            }
+        });
+        assert_eq!(known.read().unwrap().len(), 16);
     }
 }
