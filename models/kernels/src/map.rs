@@ -51,6 +51,12 @@ impl<'a> Map<'a> {
         Ok(Map { data, channels, rows, width, stride: rows * width })
     }
 
+    /// Rows of `width` values of one channel, or block: as many as `data` holds.
+    pub(crate) fn of_one(data: &'a [f32], width: usize) -> Map<'a> {
+        let rows = data.len().checked_div(width).unwrap_or_default();
+        Map { data, channels: 1, rows, width, stride: data.len() }
+    }
+
     /// The rows `first..end` of this view.
     ///
     /// # Panics

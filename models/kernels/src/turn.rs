@@ -1,8 +1,8 @@
-//! Turns what was computed with channels side by side into planes.
+//! Turns what was computed with channels side by side into planes, and planes into channels side by side.
 
 use crate::Map;
 use crate::epilogue::Activation;
-use crate::isa::{MAX_LANES, Vector, load, transpose};
+use crate::isa::{MAX_LANES, Vector, load, load_few, store, transpose};
 use crate::target::{load_row, store_row};
 use std::ops::Range;
 
@@ -46,6 +46,25 @@ pub(crate) fn turn_back<V: Vector>(
                 }
                 store_row(v, &mut planes[plane][at..end], [value]);
             }
+        }
+    }
+}
+
+/// Lays as many planes side by side as a vector has lanes: `to` has room for a whole number of vectors of pixels.
+#[inline(always)]
+pub(crate) fn side_by_side<V: Vector>(v: V, planes: &[&[f32]; MAX_LANES], to: &mut [f32]) {
+    let (lanes, pixels) = (V::F32_LANES, planes[0].len());
+    for at in (0..pixels).step_by(lanes) {
+        let mut square = [v.splat_f32s(0.0); MAX_LANES];
+        for (i, value) in square.iter_mut().enumerate() {
+            if i < lanes {
+                let plane = &planes[i][at..];
+                *value = if plane.len() >= lanes { load::<V>(plane) } else { load_few(v, plane) };
+            }
+        }
+        let square = transpose(v, square);
+        for (values, to) in square.into_iter().zip(to[at * lanes..].chunks_exact_mut(lanes).take(lanes)) {
+            store::<V>(to, values);
         }
     }
 }

@@ -10,7 +10,7 @@ const NARROW: usize = 28;
 
 impl Conv {
     /// Whether there are kernels for maps laid out so: for planes always; for blocks in depthwise layers, 1×1 layers, larger ones
-    /// in groups of whole blocks or of such on narrow maps, and behind layers of an image's few channels.
+    /// in groups of whole blocks or of such on narrow maps, Winograd's of whole blocks, and behind layers of an image's few channels.
     pub fn suits(&self, [input, output]: [Layout; 2]) -> bool {
         let shape = &*self.shape;
         let grouped = holds_groups(shape) || holds_blocks(shape) && self.is_narrow();
@@ -22,17 +22,21 @@ impl Conv {
                 plain || grouped || reads_few(shape) && shape.kernel != [1, 1]
             }
             (Algorithm::Dense, Layout::Blocks, _) => plain || grouped || self.skips(),
-            (Algorithm::WinogradRows | Algorithm::WinogradPairs, Layout::Blocks, Layout::Blocks) => {
-                holds_blocks(shape)
-            }
-            _ => false,
+            (Algorithm::WinogradRows | Algorithm::WinogradPairs, ..) => self.transforms_blocks(),
         }
     }
 
-    /// Whether there are kernels that add a residual laid out as `residual` and read and write maps laid out so: planes to
-    /// planes, and blocks wherever inputs are, or can be, broadcast.
+    /// Whether it is computed by Winograd's algorithm on blocks, however its maps lie, where a vector holds one.
+    pub fn transforms_blocks(&self) -> bool {
+        matches!(self.algorithm, Algorithm::WinogradRows | Algorithm::WinogradPairs)
+            && holds_blocks(&self.shape)
+    }
+
+    /// Whether there are kernels that add a residual laid out as `residual` and read and write maps laid out so: Winograd's of
+    /// whole blocks in any way, others planes to planes, and blocks wherever inputs are, or can be, broadcast.
     pub fn adds(&self, layouts: [Layout; 2], residual: Layout) -> bool {
         match residual {
+            _ if self.transforms_blocks() => true,
             Layout::Planes => layouts[1] == Layout::Planes && self.suits(layouts),
             Layout::Blocks => {
                 let broadcast = layouts != [Layout::Planes; 2] || self.is_pointwise();

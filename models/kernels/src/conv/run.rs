@@ -159,23 +159,26 @@ impl Conv {
             buffers: &mut scratch.buffers,
         };
         let odd = (self.first_row + rows.start) % 2 == 1;
-        match (self.algorithm, layouts[0]) {
-            (Algorithm::Dense, _) if broadcasts && (!reads_one || first.is_none() && holds_blocks(shape)) => {
+        let in_blocks = self.isa == Isa::Avx512 && self.transforms_blocks();
+        match self.algorithm {
+            Algorithm::Dense if broadcasts && (!reads_one || first.is_none() && holds_blocks(shape)) => {
                 self.isa.run(Windowed(run));
             }
-            (Algorithm::Dense, _) if broadcasts => {
+            Algorithm::Dense if broadcasts => {
                 // Rows of zeros are there so that rows keep their numbers.
                 let first = first.ok_or(KernelError::Layout { layouts })?;
                 let window =
                     Window { map: input.rows_between(first, first + reach), top: 0, first_row: 0, ..window };
                 self.isa.run(Pointwise(Run { window, ..run }));
             }
-            (Algorithm::Dense, _) => self.isa.run(Dense(run)),
-            (Algorithm::WinogradRows, Layout::Planes) => self.isa.run(WinogradRows(run)),
-            (Algorithm::WinogradRows, Layout::Blocks) => self.isa.run(Winograd { run, odd: None }),
-            (Algorithm::WinogradPairs, Layout::Planes) => self.isa.run(WinogradPairs { run, odd }),
-            (Algorithm::WinogradPairs, Layout::Blocks) => self.isa.run(Winograd { run, odd: Some(odd) }),
-            (Algorithm::Depthwise, _) => self.isa.run(Depthwise(run)),
+            Algorithm::Dense => self.isa.run(Dense(run)),
+            Algorithm::WinogradRows | Algorithm::WinogradPairs if in_blocks => {
+                let odd = (self.algorithm == Algorithm::WinogradPairs).then_some(odd);
+                self.isa.run(Winograd { run, odd });
+            }
+            Algorithm::WinogradRows => self.isa.run(WinogradRows(run)),
+            Algorithm::WinogradPairs => self.isa.run(WinogradPairs { run, odd }),
+            Algorithm::Depthwise => self.isa.run(Depthwise(run)),
         }
         Ok(())
     }

@@ -39,8 +39,11 @@ pub(super) fn of(
     }
     match conv.algorithm() {
         Algorithm::Depthwise => return of_depthwise(shape, layouts, rows, residual.is_some(), amounts),
-        Algorithm::WinogradRows | Algorithm::WinogradPairs if layouts[0] == Layout::Blocks => {
+        _ if conv.transforms_blocks() => {
             of_winograd_blocks(shape, conv.algorithm() == Algorithm::WinogradPairs, rows, amounts);
+            if layouts[0] == Layout::Planes {
+                amounts.all_rows(Term::DepthwiseCopied, (shape.in_channels * shape.width) as f64 * rows);
+            }
         }
         Algorithm::WinogradRows => of_winograd_rows(shape, rows, amounts),
         Algorithm::WinogradPairs => of_winograd_pairs(shape, rows, amounts),
@@ -51,7 +54,7 @@ pub(super) fn of(
     }
     // Winograd's rows are finished one by one, in whole vectors; tiles of products and blocks end where they like.
     let whole = match conv.algorithm() {
-        Algorithm::WinogradRows | Algorithm::WinogradPairs if layouts[0] == Layout::Planes => {
+        Algorithm::WinogradRows | Algorithm::WinogradPairs if !conv.transforms_blocks() => {
             shape.out_width().next_multiple_of(LANES) as f64 / shape.out_width() as f64
         }
         _ => 1.0,

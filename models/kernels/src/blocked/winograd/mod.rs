@@ -1,28 +1,30 @@
 //! Winograd's algorithm on maps in blocks: the sums of [`crate::winograd`], channels side by side.
 //!
-//! Transforms add and multiply whole vectors of channels, so nothing is shifted, turned or laid side by side, and no lane is idle
-//! however few columns a row has. What a point multiplies is a product of blocks like any other ([`Stretch`]).
+//! Transforms add and multiply whole vectors of channels, so nothing is shifted or laid side by side, and no lane is idle
+//! however few columns a row has. What a point multiplies is a product of blocks like any other ([`Stretch`]). Maps in planes
+//! are turned on the way, 16 channels of a band at a time, which stay in the caches.
 //! Bound: multiply-adds where weights are near, or the weights.
 
 mod form;
 
 use super::{PIXELS, Stretch};
-use crate::Layout;
-use crate::epilogue::{Epilogue, LaneEpilogue, residual_plane};
+use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector, load, store};
 use crate::run::{Residual, Run};
 use crate::scratch::{Buffer, odd_lines};
 use crate::sizes::{ALONG, BLOCKS_TRANSFORMED, COLUMNS, FEW_GROUPS};
 use crate::tile::PANEL;
+use crate::turn::{side_by_side, turn_back};
 use crate::weights::PackedWeights;
+use crate::{Layout, Map};
 use form::{Form, Places, Source};
 use std::ops::Range;
 
 /// Panels of output channels whose sums are there at once.
 const PANELS: usize = 8;
 
-/// One run of a layer of whole blocks, reading and writing such.
+/// One run of a layer of whole blocks.
 pub(crate) struct Winograd<'a, 'b> {
     pub(crate) run: Run<'a, 'b>,
     /// For pairs of rows, whether the first row is the second of its pair; `None` for rows by themselves.
@@ -64,8 +66,8 @@ impl Plan {
     fn new(run: &Run<'_, '_>, odd: Option<bool>) -> Plan {
         let form = if odd.is_some() { Form::Pairs } else { Form::Rows };
         let skipped = usize::from(odd == Some(true));
-        let (blocks, panels) =
-            (run.window.map.channels() / run.groups, run.out_channels / run.groups / PANEL);
+        let [blocks, panels] =
+            [run.in_channels, run.out_channels].map(|channels| channels / run.groups / PANEL);
         let groups = run.window.out_width.div_ceil(COLUMNS);
         let units = (run.rows + skipped).div_ceil(form.rows());
         let fits = BLOCKS_TRANSFORMED / (form.points() * blocks * PANEL * groups);
@@ -101,23 +103,43 @@ impl Plan {
         }));
     }
 
-    /// Transforms what a band needs of the blocks from number `first` on.
+    /// Rows of the map, in whole or in part zeros beyond it, that so many units read.
+    fn read(&self, units: usize) -> usize {
+        self.form.rows() * units + 2
+    }
+
+    /// The output rows of a band.
+    fn made(&self, band: &Range<usize>) -> Range<usize> {
+        let row = |unit: usize| (self.form.rows() * unit).saturating_sub(self.skipped).min(self.rows);
+        row(band.start)..row(band.end)
+    }
+
+    /// Transforms what a band needs of the blocks from number `first` on; `near` has room for the rows of one, where they lie in
+    /// planes.
     #[inline(always)]
     fn transform<V: Vector>(
         &self,
         v: V,
-        window: &Window<'_>,
-        first: usize,
+        Input { window, layout, first, near }: Input<'_, '_>,
         band: &Range<usize>,
         to: &mut [f32],
     ) {
         let form = self.form;
         let above = self.skipped + window.top;
         let line = (window.first_row + form.rows() * band.start) as isize - above as isize;
+        let within = |line: isize| (line.max(0) as usize).min(window.map.rows());
+        let turned = within(line)..within(line + self.read(band.len()) as isize);
         for block in 0..self.blocks {
+            let (map, number, line) = match layout {
+                Layout::Blocks => (window.map, first + block, line),
+                Layout::Planes => {
+                    let own = side_by_side_rows(v, &window.map, first + block, turned.clone(), near);
+                    (own, 0, line - turned.start as isize)
+                }
+            };
             for group in 0..self.groups {
-                let (map, left) = (&window.map, window.left as usize);
-                let source = Source { map, block: first + block, left, column: group * COLUMNS };
+                let (map, left) = (&map, window.left as usize);
+                let source = Source { map, block: number, left, column: group * COLUMNS };
                 let values = &mut to[block * self.block_len + group * PANEL..];
                 let mut places = Places { values, row: self.groups * PANEL, point: self.point_len };
                 form.forth(v, &source, line, band.len() + form.read() - 1, &mut places);
@@ -187,12 +209,41 @@ impl Plan {
                 for (row, made) in made.into_iter().enumerate().take(each) {
                     let row = (each * unit + row).checked_sub(self.skipped);
                     if let Some(row) = row.filter(|&row| row < self.rows) {
-                        output.put(v, row, group * COLUMNS, made);
+                        output.put(v, row - output.first, group * COLUMNS, made);
                     }
                 }
             }
         }
     }
+}
+
+/// What is transformed.
+struct Input<'a, 'b> {
+    window: &'a Window<'a>,
+    layout: Layout,
+    /// The first block.
+    first: usize,
+    near: &'b mut [f32],
+}
+
+/// Rows of a block of a map in planes, as a map of one block in `near`.
+#[inline(always)]
+fn side_by_side_rows<'a, V: Vector>(
+    v: V,
+    map: &Map<'_>,
+    block: usize,
+    rows: Range<usize>,
+    near: &'a mut [f32],
+) -> Map<'a> {
+    let (start, pixels) = (rows.start * map.width(), rows.len() * map.width());
+    let mut planes = [&[][..]; PANEL];
+    if pixels > 0 {
+        for (i, plane) in planes.iter_mut().enumerate() {
+            *plane = &map.beyond(block * PANEL + i)[start..][..pixels];
+        }
+    }
+    side_by_side(v, &planes, near);
+    Map::of_one(&near[..pixels * PANEL], map.width() * PANEL)
 }
 
 /// What is multiplied.
@@ -208,46 +259,77 @@ struct Factors<'a> {
 #[inline(always)]
 fn run<V: Vector>(v: V, Winograd { run, odd }: Winograd<'_, '_>) {
     let plan = Plan::new(&run, odd);
-    let Run { weights, epilogue, window, residual, output, channels, buffers, .. } = run;
-    let outside = run.out_channels / run.groups;
+    let Run { weights, epilogue, window, residual, output, channels, layouts, buffers, .. } = run;
+    let (outside, width) = (run.out_channels / run.groups, window.out_width);
     let transformed = buffers.first.take(plan.form.points() * plan.point_len);
     let sums = buffers.second.take(plan.form.points() * plan.sums_len);
+    // Room for what is turned of one block of a band: read, added, and made.
+    let room = |turned: bool, pixels: usize| if turned { pixels.next_multiple_of(PANEL) * PANEL } else { 0 };
+    let made = plan.form.rows() * plan.band * width;
+    let rooms = [
+        room(layouts[0] == Layout::Planes, plan.read(plan.band) * window.map.width()),
+        room(matches!(residual, Residual::Planes(_)), made),
+        room(layouts[1] == Layout::Planes, made),
+    ];
+    let (near, rest) = buffers.third.take(rooms.iter().sum()).split_at_mut(rooms[0]);
+    let (added, made) = rest.split_at_mut(rooms[1]);
     plan.taps(&mut buffers.taps);
+    // Slices of the output that a panel of channels is written to.
+    let [each, _] = layouts[1].as_planes(PANEL, 1);
     for group in channels.start / outside..channels.end.div_ceil(outside) {
         let own = channels.start.max(group * outside)..channels.end.min((group + 1) * outside);
-        let output = &mut output[(own.start - channels.start) / PANEL..(own.end - channels.start) / PANEL];
+        let [start, end] = [own.start, own.end].map(|channel| (channel - channels.start) / PANEL * each);
+        let output = &mut output[start..end];
         for band in plan.bands() {
-            plan.transform(v, &window, group * plan.blocks, &band, transformed);
-            for (chunk, planes) in output.chunks_mut(PANELS).enumerate() {
+            let input = Input { window: &window, layout: layouts[0], first: group * plan.blocks, near };
+            plan.transform(v, input, &band, transformed);
+            let rows = plan.made(&band);
+            let pixels = rows.start * width..rows.end * width;
+            let values = pixels.start * PANEL..pixels.end * PANEL;
+            for (chunk, planes) in output.chunks_mut(PANELS * each).enumerate() {
                 let first = (own.start - group * outside) / PANEL + chunk * PANELS;
-                let panels = first..first + planes.len();
+                let panels = first..first + planes.len() / each;
                 let factors = Factors { weights, group, panels, taps: &buffers.taps, transformed };
                 plan.multiply(v, factors, &band, sums);
-                for (index, plane) in planes.iter_mut().enumerate() {
+                for (index, planes) in planes.chunks_exact_mut(each).enumerate() {
                     let block = group * outside / PANEL + first + index;
-                    let finished = Finished {
-                        epilogue: epilogue.lanes(v, block * PANEL, 1, PANEL),
-                        residual: residual_plane(&residual.map(), block),
-                        plane,
-                        width: window.out_width,
+                    let residual = match &residual {
+                        Residual::None => None,
+                        Residual::Blocks(map) => Some(&map.plane(block)[values.clone()]),
+                        Residual::Planes(map) => {
+                            side_by_side_rows(v, map, block, rows.clone(), added);
+                            Some(&*added)
+                        }
                     };
+                    let plane = match layouts[1] {
+                        Layout::Blocks => &mut planes[0][values.clone()],
+                        Layout::Planes => &mut *made,
+                    };
+                    let epilogue = epilogue.lanes(v, block * PANEL, 1, PANEL);
+                    let finished = Finished { epilogue, residual, plane, first: rows.start, width };
                     plan.finish(v, &sums[index * plan.panel_len..], &band, finished);
+                    if layouts[1] == Layout::Planes {
+                        turn_back(v, made, [0, 1], planes, pixels.clone(), None);
+                    }
                 }
             }
         }
     }
 }
 
-/// The output rows of one block.
+/// The output rows of one block of a band.
 struct Finished<'a, V: Vector> {
     epilogue: LaneEpilogue<V>,
+    /// What is added to them.
     residual: Option<&'a [f32]>,
     plane: &'a mut [f32],
+    /// The first of them.
+    first: usize,
     width: usize,
 }
 
 impl<V: Vector> Finished<'_, V> {
-    /// Writes columns of a row, as many as there are from `column` on.
+    /// Writes columns of row number `row` of these, as many as there are from `column` on.
     #[inline(always)]
     fn put(&mut self, v: V, row: usize, column: usize, sums: [V::f32s; COLUMNS]) {
         let at = (row * self.width + column) * PANEL;
