@@ -11,6 +11,7 @@ use super::{PIXELS, Stretch};
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector, load, store};
+use crate::memory::LINE;
 use crate::run::{Residual, Run};
 use crate::scratch::{Buffer, odd_lines};
 use crate::sizes::{ALONG, BLOCKS_TRANSFORMED, COLUMNS, FEW_GROUPS};
@@ -133,8 +134,16 @@ impl Plan {
             let (map, number, line) = match layout {
                 Layout::Blocks => (window.map, first + block, line),
                 Layout::Planes => {
-                    let own = side_by_side_rows(v, &window.map, first + block, turned.clone(), near);
-                    (own, 0, line - turned.start as isize)
+                    let own = rows_of(&window.map, first + block, turned.clone());
+                    // Of what the next band needs, the rows that are not near already.
+                    let later = turned.end..within(line + (self.read(2 * band.len())) as isize);
+                    let next = match block + 1 < self.blocks {
+                        true => rows_of(&window.map, first + block + 1, turned.clone()),
+                        false => rows_of(&window.map, first, later),
+                    };
+                    side_by_side(v, &own, &next, near);
+                    let own = &near[..own[0].len() * PANEL];
+                    (Map::of_one(own, window.map.width() * PANEL), 0, line - turned.start as isize)
                 }
             };
             for group in 0..self.groups {
@@ -226,15 +235,9 @@ struct Input<'a, 'b> {
     near: &'b mut [f32],
 }
 
-/// Rows of a block of a map in planes, as a map of one block in `near`.
+/// Rows of the planes of a block.
 #[inline(always)]
-fn side_by_side_rows<'a, V: Vector>(
-    v: V,
-    map: &Map<'_>,
-    block: usize,
-    rows: Range<usize>,
-    near: &'a mut [f32],
-) -> Map<'a> {
+fn rows_of<'a>(map: &Map<'a>, block: usize, rows: Range<usize>) -> [&'a [f32]; PANEL] {
     let (start, pixels) = (rows.start * map.width(), rows.len() * map.width());
     let mut planes = [&[][..]; PANEL];
     if pixels > 0 {
@@ -242,8 +245,7 @@ fn side_by_side_rows<'a, V: Vector>(
             *plane = &map.beyond(block * PANEL + i)[start..][..pixels];
         }
     }
-    side_by_side(v, &planes, near);
-    Map::of_one(&near[..pixels * PANEL], map.width() * PANEL)
+    planes
 }
 
 /// What is multiplied.
@@ -297,13 +299,19 @@ fn run<V: Vector>(v: V, Winograd { run, odd }: Winograd<'_, '_>) {
                         Residual::None => None,
                         Residual::Blocks(map) => Some(&map.plane(block)[values.clone()]),
                         Residual::Planes(map) => {
-                            side_by_side_rows(v, map, block, rows.clone(), added);
+                            side_by_side(v, &rows_of(map, block, rows.clone()), &[&[]; PANEL], added);
                             Some(&*added)
                         }
                     };
                     let plane = match layouts[1] {
                         Layout::Blocks => &mut planes[0][values.clone()],
-                        Layout::Planes => &mut *made,
+                        Layout::Planes => {
+                            // Each lies in a page of its own, and nothing else asks for it in time.
+                            for plane in &*planes {
+                                plane[pixels.clone()].chunks(LINE).for_each(|line| v.prefetch(line));
+                            }
+                            &mut *made
+                        }
                     };
                     let epilogue = epilogue.lanes(v, block * PANEL, 1, PANEL);
                     let finished = Finished { epilogue, residual, plane, first: rows.start, width };
