@@ -18,7 +18,6 @@ pub(crate) use pool::BlockPool;
 pub(crate) use windowed::{Windowed, holds_blocks, holds_groups, reads_few};
 pub(crate) use winograd::Winograd;
 
-use crate::Layout;
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::isa::Vector;
 use crate::memory::LINE;
@@ -26,8 +25,9 @@ use crate::run::Residual;
 use crate::scratch::Buffer;
 use crate::sizes::{DEPTH, PANELS_ABREAST as PANELS};
 use crate::tile::PANEL;
-use crate::turn::{Added, turn_back};
+use crate::turn::{Added, side_by_side, turn_back};
 use crate::weights::{Line, PackedWeights};
+use crate::{Layout, Map};
 use std::ops::Range;
 use tile::{Finish, Product, compute};
 
@@ -85,8 +85,8 @@ impl Stretch<'_, '_> {
         for (j, epilogue) in epilogue.iter_mut().enumerate() {
             let count = PANEL.min(own.len() - j * PANEL);
             *epilogue = self.epilogue.lanes(v, first + j * PANEL, 1, count);
-            // Planes are added where the sums are turned.
-            if let Residual::Planes(_) = self.residual {
+            // Planes are added to planes where the sums are turned.
+            if let (Residual::Planes(_), Layout::Planes) = (self.residual, self.layout) {
                 *epilogue = epilogue.before_residual();
             }
         }
@@ -105,9 +105,23 @@ impl Stretch<'_, '_> {
                 }
             }
             let mut made: [&mut [f32]; NB] = std::array::from_fn(|_| Default::default());
+            let mut added = [&[][..]; NB];
+            if let Residual::Blocks(map) = self.residual {
+                for (j, added) in added.iter_mut().enumerate() {
+                    *added = &map.plane(first / PANEL + j)[start * PANEL..];
+                }
+            }
             let origin = if self.layout == Layout::Blocks {
                 let blocks = self.output[panel..panel + NB].iter_mut();
                 made.iter_mut().zip(blocks).for_each(|(made, block)| *made = &mut **block);
+                if let Residual::Planes(map) = self.residual {
+                    for (j, turned) in self.sums.take(NB * room).chunks_exact_mut(room).enumerate() {
+                        let planes = planes_of(&map, first + j * PANEL, span.clone());
+                        side_by_side(v, &planes, &[&[]; PANEL], turned);
+                    }
+                    let turned = self.sums.take(NB * room).chunks_exact(room);
+                    added.iter_mut().zip(turned).for_each(|(added, turned)| *added = turned);
+                }
                 start
             } else {
                 let sums = self.sums.take(NB * room).chunks_exact_mut(room);
@@ -137,11 +151,9 @@ impl Stretch<'_, '_> {
                     let ahead = std::mem::replace(&mut ahead, [&[][..]; NB]);
                     let product = Product { lines, taps: &self.taps[k..end], input, ahead };
                     let pixels = self.width.min(span.end - at);
-                    let mut residual = [&[][..]; NB];
-                    if let Residual::Blocks(map) = self.residual {
-                        for (j, residual) in residual.iter_mut().enumerate() {
-                            *residual = &map.plane(first / PANEL + j)[at * PANEL..];
-                        }
+                    let mut residual = added;
+                    for residual in residual.iter_mut().filter(|residual| !residual.is_empty()) {
+                        *residual = &residual[(at - start) * PANEL..];
                     }
                     let finish = Finish { starts: k == 0, epilogue, residual };
                     compute::<V, NB, STEP>(v, &product, pixels, finish, &mut made, origin + at - start);
@@ -161,6 +173,18 @@ impl Stretch<'_, '_> {
             }
         }
     }
+}
+
+/// These pixels of the 16 planes from number `first` on; of the last one again where there are fewer.
+#[inline(always)]
+fn planes_of<'a>(map: &Map<'a>, first: usize, pixels: Range<usize>) -> [&'a [f32]; PANEL] {
+    let mut planes = [&[][..]; PANEL];
+    if !pixels.is_empty() {
+        for (i, plane) in planes.iter_mut().enumerate() {
+            *plane = &map.plane((first + i).min(map.channels() - 1))[pixels.clone()];
+        }
+    }
+    planes
 }
 
 /// The weights of `NB` panels of a set, from number `panels.start` on, beginning with product `k`, or before it where fewer

@@ -33,16 +33,12 @@ impl Conv {
     }
 
     /// Whether there are kernels that add a residual laid out as `residual` and read and write maps laid out so: Winograd's of
-    /// whole blocks in any way, others planes to planes, and blocks wherever inputs are, or can be, broadcast.
+    /// whole blocks and those that broadcast inputs in any way, others planes to planes.
     pub fn adds(&self, layouts: [Layout; 2], residual: Layout) -> bool {
-        match residual {
-            _ if self.transforms_blocks() => true,
-            Layout::Planes => layouts[1] == Layout::Planes && self.suits(layouts),
-            Layout::Blocks => {
-                let broadcast = layouts != [Layout::Planes; 2] || self.is_pointwise();
-                self.algorithm != Algorithm::Depthwise && broadcast && self.suits(layouts)
-            }
-        }
+        let in_planes = layouts == [Layout::Planes; 2];
+        let broadcast = self.algorithm == Algorithm::Dense && (!in_planes || self.is_pointwise());
+        let planes = residual == Layout::Planes && layouts[1] == Layout::Planes;
+        self.suits(layouts) && (planes || broadcast || self.transforms_blocks())
     }
 
     /// Whether it is computed by broadcasting inputs to 16 output channels, where a vector holds these: with blocks always, and

@@ -7,7 +7,7 @@
 
 mod form;
 
-use super::{PIXELS, Stretch};
+use super::{PIXELS, Stretch, planes_of};
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector, load, store};
@@ -134,16 +134,20 @@ impl Plan {
             let (map, number, line) = match layout {
                 Layout::Blocks => (window.map, first + block, line),
                 Layout::Planes => {
-                    let own = rows_of(&window.map, first + block, turned.clone());
+                    let width = window.map.width();
+                    let rows_of = |block: usize, rows: &Range<usize>| {
+                        planes_of(&window.map, block * PANEL, rows.start * width..rows.end * width)
+                    };
+                    let own = rows_of(first + block, &turned);
                     // Of what the next band needs, the rows that are not near already.
                     let later = turned.end..within(line + (self.read(2 * band.len())) as isize);
                     let next = match block + 1 < self.blocks {
-                        true => rows_of(&window.map, first + block + 1, turned.clone()),
-                        false => rows_of(&window.map, first, later),
+                        true => rows_of(first + block + 1, &turned),
+                        false => rows_of(first, &later),
                     };
                     side_by_side(v, &own, &next, near);
                     let own = &near[..own[0].len() * PANEL];
-                    (Map::of_one(own, window.map.width() * PANEL), 0, line - turned.start as isize)
+                    (Map::of_one(own, width * PANEL), 0, line - turned.start as isize)
                 }
             };
             for group in 0..self.groups {
@@ -235,19 +239,6 @@ struct Input<'a, 'b> {
     near: &'b mut [f32],
 }
 
-/// Rows of the planes of a block.
-#[inline(always)]
-fn rows_of<'a>(map: &Map<'a>, block: usize, rows: Range<usize>) -> [&'a [f32]; PANEL] {
-    let (start, pixels) = (rows.start * map.width(), rows.len() * map.width());
-    let mut planes = [&[][..]; PANEL];
-    if pixels > 0 {
-        for (i, plane) in planes.iter_mut().enumerate() {
-            *plane = &map.beyond(block * PANEL + i)[start..][..pixels];
-        }
-    }
-    planes
-}
-
 /// What is multiplied.
 struct Factors<'a> {
     weights: &'a PackedWeights,
@@ -299,7 +290,8 @@ fn run<V: Vector>(v: V, Winograd { run, odd }: Winograd<'_, '_>) {
                         Residual::None => None,
                         Residual::Blocks(map) => Some(&map.plane(block)[values.clone()]),
                         Residual::Planes(map) => {
-                            side_by_side(v, &rows_of(map, block, rows.clone()), &[&[]; PANEL], added);
+                            let planes = planes_of(map, block * PANEL, pixels.clone());
+                            side_by_side(v, &planes, &[&[]; PANEL], added);
                             Some(&*added)
                         }
                     };
