@@ -7,7 +7,7 @@ use super::nnls::fit_relative;
 use crate::network::{Term, Work};
 
 /// The version of the form and of the terms' meaning; a stored profile of another one is of no use.
-pub const PROFILE_VERSION: u32 = 16;
+pub const PROFILE_VERSION: u32 = 17;
 
 /// Samples that must exercise a term before its coefficient is believed.
 const ENOUGH: u32 = 4;
