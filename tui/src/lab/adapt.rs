@@ -57,7 +57,7 @@ impl Controller {
     }
 
     /// Plans beside the loop, which never waits for it.
-    fn work(&self, task: Task) {
+    pub(super) fn work(&self, task: Task) {
         let outcomes = self.outcomes.clone();
         tokio::task::spawn_blocking(move || {
             let _ = outcomes.send(Outcome::Found(Box::new(task.work())));

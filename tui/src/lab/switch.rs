@@ -50,6 +50,12 @@ impl Controller {
     pub(super) fn prepared(&mut self, id: PartitionId, command: Option<CommandId>) {
         match self.chosen {
             Some(chosen) if chosen == id => {
+                let called_off = self.planning.rehearsed(&self.journal.stage().look().lab, id);
+                if let Some((reason, task)) = called_off {
+                    self.call_off(id, command, reason);
+                    self.work(task);
+                    return;
+                }
                 let waiting = self.next.replace((id, command));
                 self.give_up(waiting, || format!("partition {id} was chosen since"));
             }
@@ -58,6 +64,13 @@ impl Controller {
             }
             None => self.give_up(Some((id, command)), || format!("partition {id} was rejected since")),
         }
+    }
+
+    /// Planning thought better of a partition: what runs goes on.
+    fn call_off(&mut self, id: PartitionId, command: Option<CommandId>, reason: String) {
+        self.chosen = None;
+        self.journal.record(What::ProposalWithdrawn { partition: id, reason: reason.clone() });
+        self.give_up(Some((id, command)), || reason.clone());
     }
 
     /// The operator does not want a partition that may be about to run.

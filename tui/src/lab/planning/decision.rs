@@ -7,16 +7,9 @@ use collab_core::id::PartitionId;
 use collab_core::lab::Lab;
 
 use super::Planning;
+use super::hysteresis::Promise;
 use super::situation::{self, Effort, Found};
 
-/// A partition is adopted when it should be faster by more than this…
-const MARGIN: f64 = 0.03;
-/// …and by more than twice what late predictions missed by, but no more than this…
-const WIDEST_MARGIN: f64 = 0.15;
-/// …over this many runs…
-const HELD_RUNS: u64 = 5;
-/// …or, after a change that the lab knows of, at once if by more than this.
-const AT_ONCE: f64 = 0.20;
 /// A comparison is told again when the gain has moved by more than this.
 const WORTH_TELLING: f64 = 0.01;
 /// An offer that would save less than this is shown to be as fast as what runs: it is one no more.
@@ -87,11 +80,14 @@ impl Planning {
             return Decision::Keep;
         }
         let gain = 1.0 - new_ms / now_ms;
+        // Both as predicted: what the running one alone lost to a slow moment is not won by another.
+        let paired = 1.0 - best.plan.timeline.finish_ms / running.plan.timeline.finish_ms;
+        let least = gain.min(paired);
         let is_other = lab.running().is_some_and(|known| known.plan != best.plan.partition);
         let is_rejected = self.rejected.iter().any(|(_, ms)| new_ms > ms * (1.0 - self.margin()));
         let offered = self.offered.filter(|(id, _)| lab.proposal == Some(*id));
-        if !is_other || is_rejected || gain <= self.margin() {
-            self.better_since = None;
+        if !is_other || is_rejected || least <= self.margin() {
+            self.better = None;
             // What is offered need not be what is best now.
             let saves = found.offered_ms.map_or(gain, |ms| 1.0 - ms / running.plan.timeline.finish_ms);
             return match offered {
@@ -101,16 +97,13 @@ impl Planning {
                 _ => Decision::Keep,
             };
         }
-        let since = *self.better_since.get_or_insert(lab.runs.done);
-        let held = lab.runs.done.saturating_sub(since) >= HELD_RUNS;
-        let fresh = self.change.as_ref().is_some_and(|change| change.fresh);
-        let sure = held || (fresh && gain > AT_ONCE && !self.refining);
+        let sure = self.is_sure(lab, least);
         // Without a known change, what is measured now must be slower than what is promised, for a while.
-        let proven = sure && measured.is_some();
-        if !fresh && !proven {
+        if !self.is_fresh() && !(sure && measured.is_some()) {
             return Decision::Keep;
         }
         let apply = auto && !lab.frozen && sure;
+        let promise = |partition| Promise { partition, ms: new_ms, gain: least };
         let comparison =
             Comparison { now_ms, new_ms, now_measured: measured.is_some(), ..self.compared(&found, current) };
         let is_best =
@@ -119,7 +112,10 @@ impl Planning {
         let stands =
             found.offered_ms.is_some_and(|ms| best.plan.timeline.finish_ms >= ms * (1.0 - WORTH_TELLING));
         match offered.filter(|(id, _)| is_best(id) || stands) {
-            Some(_) if apply => Decision::Adopt,
+            Some((id, _)) if apply => {
+                self.promise = Some(promise(id));
+                Decision::Adopt
+            }
             Some((id, told)) if is_best(&id) && (gain - told).abs() > WORTH_TELLING => {
                 self.offered = Some((id, gain));
                 Decision::Tell(Box::new(Comparison { partition: id, ..comparison }))
@@ -132,17 +128,10 @@ impl Planning {
                 let factor = new_ms / best.plan.timeline.finish_ms;
                 let Some(proposal) = self.proposal(&found, id, factor) else { return Decision::Keep };
                 self.offered = Some((id, gain));
+                self.promise = apply.then(|| promise(id)).or(self.promise);
                 Decision::Offer(Box::new((proposal, Comparison { partition: id, ..comparison })), apply)
             }
         }
-    }
-
-    /// By how much a partition must be faster, as a fraction.
-    pub(super) fn margin(&self) -> f64 {
-        let mut misses: Vec<f64> = self.misses.iter().copied().collect();
-        misses.sort_by(f64::total_cmp);
-        let miss = misses.get(misses.len() / 2).copied().unwrap_or(MARGIN);
-        ((2.0 * miss).max(MARGIN) * 2f64.powi(self.adoptions.min(8))).min(WIDEST_MARGIN)
     }
 
     fn compared(&self, found: &Found, running: PartitionId) -> Comparison {

@@ -22,9 +22,8 @@ impl Planning {
         let since = self.change.as_ref().map_or(0.0, |change| change.moment.secs() * 1e3);
         let late = lab.runs.recent.iter().rev().filter(|sample| sample.partition == partition);
         let late = late.take_while(|sample| sample.at.secs() * 1e3 - sample.ms >= since);
-        let mut late: Vec<f64> = late.take(LEARNT_FROM).map(|sample| sample.ms).collect();
-        late.sort_by(f64::total_cmp);
-        (late.len() >= least).then(|| late[late.len() / 2])
+        let late: Vec<f64> = late.take(LEARNT_FROM).map(|sample| sample.ms).collect();
+        median(late.clone()).filter(|_| late.len() >= least)
     }
 
     /// Learns once from a partition under the conditions of now, when it ran long enough.
@@ -56,4 +55,10 @@ impl Planning {
         });
         alone.unwrap_or(judged.plan.timeline.finish_ms * self.correction.factor(&judged.features))
     }
+}
+
+/// The upper median; `None` of nothing.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }

@@ -9,6 +9,7 @@ mod conditions;
 mod decision;
 mod exchange;
 mod experience;
+mod hysteresis;
 mod situation;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use collab_core::time::Micros;
 use self::conditions::Conditions;
 pub use self::decision::Decision;
 pub use self::exchange::Exchange;
+use self::hysteresis::{Better, Promise};
 pub use self::situation::{Effort, Found, Situation, Task};
 
 /// A worker that is faster or slower than planned for by more than this is planned for again.
@@ -59,14 +61,16 @@ pub struct Planning {
     refining: bool,
     /// The best partition found under these conditions.
     best: Option<Partition>,
-    /// Runs done when it began to be better by more than the margin.
-    better_since: Option<u64>,
+    /// Since when it is better by more than the margin.
+    better: Option<Better>,
     /// Partitions adopted under these conditions: each doubles the margin for the next.
     adoptions: i32,
     /// What planning offered, and its gain when it was told.
     offered: Option<(PartitionId, f64)>,
     /// Accepted, not running yet.
     adopting: Option<PartitionId>,
+    /// What planning expected of what it chose last.
+    promise: Option<Promise>,
     /// Not to be proposed until conditions change, with what they were expected to take.
     rejected: Vec<(Partition, f64)>,
     correction: Correction,
@@ -91,10 +95,11 @@ impl Planning {
             looking: false,
             refining: false,
             best: None,
-            better_since: None,
+            better: None,
             adoptions: 0,
             offered: None,
             adopting: None,
+            promise: None,
             rejected: Vec::new(),
             correction: Correction::default(),
             misses: VecDeque::new(),
@@ -152,7 +157,7 @@ impl Planning {
         self.conditions = conditions;
         self.change = Some(Change { at: now, moment: lab.now, because, after_ms: None, fresh: true });
         self.changes += 1;
-        (self.best, self.better_since, self.adoptions) = (None, None, 0);
+        (self.best, self.better, self.adoptions) = (None, None, 0);
         self.rejected.clear();
         self.refining = true;
         self.exchange.look().situation = Some(situation.clone());
@@ -206,7 +211,8 @@ impl Planning {
     pub fn adopt(&mut self, id: PartitionId) {
         self.adopting = Some(id);
         self.adoptions += 1;
-        self.better_since = None;
+        self.better = None;
+        self.promise.take_if(|promise| promise.partition != id);
         if let Some(change) = &mut self.change {
             change.fresh = false;
         }
@@ -223,7 +229,7 @@ impl Planning {
         let Some(known) = lab.partitions.get(&partition) else { return };
         let expected = known.predicted_ms.unwrap_or(f64::INFINITY);
         self.rejected.push((known.plan.clone(), expected));
-        (self.best, self.better_since) = (None, None);
+        (self.best, self.better) = (None, None);
     }
 
     /// Notes that a worker refused a partition; the work of finding another one if nothing can run.

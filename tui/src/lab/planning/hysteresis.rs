@@ -1,0 +1,115 @@
+//! When something better is sure enough to be switched to, and what its rehearsal says of that.
+//!
+//! A change that the lab knows of is reason enough to believe a prediction. What seems better without one may be a
+//! slow moment of the machine or the prediction's error: it has to have been worth it for a while, and after a switch
+//! the longer, the further off that switch's own prediction was.
+
+use collab_core::id::PartitionId;
+use collab_core::lab::Lab;
+
+use super::situation::{Effort, Situation, Task};
+use super::{Planning, experience};
+
+/// A partition is adopted when it should be faster by more than this…
+const MARGIN: f64 = 0.03;
+/// …and by more than twice what late predictions missed by, but no more than this…
+const WIDEST_MARGIN: f64 = 0.15;
+/// …over this many runs…
+const HELD_RUNS: u64 = 5;
+/// …or, after a change that the lab knows of, at once if by more than so many margins, or this.
+const MARGINS_AT_ONCE: f64 = 3.0;
+const AT_ONCE: f64 = 0.20;
+/// What another switch under the same conditions must have been able to save before, in runs…
+const WORTH: f64 = 1.5;
+/// …as often as the running partition is off by this from what was promised, as a logarithm, but no more often than that.
+const OFF: f64 = 0.03;
+const MOST_DOUBT: f64 = 4.0;
+/// The part of what a partition was to save that its rehearsal must leave.
+const LEFT: f64 = 0.5;
+
+/// What planning expects of the partition that it last chose to switch to.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// Which.
+    pub partition: PartitionId,
+    /// What a run of it should take, ms.
+    pub ms: f64,
+    /// The part of a run that it should save.
+    pub gain: f64,
+}
+
+/// Something has been better by more than the margin for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Better {
+    /// Runs done when it began, and when it was last looked at.
+    since: u64,
+    seen: u64,
+    /// What it would have saved since, in runs.
+    saved: f64,
+}
+
+impl Planning {
+    /// By how much a partition must be faster, as a fraction.
+    pub(super) fn margin(&self) -> f64 {
+        let miss = experience::median(self.misses.iter().copied().collect()).unwrap_or(MARGIN);
+        ((2.0 * miss).max(MARGIN) * 2f64.powi(self.adoptions.min(8))).min(WIDEST_MARGIN)
+    }
+
+    /// Notes that something is better by `gain`, which is beyond the margin; whether that is sure by now.
+    pub(super) fn is_sure(&mut self, lab: &Lab, gain: f64) -> bool {
+        let done = lab.runs.done;
+        let mut better = self.better.unwrap_or(Better { since: done, seen: done, saved: 0.0 });
+        better.saved += gain * done.saturating_sub(better.seen) as f64;
+        better.seen = done;
+        self.better = Some(better);
+        let held = done.saturating_sub(better.since) >= HELD_RUNS;
+        if self.is_fresh() {
+            let at_once = gain > (MARGINS_AT_ONCE * self.margin()).min(AT_ONCE);
+            return !self.refining && (held || at_once);
+        }
+        held && (self.adoptions == 0 || better.saved >= WORTH * self.doubt(lab))
+    }
+
+    /// Whether a change that the lab knows of was not answered by a switch yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.change.as_ref().is_some_and(|change| change.fresh)
+    }
+
+    /// How far the running partition is off from what was promised of it, in what predictions may be off by.
+    fn doubt(&self, lab: &Lab) -> f64 {
+        let promise = self.promise.filter(|promise| lab.current == Some(promise.partition));
+        let off = promise.and_then(|promise| {
+            let measured = self.measured(lab, promise.partition)?;
+            Some((measured / promise.ms).ln().abs() / OFF)
+        });
+        off.unwrap_or(1.0).clamp(1.0, MOST_DOUBT)
+    }
+
+    /// What a rehearsal says of a partition that is about to be switched to: why it is not after all, and the work of
+    /// looking for another one by what was learnt. `None` if it is, as always if the operator chose it or nothing else
+    /// can run.
+    pub fn rehearsed(&mut self, lab: &Lab, partition: PartitionId) -> Option<(String, Task)> {
+        let promise = self.promise.filter(|promise| promise.partition == partition)?;
+        let situation = Situation::of(lab)?;
+        let problem = situation.problem();
+        let takes = |plan: &Option<_>| Some(problem.cost(plan.clone()?).timeline.finish_ms);
+        let plan = lab.partitions.get(&partition).map(|known| known.plan.clone());
+        let (now_ms, new_ms) = takes(&situation.running).zip(takes(&plan))?;
+        let gain = 1.0 - new_ms / now_ms;
+        if gain > LEFT * promise.gain {
+            return None;
+        }
+        self.promise = None;
+        self.adopting.take_if(|adopting| *adopting == partition);
+        // Nothing was switched to: the change waits for its answer, which has to promise more by now.
+        if let Some(change) = &mut self.change {
+            change.fresh = true;
+        }
+        (self.best, self.better) = (None, None);
+        self.refining = true;
+        let words =
+            |part: f64| if part > 0.005 { format!("{:.0} %", 100.0 * part) } else { "nothing".to_owned() };
+        let reason = format!("rehearsed, it saves {} instead of {}", words(gain), words(promise.gain));
+        Some((reason, self.task(situation.into(), Effort::Refine)))
+    }
+}
