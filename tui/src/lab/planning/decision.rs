@@ -103,7 +103,8 @@ impl Planning {
             return Decision::Keep;
         }
         let apply = auto && !lab.frozen && sure;
-        let promise = |partition| Promise { partition, ms: new_ms, gain: least };
+        let margin = self.margin();
+        let promise = |partition| Promise { partition, ms: new_ms, gain: least, margin };
         let comparison =
             Comparison { now_ms, new_ms, now_measured: measured.is_some(), ..self.compared(&found, current) };
         let is_best =

@@ -24,8 +24,6 @@ const WORTH: f64 = 1.5;
 /// …as often as the running partition is off by this from what was promised, as a logarithm, but no more often than that.
 const OFF: f64 = 0.03;
 const MOST_DOUBT: f64 = 4.0;
-/// The part of what a partition was to save that its rehearsal must leave.
-const LEFT: f64 = 0.5;
 
 /// What planning expects of the partition that it last chose to switch to.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +32,9 @@ pub struct Promise {
     pub partition: PartitionId,
     /// What a run of it should take, ms.
     pub ms: f64,
-    /// The part of a run that it should save.
+    /// The part of a run that it should save, and that it had to.
     pub gain: f64,
+    pub margin: f64,
 }
 
 /// Something has been better by more than the margin for a while.
@@ -96,7 +95,7 @@ impl Planning {
         let plan = lab.partitions.get(&partition).map(|known| known.plan.clone());
         let (now_ms, new_ms) = takes(&situation.running).zip(takes(&plan))?;
         let gain = 1.0 - new_ms / now_ms;
-        if gain > LEFT * promise.gain {
+        if gain > promise.margin {
             return None;
         }
         self.promise = None;

@@ -8,6 +8,8 @@ use collab_core::plan::erl::{Policy, Portfolio};
 
 use super::*;
 
+mod hysteresis;
+
 /// A lab told by events, and its planning.
 struct Desk {
     lab: Lab,
