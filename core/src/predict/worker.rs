@@ -15,9 +15,6 @@ use crate::rows::Rows;
 /// its bytes copied so often. Measured on emulated devices.
 const CALLS: f64 = 25.0;
 const COPIES: f64 = 2.0;
-/// A run's pace is the worker's if it computed this part of a whole network, or more. Of fewer rows it is the less so, and
-/// the rest is these rows' own: a few that take a quarter less than they should say nothing of many.
-const TELLING: f64 = 0.1;
 
 /// A layer of a block as a worker computed it in one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,12 +184,8 @@ impl WorkerMemory {
             }
         }
         self.vary(blocks, share);
-        let computed: f64 = ratios.iter().map(|(_, ms)| ms).sum();
-        let whole: f64 =
-            costs.iter().zip(&network.layers).map(|(cost, layer)| cost.ms(layer.output.rows)).sum();
-        let telling = if whole > 0.0 { (computed / (TELLING * whole)).min(1.0) } else { 1.0 };
         // The whole run's pace by its middle layer, so that one held up does not count.
-        let pace = weighted_median(ratios).unwrap_or(1.0).powf(telling);
+        let pace = weighted_median(ratios).unwrap_or(1.0);
         let before = self.scale.factor();
         let change = self.scale.learn(pace);
         let normal = share / (before * pace);

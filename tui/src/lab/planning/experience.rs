@@ -10,7 +10,7 @@ use super::situation::Judged;
 const BELIEVED: usize = 3;
 const LEARNT_FROM: usize = 5;
 /// Predictions looked back on to say how far they miss.
-const MISSES: usize = 5;
+pub(super) const MISSES: usize = 5;
 
 impl Planning {
     /// The partition's median latency in runs that began since conditions changed, ms.

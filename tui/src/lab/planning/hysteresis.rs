@@ -7,8 +7,9 @@
 use collab_core::id::PartitionId;
 use collab_core::lab::Lab;
 
+use super::Planning;
+use super::experience::{self, MISSES};
 use super::situation::{Effort, Situation, Task};
-use super::{Planning, experience};
 
 /// A partition is adopted when it should be faster by more than this…
 const MARGIN: f64 = 0.03;
@@ -50,7 +51,9 @@ pub struct Better {
 impl Planning {
     /// By how much a partition must be faster, as a fraction.
     pub(super) fn margin(&self) -> f64 {
-        let miss = experience::median(self.misses.iter().copied().collect()).unwrap_or(MARGIN);
+        // Those not judged yet count as small: one of two is no middle.
+        let misses = self.misses.iter().copied().chain(std::iter::repeat(0.0)).take(MISSES).collect();
+        let miss = experience::median(misses).unwrap_or(0.0);
         ((2.0 * miss).max(MARGIN) * 2f64.powi(self.adoptions.min(8))).min(WIDEST_MARGIN)
     }
 

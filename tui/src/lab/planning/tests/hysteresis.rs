@@ -40,13 +40,13 @@ impl Desk {
     }
 
     /// Every worker rehearses a partition; its layers take so many times what was predicted.
-    fn rehearse(&mut self, partition: PartitionId, times: f32) {
+    fn rehearse(&mut self, partition: PartitionId, times: [f32; 3]) {
         let mut of_workers = BTreeMap::<WorkerId, BTreeMap<u32, BlockTimes>>::new();
         for layer in &self.lab.partitions[&partition].layers {
             let blocks = of_workers.entry(layer.worker).or_default();
             let block = blocks.entry(layer.block);
             let block = block.or_insert(BlockTimes { block: layer.block, layers: Vec::new() });
-            block.layers.push((layer.layer, layer.rows, layer.ms as f32 * times));
+            block.layers.push((layer.layer, layer.rows, layer.ms as f32 * times[layer.worker.index()]));
         }
         for (worker, blocks) in of_workers {
             let blocks = blocks.into_values().collect();
@@ -86,25 +86,44 @@ fn switched(times: f64) -> (Desk, f64) {
 }
 
 #[test]
-fn after_a_change_a_gain_of_some_margins_is_adopted_once_refined_and_a_smaller_one_when_it_held_for_five_runs()
+fn after_a_change_a_gain_of_three_margins_is_adopted_once_refined_and_a_smaller_one_when_it_held_for_five_runs()
  {
-    let (mut desk, _, [first, refine]) = Desk::throttled("0-2:=/3-5:=");
-    assert!(matches!(desk.decide(first, true), Decision::Offer(_, false)));
-    assert!(matches!(desk.decide(refine, true), Decision::Offer(_, true) | Decision::Adopt));
     let mut even = Desk::new("0-2:=/3-5:=");
     let best = even.planning.first(&even.lab).unwrap().work().best.unwrap().0.plan.partition;
-    let mut desk = Desk::new(&best.to_string());
-    let ms = predicted(&desk);
-    desk.run(8, ms);
-    desk.throttle(0, 92.0);
-    let ms = desk.cost(&best);
-    let [first, refine] = <[Task; 2]>::try_from(desk.notice()).unwrap();
-    let decision = desk.decide(first, true);
-    assert!(matches!(decision, Decision::Offer(_, false)), "{decision:?}");
-    desk.take(decision);
-    let decision = desk.decide(refine, true);
-    assert!(matches!(decision, Decision::Keep | Decision::Tell(_)), "not at once");
-    assert_eq!(runs_until_switch(&mut desk, ms), Some(5));
+    let mut adopted_after = BTreeMap::new();
+    for percent in [99.0, 95.0, 90.0, 85.0, 70.0] {
+        let mut desk = Desk::new(&best.to_string());
+        let before = predicted(&desk);
+        desk.run(8, before);
+        desk.throttle(0, percent);
+        let [first, refine] = <[Task; 2]>::try_from(desk.notice()).unwrap();
+        let ms = desk.cost(&best);
+        let found = refine.work();
+        let gain = 1.0 - found.best.as_ref().unwrap().0.plan.timeline.finish_ms / ms;
+        let (small, large) = (desk.planning.margin(), 3.0 * desk.planning.margin());
+        assert!(
+            !matches!(desk.decide(first, true), Decision::Adopt | Decision::Offer(_, true)),
+            "refined first"
+        );
+        let decision = desk.planning.decide(found, &desk.lab, true, Instant::now());
+        let at_once = matches!(decision, Decision::Adopt | Decision::Offer(_, true));
+        assert_eq!(at_once, gain > large, "{percent} %: {gain}");
+        if !at_once && gain > small {
+            assert_eq!(runs_until_switch(&mut desk, ms), Some(5), "{percent} %: {gain}");
+        }
+        adopted_after.insert(if at_once { 0 } else { usize::from(gain > small) + 1 }, gain);
+    }
+    assert_eq!(adopted_after.len(), 3, "gains of all three kinds: {adopted_after:?}");
+}
+
+#[test]
+fn one_prediction_that_missed_among_few_does_not_widen_the_margin_and_three_of_five_do() {
+    let mut planning = Planning::new("erl", None, 1);
+    let least = planning.margin();
+    for misses in 1..=3 {
+        planning.misses.push_back(0.05);
+        assert_eq!(planning.margin() > least, misses == 3, "{misses}");
+    }
 }
 
 #[test]
@@ -158,7 +177,7 @@ fn a_rehearsal_that_keeps_its_promise_lets_the_partition_run() {
     let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
     let decision = desk.decide(refine, true);
     let id = desk.accept(decision);
-    desk.rehearse(id, 1.02);
+    desk.rehearse(id, [1.02; 3]);
     assert!(desk.planning.rehearsed(&desk.lab, id).is_none());
     desk.run_accepted(id);
     assert!(desk.planning.adoptions == 1 && !desk.planning.is_fresh());
@@ -167,11 +186,14 @@ fn a_rehearsal_that_keeps_its_promise_lets_the_partition_run() {
 #[test]
 fn a_partition_whose_rehearsal_takes_what_it_was_to_save_is_called_off_and_the_change_waits_for_another_answer()
  {
-    let (mut desk, ms, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let (mut desk, ms, [_, refine]) = Desk::throttled("0-2:48,48,0/3-5:48,48,0");
     let decision = desk.decide(refine, true);
     let id = desk.accept(decision);
+    let promised = desk.planning.promise.unwrap();
+    assert!(promised.partition == id && promised.gain > promised.margin, "{promised:?}");
     let before = desk.planning.margin();
-    desk.rehearse(id, 9.0);
+    // C ran nothing yet, and turns out to be slow.
+    desk.rehearse(id, [1.0, 1.0, 9.0]);
     let (reason, task) = desk.planning.rehearsed(&desk.lab, id).expect("it takes nine times as long");
     assert!(reason.starts_with("rehearsed, it saves "), "{reason}");
     desk.tell(What::ProposalWithdrawn { partition: id, reason });
@@ -179,18 +201,20 @@ fn a_partition_whose_rehearsal_takes_what_it_was_to_save_is_called_off_and_the_c
     assert!(desk.planning.margin() >= before, "the next one has to promise no less");
     // Planning goes on by what was learnt.
     assert_eq!(task.effort, Effort::Refine);
-    let decision = desk.decide(task, true);
-    assert!(!matches!(decision, Decision::Adopt), "what was called off is not offered any more");
+    let found = task.work();
+    let called_off = &desk.lab.partitions[&id].plan;
+    assert!(found.best.as_ref().unwrap().0.plan.partition != *called_off);
+    assert!(!matches!(desk.planning.decide(found, &desk.lab, true, Instant::now()), Decision::Adopt));
     desk.run(3, ms);
     assert!(desk.planning.look_again(&desk.lab).is_some());
 }
 
 #[test]
 fn what_the_operator_accepted_runs_whatever_its_rehearsal_says() {
-    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:48,48,0/3-5:48,48,0");
     let decision = desk.decide(refine, false);
     let id = desk.accept(decision);
-    desk.rehearse(id, 9.0);
+    desk.rehearse(id, [1.0, 1.0, 9.0]);
     assert!(desk.planning.rehearsed(&desk.lab, id).is_none());
     assert!(desk.planning.is_adopting(id));
 }
