@@ -1,7 +1,8 @@
 //! `collab-tui bench predict`: how well predictions hold, for networks in three states.
 //!
 //! *Cold*: only the calibration is known. *Profiled*: the network ran as a whole, and a worker's share of it was
-//! rehearsed, as a lab has it; random blocks of it are predicted that never ran. *Live*: twenty runs of a random partition are known, the next ones are predicted.
+//! rehearsed, as a lab has it; random blocks of it are predicted that never ran. *Live*: twenty runs of a random partition are
+//! known, and the next ones are predicted, each when those before it are.
 
 mod export;
 mod measure;
@@ -10,6 +11,7 @@ mod ours;
 mod runs;
 mod score;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -39,7 +41,7 @@ const WORKERS: u32 = 3;
 const LONGEST: u32 = 6;
 /// Rounds of the whole network and of random shares.
 const ROUNDS: usize = 3;
-/// Runs of a partition before it is predicted live, and runs that are then predicted.
+/// Runs of a partition before it is predicted live, and runs that are then predicted, one after the other.
 const LEARNED: usize = 20;
 const PREDICTED: usize = 5;
 /// Shorter ones are the clock's and the caches' doing more than the model's, ms.
@@ -195,11 +197,11 @@ fn cases(
     let layers: Vec<Seen> = run_of(&timed, None).into_iter().flat_map(|block| block.layers).collect();
     export(&layers)?;
     let mut predictors = known.predictors(network);
-    compare("cold", network, &predictors, &timed, 0, &mut cases);
+    compare("cold", network, &predictors, &timed, 0..ROUNDS, &mut cases);
     for (_, predictor) in &mut predictors {
         predictor.learn(network, &pass);
     }
-    compare("profiled", network, &predictors, &timed, 0, &mut cases);
+    compare("profiled", network, &predictors, &timed, 0..ROUNDS, &mut cases);
     for _ in 0..args.partitions {
         let partition = measure::random_partition(network, WORKERS, LONGEST, &mut dice);
         for strips in (0..WORKERS as usize).map(|worker| measure::strips_of(&partition, worker)) {
@@ -211,7 +213,13 @@ fn cases(
                     predictor.learn(network, &run_of(&timed, Some(round)));
                 }
             }
-            compare("live", network, &predictors, &timed, LEARNED, &mut cases);
+            // As in a lab, each is predicted before it runs and learnt when it has.
+            for round in LEARNED..LEARNED + PREDICTED {
+                compare("live", network, &predictors, &timed, round..round + 1, &mut cases);
+                for (_, predictor) in &mut predictors {
+                    predictor.learn(network, &run_of(&timed, Some(round)));
+                }
+            }
         }
     }
     Ok(cases)
@@ -240,13 +248,13 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Compares every round from `first` on with what each predictor says.
+/// Compares these rounds with what each predictor says.
 fn compare(
     state: &'static str,
     network: &Network,
     predictors: &[(&'static str, Box<dyn Predictor>)],
     timed: &[TimedStrip],
-    first: usize,
+    rounds: Range<usize>,
     cases: &mut Vec<Case>,
 ) {
     for (model, predictor) in predictors {
@@ -259,7 +267,7 @@ fn compare(
         for strip in timed {
             let block = predictor.strip(network, &strip.units, strip.rows);
             let (units, rows) = (&strip.units, strip.rows);
-            for round in &strip.rounds[first..] {
+            for round in &strip.rounds[rounds.clone()] {
                 let what = format!("{}-{}:{}-{}", units.start, units.end - 1, rows.start, rows.end);
                 let pair_of_block = pair(block, halves.map(|halves| halves.0), round.ms);
                 cases.push(Case { state, kind: "block", model, what, pair: pair_of_block });
