@@ -50,22 +50,11 @@ pub(crate) fn turn_back<V: Vector>(
     }
 }
 
-/// Lays as many planes side by side as a vector has lanes: `to` has room for a whole number of vectors of pixels. Asks for
-/// `next`, planes that are turned after these: each lies in a page of its own, and nothing else asks for it in time.
+/// Lays as many planes side by side as a vector has lanes: `to` has room for a whole number of vectors of pixels.
 #[inline(always)]
-pub(crate) fn side_by_side<V: Vector>(
-    v: V,
-    planes: &[&[f32]; MAX_LANES],
-    next: &[&[f32]; MAX_LANES],
-    to: &mut [f32],
-) {
+pub(crate) fn side_by_side<V: Vector>(v: V, planes: &[&[f32]; MAX_LANES], to: &mut [f32]) {
     let (lanes, pixels) = (V::F32_LANES, planes[0].len());
     for at in (0..pixels).step_by(lanes) {
-        for plane in next {
-            if let Some(plane) = plane.get(at..) {
-                v.prefetch(plane);
-            }
-        }
         let mut square = [v.splat_f32s(0.0); MAX_LANES];
         for (i, value) in square.iter_mut().enumerate() {
             if i < lanes {

@@ -117,7 +117,7 @@ impl Stretch<'_, '_> {
                 if let Residual::Planes(map) = self.residual {
                     for (j, turned) in self.sums.take(NB * room).chunks_exact_mut(room).enumerate() {
                         let planes = planes_of(&map, first + j * PANEL, span.clone());
-                        side_by_side(v, &planes, &[&[]; PANEL], turned);
+                        side_by_side(v, &planes, turned);
                     }
                     let turned = self.sums.take(NB * room).chunks_exact(room);
                     added.iter_mut().zip(turned).for_each(|(added, turned)| *added = turned);

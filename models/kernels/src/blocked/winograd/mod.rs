@@ -11,7 +11,6 @@ use super::{PIXELS, Stretch, planes_of};
 use crate::epilogue::{Epilogue, LaneEpilogue};
 use crate::gather::Window;
 use crate::isa::{Kernel, Vector, load, store};
-use crate::memory::LINE;
 use crate::run::{Residual, Run};
 use crate::scratch::{Buffer, odd_lines};
 use crate::sizes::{ALONG, BLOCKS_TRANSFORMED, COLUMNS, FEW_GROUPS};
@@ -135,19 +134,10 @@ impl Plan {
                 Layout::Blocks => (window.map, first + block, line),
                 Layout::Planes => {
                     let width = window.map.width();
-                    let rows_of = |block: usize, rows: &Range<usize>| {
-                        planes_of(&window.map, block * PANEL, rows.start * width..rows.end * width)
-                    };
-                    let own = rows_of(first + block, &turned);
-                    // Of what the next band needs, the rows that are not near already.
-                    let later = turned.end..within(line + (self.read(2 * band.len())) as isize);
-                    let next = match block + 1 < self.blocks {
-                        true => rows_of(first + block + 1, &turned),
-                        false => rows_of(first, &later),
-                    };
-                    side_by_side(v, &own, &next, near);
-                    let own = &near[..own[0].len() * PANEL];
-                    (Map::of_one(own, width * PANEL), 0, line - turned.start as isize)
+                    let pixels = turned.start * width..turned.end * width;
+                    side_by_side(v, &planes_of(&window.map, (first + block) * PANEL, pixels.clone()), near);
+                    let own = Map::of_one(&near[..pixels.len() * PANEL], width * PANEL);
+                    (own, 0, line - turned.start as isize)
                 }
             };
             for group in 0..self.groups {
@@ -291,19 +281,13 @@ fn run<V: Vector>(v: V, Winograd { run, odd }: Winograd<'_, '_>) {
                         Residual::Blocks(map) => Some(&map.plane(block)[values.clone()]),
                         Residual::Planes(map) => {
                             let planes = planes_of(map, block * PANEL, pixels.clone());
-                            side_by_side(v, &planes, &[&[]; PANEL], added);
+                            side_by_side(v, &planes, added);
                             Some(&*added)
                         }
                     };
                     let plane = match layouts[1] {
                         Layout::Blocks => &mut planes[0][values.clone()],
-                        Layout::Planes => {
-                            // Each lies in a page of its own, and nothing else asks for it in time.
-                            for plane in &*planes {
-                                plane[pixels.clone()].chunks(LINE).for_each(|line| v.prefetch(line));
-                            }
-                            &mut *made
-                        }
+                        Layout::Planes => &mut *made,
                     };
                     let epilogue = epilogue.lanes(v, block * PANEL, 1, PANEL);
                     let finished = Finished { epilogue, residual, plane, first: rows.start, width };
