@@ -21,7 +21,7 @@ const HELD_RUNS: u64 = 5;
 const MARGINS_AT_ONCE: f64 = 3.0;
 const AT_ONCE: f64 = 0.20;
 /// What another switch under the same conditions must have been able to save before, in runs…
-const WORTH: f64 = 1.5;
+const WORTH: f64 = 3.0;
 /// …as often as the running partition is off by this from what was promised, as a logarithm, but no more often than that.
 const OFF: f64 = 0.03;
 const MOST_DOUBT: f64 = 4.0;

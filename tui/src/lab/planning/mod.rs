@@ -3,7 +3,8 @@
 //! A change that the lab knows of (a CPU share, a link, a worker lost or joined) is answered at once by the
 //! policies' plans, changed a little, then by the planner with its whole budget; both beside the loop. A worker whose
 //! pace drifts is planned for again. What was measured counts before what is predicted, and a partition is
-//! only adopted when it should be faster by more than predictions were off, for several runs in a row.
+//! only adopted when it should be faster by more than predictions were off, for several runs in a row or after a known
+//! change, and when its rehearsal bears that out.
 
 mod conditions;
 mod decision;
