@@ -99,7 +99,7 @@ impl Planning {
         }
         let sure = self.is_sure(lab, least);
         // Without a known change, what is measured now must be slower than what is promised, for a while.
-        if !self.is_fresh() && !(sure && measured.is_some()) {
+        if !(self.is_fresh() || sure && measured.is_some()) {
             return Decision::Keep;
         }
         let apply = auto && !lab.frozen && sure;
