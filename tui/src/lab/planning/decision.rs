@@ -99,7 +99,8 @@ impl Planning {
         }
         let sure = self.is_sure(lab, least);
         // Without a known change, what is measured now must be slower than what is promised, for a while.
-        if !(self.is_fresh() || sure && measured.is_some()) {
+        let proven = sure && measured.is_some();
+        if !self.is_fresh() && !proven {
             return Decision::Keep;
         }
         let apply = auto && !lab.frozen && sure;

@@ -70,9 +70,9 @@ fn switched(times: f64) -> (Desk, f64) {
     let best = refine.work().best.unwrap().0.plan.partition;
     let best_ms = desk.cost(&best);
     // Somewhat more rows for A than it should have.
-    let mut slower =
-        (1_u32..30).map(|rows| desk.plan(&format!("{rows},{},{}", 48 - rows / 2, 48 - rows.div_ceil(2))));
-    let slower = slower.find(|plan| (0.08..0.13).contains(&(1.0 - best_ms / desk.cost(plan)))).unwrap();
+    let plan = |rows: u32| desk.plan(&format!("{rows},{},{}", 48 - rows / 2, 48 - rows.div_ceil(2)));
+    let is_slower = |plan: &Partition| (0.08..0.13).contains(&(1.0 - best_ms / desk.cost(plan)));
+    let slower = (1..30).map(plan).find(is_slower).unwrap();
     let slow_ms = desk.cost(&slower);
     let proposal = desk.planning.announce(&desk.lab, "erl", slower).unwrap();
     let partition = proposal.partition;
