@@ -25,8 +25,9 @@ pub struct Switch {
     pub decided: Micros,
     /// When it was made.
     pub made: Micros,
-    /// What it was from, and what to.
+    /// What it was from.
     pub from: PartitionId,
+    /// What it was to.
     pub to: PartitionId,
     /// The part of a run that it was to save; `None` if it was made because nothing else could run.
     pub promised: Option<f64>,
@@ -41,11 +42,14 @@ pub struct Record {
     current: Option<PartitionId>,
     accepted: Option<Micros>,
     gain: Option<f64>,
+    /// Every switch, those between partitions that only measure as well.
     pub switches: Vec<Switch>,
-    /// What first proposals took, and when they were told, ms.
+    /// When first proposals were told, and what they took, ms.
     pub first_ms: Vec<(Micros, f64)>,
     started: BTreeMap<RunId, (Micros, PartitionId)>,
+    /// Runs that ended with an output.
     pub runs: Vec<Run>,
+    /// Runs that ended without one.
     pub lost: u64,
 }
 

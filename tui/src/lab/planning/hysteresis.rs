@@ -33,8 +33,9 @@ pub struct Promise {
     pub partition: PartitionId,
     /// What a run of it should take, ms.
     pub ms: f64,
-    /// The part of a run that it should save, and that it had to.
+    /// The part of a run that it should save.
     pub gain: f64,
+    /// The part that it had to.
     pub margin: f64,
 }
 
