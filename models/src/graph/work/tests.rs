@@ -18,28 +18,66 @@ fn of_layer(network: usize, name: &str) -> (Vec<Work>, u32, u64) {
     (network.work(index), layer.output.rows, layer.row_macs * u64::from(layer.output.rows))
 }
 
+/// The work of a convolution of stride 1 on maps in planes, of `size` rows and columns.
+fn of_planes(
+    [in_channels, out_channels]: [usize; 2],
+    groups: usize,
+    [kernel, size]: [usize; 2],
+    algorithm: Algorithm,
+) -> Vec<Work> {
+    let shape = ConvShape {
+        in_channels,
+        out_channels,
+        groups,
+        width: size,
+        kernel: [kernel; 2],
+        stride: [1, 1],
+        dilation: [1, 1],
+        left: kernel / 2,
+        right: kernel / 2,
+    };
+    let weights = vec![0.0; shape.weights()];
+    let conv = Conv::new(shape, &weights, Epilogue::none(), algorithm, Isa::best()).unwrap();
+    let mut amounts = Amounts::default();
+    let written = (out_channels * size * size) as f64;
+    convolution::of(&conv, [Layout::Planes; 2], written, None, &mut amounts);
+    let work = |(term, (call, all)): (_, (f64, f64))| Work { term, call, row: all / size as f64 };
+    amounts.0.into_iter().map(work).collect()
+}
+
 #[test]
-fn a_3x3_is_counted_in_winograds_domain() {
-    // 32 channels of 40×40 to 48: ten groups of four columns, six products along, four down for each of 20 pairs of rows.
-    let (work, rows, macs) = of_layer(0, "l0");
-    let products = amount(&work, Term::WinogradMacs, rows);
-    let down = (6 * 32 * 10 * 48) as f64;
-    let ragged = 2.5 * (4 * 6 * 32 * 48) as f64;
+fn a_3x3_of_broken_blocks_is_counted_in_winograds_domain() {
+    // 36 channels of 40×40 to 44: ten groups of four columns, six products along, four down for each of 20 pairs of rows.
+    let work = of_planes([36, 44], 1, [3, 40], Algorithm::WinogradPairs);
+    let products = amount(&work, Term::WinogradMacs, 40);
+    let down = (6 * 36 * 10 * 44) as f64;
+    let ragged = 2.5 * (4 * 6 * 36 * 44) as f64;
     let beyond = "one more for a row whose pair is cut through, and what the last tile is not filled";
     assert_eq!(products, down * (4.0 * 20.0 + 1.0) + ragged, "{beyond}");
-    assert_eq!(3.0 * (products - down - ragged), macs as f64, "a third of those by definition");
-    assert_eq!(amount(&work, Term::OutputValues, rows), (48 * 40 * 48) as f64, "in whole vectors");
-    assert_eq!(amount(&work, Term::DirectMacs, rows), 0.0);
+    let by_definition = (44 * 36 * 9 * 40 * 40) as f64;
+    assert_eq!(3.0 * (products - down - ragged), by_definition, "a third of those by definition");
+    assert_eq!(amount(&work, Term::OutputValues, 40), (44 * 40 * 48) as f64, "in whole vectors");
+    assert_eq!(amount(&work, Term::DirectMacs, 40), 0.0);
+}
+
+#[test]
+fn a_3x3_of_whole_blocks_is_computed_in_blocks_and_planes_are_turned_for_it() {
+    // 32 channels of 40×40 to 48.
+    let work = of_planes([32, 48], 1, [3, 40], Algorithm::WinogradPairs);
+    assert_eq!(amount(&work, Term::WinogradMacs, 40), 0.0);
+    assert_eq!(amount(&work, Term::DepthwiseCopied, 40), (32 * 40 * 40) as f64);
+    assert_eq!(amount(&work, Term::OutputValues, 40), (48 * 40 * 40) as f64);
 }
 
 #[test]
 fn a_1x1_is_counted_in_tiles_and_its_weights_pass_by_for_every_block_of_pixels() {
-    // 256 channels to 128 over 56×56, between maps in planes, gathered for more than 32.
-    let (work, rows, macs) = of_layer(17, "l2.few");
+    // 256 channels to 128 over 56×56, gathered for more than 32.
+    let work = of_planes([256, 128], 1, [1, 56], Algorithm::Dense);
+    let macs = (256 * 128 * 56 * 56) as f64;
     let ragged = 2.5 * (256 * 128) as f64;
-    assert_eq!(amount(&work, Term::PointwiseMacs, rows), macs as f64 + ragged);
-    assert_eq!(amount(&work, Term::PanelReads, rows), (8 * 256 * 56 * 56) as f64);
-    assert_eq!(amount(&work, Term::Packed, rows), (256 * 56 * 56) as f64);
+    assert_eq!(amount(&work, Term::PointwiseMacs, 56), macs + ragged);
+    assert_eq!(amount(&work, Term::PanelReads, 56), (8 * 256 * 56 * 56) as f64);
+    assert_eq!(amount(&work, Term::Packed, 56), (256 * 56 * 56) as f64);
     let few = amount(&work, Term::WeightBytes, 1);
     assert!(few >= 0.5 * (4 * 256 * 128) as f64, "{few}");
 }
@@ -91,23 +129,9 @@ fn weights_come_from_afar_in_networks_that_no_core_holds_and_from_memory_in_larg
 #[test]
 fn groups_multiply_their_own_channels_only() {
     let products = |groups: usize| {
-        let shape = ConvShape {
-            in_channels: 128,
-            out_channels: 128,
-            groups,
-            width: 28,
-            kernel: [3, 3],
-            stride: [1, 1],
-            dilation: [1, 1],
-            left: 1,
-            right: 1,
-        };
-        let weights = vec![0.0; shape.weights()];
-        let conv = Conv::new(shape, &weights, Epilogue::none(), Algorithm::WinogradPairs, Isa::best());
-        let mut amounts = Amounts::default();
-        let written = (128 * 28 * 28) as f64;
-        convolution::of(&conv.unwrap(), [Layout::Planes; 2], written, None, &mut amounts);
-        amounts.0[&Term::WinogradMacs]
+        let work = of_planes([120, 120], groups, [3, 28], Algorithm::WinogradPairs);
+        let work = work.into_iter().find(|work| work.term == Term::WinogradMacs).unwrap();
+        (work.call, work.row)
     };
     let ((once, all), (once_of_two, all_of_two)) = (products(1), products(2));
     assert_eq!((once, all), (2.0 * once_of_two, 2.0 * all_of_two));
