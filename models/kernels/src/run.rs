@@ -33,7 +33,7 @@ pub(crate) struct Run<'a, 'b> {
 pub(crate) enum Residual<'a> {
     /// Nothing.
     None,
-    /// A map in planes; the output is in planes then.
+    /// A map in planes, which is turned where the output is in blocks.
     Planes(Map<'a>),
     /// A map in blocks.
     Blocks(Map<'a>),
