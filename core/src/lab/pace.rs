@@ -7,7 +7,7 @@ use crate::id::{Node, PartitionId, WorkerId};
 use crate::network::Network;
 use crate::partition::Partition;
 use crate::predict::{
-    FleetCosts, Lateness, LayerCost, RunMemory, TimedBlock, TimedLayer, WorkerMemory, assumed_shape,
+    FleetCosts, Lateness, RunMemory, TimedBlock, TimedLayer, WorkerCosts, WorkerMemory, assumed_shape,
 };
 use crate::schedule::{Schedule, StripPlan};
 use crate::simulate::{Timeline, simulate};
@@ -27,19 +27,17 @@ impl Lab {
     pub fn costs(&self) -> Option<FleetCosts> {
         let network = self.network.as_ref()?;
         let shape = assumed_shape(network);
-        let known: Vec<Option<Vec<LayerCost>>> = (0..self.workers.len())
+        let known: Vec<Option<WorkerCosts>> = (0..self.workers.len())
             .map(|worker| self.learnt.get(worker).filter(|memory| memory.is_known()))
             .map(|memory| Some(memory?.costs(network, &shape)))
             .collect();
-        let total = |costs: &[LayerCost]| -> f64 {
-            let layers = costs.iter().zip(&network.layers);
+        let total = |costs: &WorkerCosts| -> f64 {
+            let layers = costs.layers.iter().zip(&network.layers);
             layers.map(|(cost, layer)| cost.ms(layer.output.rows)).sum()
         };
         let slowest = known.iter().flatten().max_by(|a, b| total(a).total_cmp(&total(b)))?.clone();
-        let layers: Vec<Vec<LayerCost>> =
-            known.into_iter().map(|costs| costs.unwrap_or_else(|| slowest.clone())).collect();
-        let pieces = self.learnt.iter().map(WorkerMemory::piece).collect();
-        let mut costs = FleetCosts::new(layers, pieces, |from, to| self.link_cost(from, to))
+        let workers = known.into_iter().map(|costs| costs.unwrap_or_else(|| slowest.clone())).collect();
+        let mut costs = FleetCosts::new(workers, |from, to| self.link_cost(from, to))
             .with_lateness(self.run_memory.lateness(None, self.usual_lateness()));
         for (index, worker) in self.workers.iter().enumerate() {
             costs.slow(index, 100.0 / worker.throttle.percent.max(1.0));
@@ -263,6 +261,7 @@ fn timed_block(
         layers,
         pieces: strip.parts.len() as u32,
         bytes_in: read.sum(),
+        bytes_made: output.bytes(strip.rows.len()),
         bytes_out: sent.sum(),
         spans_ms: (count == strip.parts.len()).then_some(spans_ms),
     })

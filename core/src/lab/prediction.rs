@@ -61,26 +61,24 @@ fn layers(network: &Network, schedule: &Schedule, costs: &dyn Costs) -> Vec<Pred
     let mut layers: Vec<PredictedLayer> = Vec::new();
     for (block, stage) in schedule.stages.iter().enumerate() {
         let units = stage.units.0 as usize..stage.units.1 as usize;
-        let first = network.layers_of(&units).start;
         for (worker, strip) in stage.strips.iter().enumerate() {
             let begin = layers.len();
             for (index, part) in strip.parts.iter().enumerate() {
-                network.with_demand(&units, part.rows, |_, needed| {
-                    for (offset, rows) in needed.iter().enumerate() {
-                        let ms = costs.layer(network, worker, first + offset).ms(rows.len());
-                        if index == 0 {
-                            layers.push(PredictedLayer {
-                                worker: WorkerId::at(worker),
-                                block: block as u32,
-                                layer: (first + offset) as u32,
-                                rows: rows.len(),
-                                ms,
-                            });
-                        } else {
-                            layers[begin + offset].rows += rows.len();
-                            layers[begin + offset].ms += ms;
-                        }
+                let mut at = begin;
+                costs.strip_layers(network, worker, &units, part.rows, &mut |layer, rows, ms| {
+                    if index == 0 {
+                        layers.push(PredictedLayer {
+                            worker: WorkerId::at(worker),
+                            block: block as u32,
+                            layer: layer as u32,
+                            rows,
+                            ms,
+                        });
+                    } else {
+                        layers[at].rows += rows;
+                        layers[at].ms += ms;
                     }
+                    at += 1;
                 });
             }
         }

@@ -171,14 +171,14 @@ pub(crate) mod tests {
     use crate::network::samples::{ZOO, named, random};
     use crate::plan::Problem;
     use crate::plan::search::Search;
-    use crate::predict::{Costs, Lateness, LayerCost, LinkCost, PieceCost};
+    use crate::predict::{BoundaryCost, Costs, Lateness, LayerCost, LinkCost, PieceCost};
 
     /// Any costs that are linear in rows, a link for every ordered pair.
     #[derive(Debug)]
     pub(crate) struct AnyCosts {
         layers: Vec<Vec<LayerCost>>,
         links: Vec<LinkCost>,
-        pieces: Vec<PieceCost>,
+        pieces: Vec<(BoundaryCost, PieceCost)>,
         lateness: Lateness,
     }
 
@@ -192,10 +192,17 @@ pub(crate) mod tests {
             let link = |rng: &mut _| {
                 LinkCost::new(RngExt::random_range(rng, 1.0..2000.0), RngExt::random_range(rng, 0.0..1.0))
             };
-            let piece = |rng: &mut _| PieceCost {
-                call_ms: RngExt::random_range(rng, 0.0..0.1),
-                in_ms: RngExt::random_range(rng, 0.0..1e-6),
-                out_ms: RngExt::random_range(rng, 0.0..1e-5),
+            let piece = |rng: &mut _| {
+                let boundary = BoundaryCost {
+                    read_ms: RngExt::random_range(rng, 0.0..1e-6),
+                    write_ms: RngExt::random_range(rng, 0.0..1e-6),
+                };
+                let piece = PieceCost {
+                    call_ms: RngExt::random_range(rng, 0.0..0.1),
+                    in_ms: RngExt::random_range(rng, 0.0..1e-6),
+                    out_ms: RngExt::random_range(rng, 0.0..1e-5),
+                };
+                (boundary, piece)
             };
             Self {
                 layers,
@@ -214,8 +221,12 @@ pub(crate) mod tests {
             self.layers[worker][layer]
         }
 
+        fn boundary(&self, worker: usize) -> BoundaryCost {
+            self.pieces[worker].0
+        }
+
         fn piece(&self, worker: usize) -> PieceCost {
-            self.pieces[worker]
+            self.pieces[worker].1
         }
 
         fn lateness(&self) -> Lateness {

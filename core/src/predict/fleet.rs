@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Costs, Lateness, LayerCost, LinkCost, PieceCost, StripMemory};
+use super::{BoundaryCost, Costs, Lateness, LayerCost, LinkCost, PieceCost, StripMemory, WorkerCosts};
 use crate::id::Node;
 use crate::network::Network;
 use crate::rows::Rows;
@@ -10,10 +10,8 @@ use crate::rows::Rows;
 /// Every layer of every worker on its own, every directed link on its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FleetCosts {
-    /// By worker, then by layer of the network it was made for.
-    layers: Vec<Vec<LayerCost>>,
-    /// By worker.
-    pieces: Vec<PieceCost>,
+    /// By worker, for the network it was made for.
+    workers: Vec<WorkerCosts>,
     /// By sender, then by receiver; the lab is the last of both.
     links: Vec<LinkCost>,
     /// By worker; empty where strips are taken for the sum of their layers.
@@ -25,19 +23,15 @@ pub struct FleetCosts {
 
 impl FleetCosts {
     /// From what every worker takes, and what every directed link does.
-    pub fn new(
-        layers: Vec<Vec<LayerCost>>,
-        pieces: Vec<PieceCost>,
-        link: impl Fn(Node, Node) -> LinkCost,
-    ) -> Self {
-        let nodes = layers.len() + 1;
+    pub fn new(workers: Vec<WorkerCosts>, link: impl Fn(Node, Node) -> LinkCost) -> Self {
+        let nodes = workers.len() + 1;
         let node = |at: usize| match at + 1 == nodes {
             true => Node::Lab,
             false => Node::Worker(crate::id::WorkerId::at(at)),
         };
         let links = (0..nodes * nodes).map(|at| link(node(at / nodes), node(at % nodes))).collect();
-        let shares = vec![1.0; layers.len()];
-        Self { layers, pieces, links, strips: Vec::new(), shares, lateness: Lateness::default() }
+        let shares = vec![1.0; workers.len()];
+        Self { workers, links, strips: Vec::new(), shares, lateness: Lateness::default() }
     }
 
     /// Has strips that ran take what they took. Without it strips are separable, as planners need them.
@@ -52,16 +46,17 @@ impl FleetCosts {
 
     /// Makes a worker compute `factor` times slower.
     pub fn slow(&mut self, worker: usize, factor: f64) {
-        if let Some(layers) = self.layers.get_mut(worker) {
+        if let Some(WorkerCosts { layers, boundary, piece }) = self.workers.get_mut(worker) {
             layers.iter_mut().for_each(|cost| *cost = cost.times(factor));
-            self.pieces[worker] = self.pieces[worker].times(factor);
+            *boundary = boundary.times(factor);
+            *piece = piece.times(factor);
             self.shares[worker] /= factor;
         }
     }
 
     fn place(&self, node: Node) -> usize {
         match node {
-            Node::Lab => self.layers.len(),
+            Node::Lab => self.workers.len(),
             Node::Worker(worker) => worker.index(),
         }
     }
@@ -69,15 +64,19 @@ impl FleetCosts {
 
 impl Costs for FleetCosts {
     fn layer(&self, _network: &Network, worker: usize, layer: usize) -> LayerCost {
-        self.layers[worker][layer]
+        self.workers[worker].layers[layer]
     }
 
     fn link(&self, from: Node, to: Node) -> LinkCost {
-        self.links[self.place(from) * (self.layers.len() + 1) + self.place(to)]
+        self.links[self.place(from) * (self.workers.len() + 1) + self.place(to)]
+    }
+
+    fn boundary(&self, worker: usize) -> BoundaryCost {
+        self.workers[worker].boundary
     }
 
     fn piece(&self, worker: usize) -> PieceCost {
-        self.pieces[worker]
+        self.workers[worker].piece
     }
 
     fn lateness(&self) -> Lateness {

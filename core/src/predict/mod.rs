@@ -9,6 +9,7 @@
 //! worker, from its measured time for the whole network. Operators without multiply-accumulates are
 //! therefore predicted as free; the screen says so.
 
+mod boundary;
 mod fleet;
 mod interval;
 mod lateness;
@@ -29,6 +30,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
+pub use boundary::{BoundaryCost, Portion};
 pub use fleet::FleetCosts;
 pub use interval::{COVERAGE, Interval};
 pub use lateness::Lateness;
@@ -42,7 +44,7 @@ pub use sounding::sounding;
 pub use strip::StripMemory;
 pub use transfer::LinkMemory;
 pub use variation::Variation;
-pub use worker::{TimedBlock, TimedLayer, WorkerMemory, assumed_shape};
+pub use worker::{TimedBlock, TimedLayer, WorkerCosts, WorkerMemory, assumed_shape};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +91,12 @@ pub trait Costs: fmt::Debug + Sync {
     /// What the sender's side of the link `from → to` takes.
     fn link(&self, from: Node, to: Node) -> LinkCost;
 
-    /// What `worker` takes for a piece of a strip beside its layers.
+    /// What `worker` takes for what a block reads and writes beside its layers.
+    fn boundary(&self, _worker: usize) -> BoundaryCost {
+        BoundaryCost::default()
+    }
+
+    /// What `worker` takes for a piece of a strip beside all that.
     fn piece(&self, _worker: usize) -> PieceCost {
         PieceCost::default()
     }
@@ -104,33 +111,56 @@ pub trait Costs: fmt::Debug + Sync {
         1.0
     }
 
-    /// Milliseconds that `worker` computes for `rows` of the block `units`, recomputed halo included.
-    fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
+    /// Gives `each` every layer that `worker` computes for `rows` of the block `units`, recomputed halo included: its index,
+    /// how many rows of it, and what they take, ms.
+    fn strip_layers(
+        &self,
+        network: &Network,
+        worker: usize,
+        units: &Range<usize>,
+        rows: Rows,
+        each: &mut dyn FnMut(usize, u32, f64),
+    ) {
         let span = network.layers_of(units);
-        network.with_demand(units, rows, |_, layers| {
-            let layers = span.zip(layers);
-            layers.map(|(layer, rows)| self.layer(network, worker, layer).ms(rows.len())).sum()
-        })
+        let boundary = self.boundary(worker);
+        network.with_demand(units, rows, |input, layers| {
+            for (layer, rows) in span.clone().zip(layers) {
+                let read = if layer == span.start { network.cut(units.start).bytes(input.len()) } else { 0 };
+                let written =
+                    if layer + 1 == span.end { network.cut(units.end).bytes(rows.len()) } else { 0 };
+                let cost = self.layer(network, worker, layer);
+                each(layer, rows.len(), cost.ms(rows.len()) + boundary.ms(read, written));
+            }
+        });
+    }
+
+    /// Milliseconds that `worker` computes for `rows` of the block `units`.
+    fn strip_ms(&self, network: &Network, worker: usize, units: &Range<usize>, rows: Rows) -> f64 {
+        let mut sum = 0.0;
+        self.strip_layers(network, worker, units, rows, &mut |_, _, ms| sum += ms);
+        sum
     }
 
     /// The predicted time of every layer that `partition` makes a worker compute.
     fn layers(&self, network: &Network, partition: &Partition) -> Vec<PredictedLayer> {
         let mut layers = Vec::new();
         for (block, plan) in partition.blocks.iter().enumerate() {
-            let span = plan.span();
-            let first = network.layers_of(&span).start;
             for worker in plan.owners() {
-                let demand = network.demand(&span, plan.rows(worker));
-                for (offset, rows) in demand.layers.iter().enumerate() {
-                    let layer = first + offset;
-                    layers.push(PredictedLayer {
-                        worker: WorkerId::at(worker),
-                        block: block as u32,
-                        layer: layer as u32,
-                        rows: rows.len(),
-                        ms: self.layer(network, worker, layer).ms(rows.len()),
-                    });
-                }
+                self.strip_layers(
+                    network,
+                    worker,
+                    &plan.span(),
+                    plan.rows(worker),
+                    &mut |layer, rows, ms| {
+                        layers.push(PredictedLayer {
+                            worker: WorkerId::at(worker),
+                            block: block as u32,
+                            layer: layer as u32,
+                            rows,
+                            ms,
+                        });
+                    },
+                );
             }
         }
         layers

@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::boundary::Equations;
 use super::{
-    LayerCost, LayerMemory, PieceCost, PieceMemory, Profile, ReferenceMemory, Scale, StripMemory, Variation,
+    BoundaryCost, LayerCost, LayerMemory, PieceCost, PieceMemory, Portion, Profile, ReferenceMemory, Scale,
+    StripMemory, Variation,
 };
 use crate::event::is_time;
 use crate::network::{Kind, Network, Term};
@@ -40,10 +42,42 @@ pub struct TimedBlock {
     pub pieces: u32,
     /// Bytes that these read.
     pub bytes_in: u64,
-    /// Bytes sent of what they yielded.
+    /// Bytes that they yielded.
+    pub bytes_made: u64,
+    /// Bytes sent of these.
     pub bytes_out: u64,
     /// Its spans together, ms; `None` if they are not known.
     pub spans_ms: Option<f64>,
+}
+
+impl TimedBlock {
+    /// Its layers, each with what was computed of it.
+    fn portions(&self) -> impl Iterator<Item = (&TimedLayer, Portion)> {
+        let last = self.layers.len().wrapping_sub(1);
+        self.layers.iter().enumerate().map(move |(at, layer)| {
+            let read = if at == 0 { self.bytes_in } else { 0 };
+            let written = if at == last { self.bytes_made } else { 0 };
+            (layer, Portion { pieces: self.pieces, rows: layer.rows, read, written })
+        })
+    }
+}
+
+/// What a worker takes for one network, at full CPU share.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerCosts {
+    /// By layer of the network.
+    pub layers: Vec<LayerCost>,
+    /// For what blocks read and write, beside their layers.
+    pub boundary: BoundaryCost,
+    /// For pieces of strips, beside all that.
+    pub piece: PieceCost,
+}
+
+impl WorkerCosts {
+    /// Milliseconds for a portion of a layer.
+    pub fn portion_ms(&self, layer: usize, portion: &Portion) -> f64 {
+        portion.ms(self.layers[layer], self.boundary)
+    }
 }
 
 /// Everything learnt of a worker and one network.
@@ -83,7 +117,7 @@ impl WorkerMemory {
             && self.scale.is_possible()
             && (self.prior.is_empty() || self.prior.len() == layers)
             && self.prior.iter().all(|cost| is_time(cost.call_ms) && is_time(cost.row_ms))
-            && self.layers.iter().all(|layer| layer.measured().all(|(_, _, ms)| is_time(ms)))
+            && self.layers.iter().all(|layer| layer.measured().all(|(_, ms)| is_time(ms)))
     }
 
     /// Expects nothing beside layers, as of strips that are run by themselves: nobody puts together what they read or sends on
@@ -132,19 +166,14 @@ impl WorkerMemory {
         &self.variation
     }
 
-    /// What it takes for pieces beside layers, at full share.
-    pub fn piece(&self) -> PieceCost {
-        self.piece.cost().times(self.scale.factor())
-    }
-
     /// What strips that ran took over their layers and pieces.
     pub fn strips(&self) -> &StripMemory {
         &self.strips
     }
 
-    /// What every layer takes, at full share. `shape` stands in for a profile: only the proportions between
+    /// What it takes, at full share. `shape` stands in for a profile: only the proportions between
     /// calls and rows, and between layers never measured, are taken from it.
-    pub fn costs(&self, network: &Network, shape: &[LayerCost]) -> Vec<LayerCost> {
+    pub fn costs(&self, network: &Network, shape: &[LayerCost]) -> WorkerCosts {
         let trusted = !self.prior.is_empty();
         let prior = if trusted { &self.prior } else { shape };
         let pairs = || self.layers.iter().zip(prior);
@@ -155,11 +184,18 @@ impl WorkerMemory {
         };
         let single = || Some(self.single_ms? / alone().max(1e-9));
         let usual = factors.get(factors.len() / 2).copied().or_else(single).unwrap_or(1.0);
-        let cost = |(layer, prior): (&LayerMemory, &LayerCost)| match layer.is_empty() {
-            true => prior.times(usual),
-            false => layer.cost(*prior, trusted),
+        let measured: Vec<_> = pairs().map(|(layer, prior)| layer.equations(*prior, trusted)).collect();
+        let boundary = BoundaryCost::fit(&measured);
+        let scale = self.scale.factor();
+        let cost = |((layer, prior), (equations, _)): ((&LayerMemory, &LayerCost), &(Equations, f64))| {
+            let cost = if layer.is_empty() { prior.times(usual) } else { equations.line(boundary) };
+            cost.times(scale)
         };
-        pairs().map(|pair| cost(pair).times(self.scale.factor())).collect()
+        WorkerCosts {
+            layers: pairs().zip(&measured).map(cost).collect(),
+            boundary: boundary.times(scale),
+            piece: self.piece.cost().times(scale),
+        }
     }
 
     /// Takes in a run at `share` (0…1) of the CPU. A change point gives the factor by which the worker became
@@ -171,13 +207,13 @@ impl WorkerMemory {
         share: f64,
         shape: &[LayerCost],
     ) -> Option<f64> {
-        let (costs, piece) = (self.costs(network, shape), self.piece());
+        let costs = self.costs(network, shape);
         let known =
             |layer: &TimedLayer| self.layers.get(layer.layer).is_some_and(|memory| !memory.is_empty());
         let mut ratios: Vec<(f64, f64)> = Vec::new();
         for block in blocks {
-            for layer in block.layers.iter().filter(|layer| known(layer)) {
-                let predicted = costs[layer.layer].pieces_ms(block.pieces, layer.rows);
+            for (layer, portion) in block.portions().filter(|(layer, _)| known(layer)) {
+                let predicted = costs.portion_ms(layer.layer, &portion);
                 if predicted > 0.0 && layer.ms > 0.0 {
                     ratios.push((layer.ms * share / predicted, predicted));
                 }
@@ -190,12 +226,12 @@ impl WorkerMemory {
         let change = self.scale.learn(pace);
         let normal = share / (before * pace);
         for block in blocks {
-            let (mut layers_ms, mut expected_ms) = (0.0, piece.pieces_ms(block));
-            for layer in &block.layers {
+            let (mut layers_ms, mut expected_ms) = (0.0, costs.piece.pieces_ms(block));
+            for (layer, portion) in block.portions() {
                 layers_ms += layer.ms;
-                expected_ms += costs[layer.layer].pieces_ms(block.pieces, layer.rows);
+                expected_ms += costs.portion_ms(layer.layer, &portion);
                 if let Some(memory) = self.layers.get_mut(layer.layer).filter(|_| layer.rows > 0) {
-                    memory.learn(block.pieces, layer.rows, layer.ms * normal);
+                    memory.learn(portion, layer.ms * normal);
                 }
             }
             if let Some(spans_ms) = block.spans_ms {
@@ -217,8 +253,8 @@ impl WorkerMemory {
     fn vary(&mut self, blocks: &[TimedBlock], share: f64) {
         let normal = share / self.scale.factor();
         let pairs = blocks.iter().map(|block| {
-            let known = block.layers.iter().filter_map(|layer| {
-                Some((layer.ms * normal, self.layers.get(layer.layer)?.known(block.pieces, layer.rows)?))
+            let known = block.portions().filter_map(|(layer, portion)| {
+                Some((layer.ms * normal, self.layers.get(layer.layer)?.known(portion)?))
             });
             known.fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
         });
@@ -237,11 +273,12 @@ impl WorkerMemory {
     /// other workers ran theirs, so all that they took counts, a common pace as well.
     pub fn rehearse(&mut self, network: &Network, blocks: &[TimedBlock], share: f64) {
         let normal = share / self.scale.factor();
-        let times = blocks.iter().flat_map(|block| block.layers.iter().map(|layer| (block.pieces, layer)));
-        for (pieces, layer) in times.filter(|(_, layer)| layer.rows > 0 && layer.layer < network.layers.len())
+        let times = blocks.iter().flat_map(TimedBlock::portions);
+        for (layer, portion) in
+            times.filter(|(layer, _)| layer.rows > 0 && layer.layer < network.layers.len())
         {
             if let Some(memory) = self.layers.get_mut(layer.layer) {
-                memory.learn(pieces, layer.rows, layer.ms * normal);
+                memory.learn(portion, layer.ms * normal);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Ends, Span, Spans, Tables};
-use crate::predict::PieceCost;
+use crate::predict::{BoundaryCost, PieceCost};
 use crate::rows::Rows;
 use crate::schedule::{divides_freely, least_rows};
 
@@ -16,7 +16,7 @@ type ByRow = Arc<[Ends<f64>]>;
 /// What a piece of one span takes one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Rate {
-    /// Of workers like it, by row of the output, what is read of the input included, ms.
+    /// Of workers like it, by row of the output, what is read of the input and written of the output included, ms.
     ms: ByRow,
     /// How much slower it is than those.
     scale: f64,
@@ -95,15 +95,16 @@ impl Spans<'_> {
 
     /// By worker: what pieces of `span` take, a row of whose input and output is so many bytes.
     fn rates(&self, span: &Span, bytes: (f64, f64)) -> Arc<[Rate]> {
-        // Classes, and how much a row of the input takes beside their layers.
-        let mut known: Vec<(usize, f64, ByRow)> = Vec::new();
-        let rate = |(&(class, scale), piece): (&(usize, f64), &PieceCost)| {
-            let in_ms = piece.in_ms * bytes.0 / scale;
-            let ms = match known.iter().find(|other| (other.0, other.1) == (class, in_ms)) {
+        // Classes, and how much a row of the input and one of the output take beside their layers.
+        let mut known: Vec<(usize, (f64, f64), ByRow)> = Vec::new();
+        let rate = |(&(class, scale), (boundary, piece)): (&(usize, f64), &(BoundaryCost, PieceCost))| {
+            let row_ms =
+                ((boundary.read_ms + piece.in_ms) * bytes.0 / scale, boundary.write_ms * bytes.1 / scale);
+            let ms = match known.iter().find(|other| (other.0, other.1) == (class, row_ms)) {
                 Some(other) => Arc::clone(&other.2),
                 None => {
-                    let ms = span.with_reading(class, in_ms);
-                    known.push((class, in_ms, Arc::clone(&ms)));
+                    let ms = span.with_ends(class, row_ms);
+                    known.push((class, row_ms, Arc::clone(&ms)));
                     ms
                 }
             };
@@ -115,17 +116,21 @@ impl Spans<'_> {
 }
 
 impl Span {
-    /// By row of the output, what strips take `class` if every row that they read takes `in_ms`, ms.
-    fn with_reading(&self, class: usize, in_ms: f64) -> ByRow {
+    /// By row of the output, what strips take `class` if every row that they read takes `row_ms.0` beside their layers and
+    /// every row that they write `row_ms.1`.
+    fn with_ends(&self, class: usize, row_ms: (f64, f64)) -> ByRow {
         let layers = &self.tables.ms[class];
-        if in_ms == 0.0 {
+        if row_ms == (0.0, 0.0) {
             return Arc::clone(layers);
         }
-        let with = |(ms, need): (&Ends<f64>, &Ends<u32>)| Ends {
-            lo: ms.lo + in_ms * f64::from(need.lo),
-            hi: ms.hi + in_ms * f64::from(need.hi),
+        let with = |((ms, need), row): ((&Ends<f64>, &Ends<u32>), u32)| {
+            let written = row_ms.1 * f64::from(row);
+            Ends {
+                lo: ms.lo + row_ms.0 * f64::from(need.lo) + written,
+                hi: ms.hi + row_ms.0 * f64::from(need.hi) + written,
+            }
         };
-        layers.iter().zip(self.needs.iter()).map(with).collect()
+        layers.iter().zip(self.needs.iter()).zip(0..).map(with).collect()
     }
 
     /// [`Ground::reach`] for an input of so many rows, from the needs.

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::network::samples::named;
+use crate::predict::{Costs, FleetCosts, LinkCost, sounding};
 
 /// A device with a hidden law, measured with noise.
 struct Device {
@@ -40,7 +41,7 @@ impl Device {
 
     /// The relative error of the block's total for a part of the rows.
     fn error(&self, memory: &WorkerMemory, part: f64) -> f64 {
-        let costs = memory.costs(&self.network, &assumed_shape(&self.network));
+        let costs = memory.costs(&self.network, &assumed_shape(&self.network)).layers;
         let total = |costs: &[LayerCost]| -> f64 {
             let rows = |layer: usize| (f64::from(self.network.layers[layer].output.rows) * part).ceil();
             costs.iter().enumerate().map(|(layer, cost)| cost.pieces_ms(1, rows(layer) as u32)).sum()
@@ -111,6 +112,41 @@ fn a_profile_prices_a_network_that_never_ran() {
     );
     let memory = WorkerMemory::new(&device.network, Some(&profile));
     assert!(memory.is_known());
-    let cost = memory.costs(&device.network, &[])[0];
+    let cost = memory.costs(&device.network, &[]).layers[0];
     assert!((cost.ms(20) / (0.01 + 20.0 * device.law[0].row_ms) - 1.0).abs() < 0.02);
+}
+
+#[test]
+fn what_layers_take_at_the_boundaries_of_blocks_is_told_from_what_they_take_inside() {
+    let network = named("vgg16").unwrap();
+    let shape = assumed_shape(&network);
+    let boundary = BoundaryCost { read_ms: 2e-8, write_ms: 2e-7 };
+    let law = WorkerCosts { layers: shape.clone(), boundary, ..WorkerCosts::default() };
+    let truth = FleetCosts::new(vec![law], |_, _| LinkCost::new(1.0, 0.0));
+    let timed = |units: Range<usize>, rows: Rows| {
+        let mut layers = Vec::new();
+        truth.strip_layers(&network, 0, &units, rows, &mut |layer, rows, ms| {
+            layers.push(TimedLayer { layer, rows, ms });
+        });
+        let read = network.demand(&units, rows).input.len();
+        let (bytes_in, bytes_made) =
+            (network.cut(units.start).bytes(read), network.cut(units.end).bytes(rows.len()));
+        TimedBlock { units, rows, layers, pieces: 1, bytes_in, bytes_made, ..TimedBlock::default() }
+    };
+    let whole = timed(0..network.units.len(), Rows::all(network.cut(network.units.len()).rows));
+    let plan = sounding(&network, &[true; 3]);
+    let blocks = plan.blocks.iter().filter(|block| !block.rows(1).is_empty());
+    let share: Vec<TimedBlock> = blocks.map(|block| timed(block.span(), block.rows(1))).collect();
+    let mut memory = WorkerMemory::new(&network, None);
+    memory.rehearse(&network, &[whole], 1.0);
+    memory.rehearse(&network, &share, 1.0);
+    let found = memory.costs(&network, &shape);
+    assert!((found.boundary.write_ms / boundary.write_ms - 1.0).abs() < 0.1, "{:?}", found.boundary);
+    let found = FleetCosts::new(vec![found], |_, _| LinkCost::new(1.0, 0.0));
+    for units in [1..2, 1..4, 3..4] {
+        let rows = Rows::new(20, 40);
+        let (told, true_ms) =
+            (found.strip_ms(&network, 0, &units, rows), truth.strip_ms(&network, 0, &units, rows));
+        assert!((told / true_ms - 1.0).abs() < 0.03, "{units:?}: {told} of {true_ms}");
+    }
 }

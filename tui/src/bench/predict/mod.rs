@@ -266,13 +266,14 @@ fn compare(
         };
         for strip in timed {
             let block = predictor.strip(network, &strip.units, strip.rows);
+            let layers = predictor.layers(network, &strip.units, strip.rows);
             let (units, rows) = (&strip.units, strip.rows);
             for round in &strip.rounds[rounds.clone()] {
                 let what = format!("{}-{}:{}-{}", units.start, units.end - 1, rows.start, rows.end);
                 let pair_of_block = pair(block, halves.map(|halves| halves.0), round.ms);
                 cases.push(Case { state, kind: "block", model, what, pair: pair_of_block });
-                for (&(layer, rows), &ms) in strip.layers.iter().zip(&round.layers) {
-                    let predicted = predictor.layer(network, layer as usize, rows);
+                let timed = strip.layers.iter().zip(&round.layers);
+                for ((&(layer, rows), &ms), &predicted) in timed.zip(&layers) {
                     let pair = pair(predicted, halves.map(|halves| halves.1), f64::from(ms));
                     let what = format!("{}:{rows}", network.layers[layer as usize].name);
                     cases.push(Case { state, kind: "layer", model, what, pair });

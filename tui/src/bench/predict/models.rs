@@ -50,11 +50,16 @@ pub trait Predictor {
         None
     }
 
-    /// What a strip of a block takes, ms: what its layers take, recomputed halo included.
-    fn strip(&self, network: &Network, units: &Range<usize>, rows: Rows) -> f64 {
+    /// What every layer of a block takes for a strip of it, ms, recomputed halo included.
+    fn layers(&self, network: &Network, units: &Range<usize>, rows: Rows) -> Vec<f64> {
         let demand = network.demand(units, rows);
         let layers = network.layers_of(units).zip(&demand.layers);
-        layers.map(|(layer, rows)| self.layer(network, layer, rows.len())).sum()
+        layers.map(|(layer, rows)| self.layer(network, layer, rows.len())).collect()
+    }
+
+    /// What the strip takes, ms: what its layers take.
+    fn strip(&self, network: &Network, units: &Range<usize>, rows: Rows) -> f64 {
+        self.layers(network, units, rows).iter().sum()
     }
 }
 

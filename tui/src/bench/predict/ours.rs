@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use collab_core::network::Network;
 use collab_core::predict::{
-    Interval, LayerCost, Profile, TimedBlock, TimedLayer, WorkerMemory, assumed_shape,
+    Costs, FleetCosts, Interval, LayerCost, LinkCost, Profile, TimedBlock, TimedLayer, WorkerMemory,
+    assumed_shape,
 };
 use collab_core::rows::Rows;
 
@@ -15,7 +16,8 @@ use super::{LEAST_BLOCK, LEAST_LAYER};
 pub struct Ours {
     memory: WorkerMemory,
     shape: Vec<LayerCost>,
-    costs: Vec<LayerCost>,
+    /// Of the device as the only worker.
+    costs: FleetCosts,
     blocks: Interval,
     layers: Interval,
 }
@@ -25,30 +27,37 @@ impl Ours {
     pub fn cold(profile: &Profile, network: &Network) -> Self {
         let memory = WorkerMemory::new(network, Some(profile)).by_themselves();
         let shape = assumed_shape(network);
-        let costs = memory.costs(network, &shape);
+        let costs = costs(&memory, network, &shape);
         Self { memory, shape, costs, blocks: Interval::default(), layers: Interval::default() }
-    }
-
-    fn block_ms(&self, block: &Block) -> f64 {
-        let layers = block.layers.iter().map(|seen| self.costs[seen.layer].ms(seen.rows));
-        let factor = self.memory.strips().factor(&block.units, block.rows, 1.0);
-        factor * (layers.sum::<f64>() + self.memory.piece().ms(0, 0))
     }
 }
 
+/// What the device takes; it sends nothing.
+fn costs(memory: &WorkerMemory, network: &Network, shape: &[LayerCost]) -> FleetCosts {
+    FleetCosts::new(vec![memory.costs(network, shape)], |_, _| LinkCost::new(1.0, 0.0))
+}
+
 impl Predictor for Ours {
-    fn layer(&self, _network: &Network, layer: usize, rows: u32) -> f64 {
-        self.costs[layer].ms(rows)
+    fn layer(&self, network: &Network, layer: usize, rows: u32) -> f64 {
+        self.costs.layer(network, 0, layer).ms(rows)
+    }
+
+    fn layers(&self, network: &Network, units: &Range<usize>, rows: Rows) -> Vec<f64> {
+        let mut layers = Vec::new();
+        self.costs.strip_layers(network, 0, units, rows, &mut |_, _, ms| layers.push(ms));
+        layers
     }
 
     fn learn(&mut self, network: &Network, run: &[Block]) {
         // As a lab does: what is too short to be compared tells nothing of what is.
         for block in run {
+            let layers = self.layers(network, &block.units, block.rows);
             if block.ms >= LEAST_BLOCK {
-                self.blocks.learn(block.ms / self.block_ms(block) - 1.0);
+                self.blocks.learn(block.ms / self.strip(network, &block.units, block.rows) - 1.0);
             }
+            let first = network.layers_of(&block.units).start;
             for seen in block.layers.iter().filter(|seen| seen.ms >= LEAST_LAYER) {
-                self.layers.learn(seen.ms / self.costs[seen.layer].ms(seen.rows) - 1.0);
+                self.layers.learn(seen.ms / layers[seen.layer - first] - 1.0);
             }
         }
         let timed = |block: &Block| TimedBlock {
@@ -60,18 +69,22 @@ impl Predictor for Ours {
                 .map(|seen| TimedLayer { layer: seen.layer, rows: seen.rows, ms: seen.ms })
                 .collect(),
             pieces: 1,
+            bytes_in: network
+                .cut(block.units.start)
+                .bytes(network.demand(&block.units, block.rows).input.len()),
+            bytes_made: network.cut(block.units.end).bytes(block.rows.len()),
+            bytes_out: 0,
             spans_ms: Some(block.ms),
-            ..TimedBlock::default()
         };
         self.memory.learn(network, &run.iter().map(timed).collect::<Vec<_>>(), 1.0, &self.shape);
-        self.costs = self.memory.costs(network, &self.shape);
+        self.costs = costs(&self.memory, network, &self.shape);
     }
 
     fn strip(&self, network: &Network, units: &Range<usize>, rows: Rows) -> f64 {
-        let demand = network.demand(units, rows);
-        let layers = network.layers_of(units).zip(&demand.layers);
-        let layers = layers.map(|(layer, rows)| self.costs[layer].ms(rows.len())).sum::<f64>();
-        self.memory.strips().factor(units, rows, 1.0) * (layers + self.memory.piece().ms(0, 0))
+        let read = network.cut(units.start).bytes(network.demand(units, rows).input.len());
+        let beside = self.costs.piece(0).ms(read, 0);
+        let layers = self.layers(network, units, rows).iter().sum::<f64>();
+        self.memory.strips().factor(units, rows, 1.0) * (layers + beside)
     }
 
     fn intervals(&self) -> Option<(f64, f64)> {
