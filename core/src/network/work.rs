@@ -103,11 +103,15 @@ pub enum Term {
     MemoryBytes,
     /// Rows of weights of a matrix product with one vector that come from memory.
     MemoryRows,
+    /// Bytes of a block's input, if the layer is the block's first.
+    BlockInput,
+    /// Bytes of a block's output, if the layer is the block's last.
+    BlockOutput,
 }
 
 impl Term {
     /// Every term.
-    pub const ALL: [Term; 45] = [
+    pub const ALL: [Term; 47] = [
         Term::Call,
         Term::Step,
         Term::DirectMacs,
@@ -153,6 +157,8 @@ impl Term {
         Term::FarBytes,
         Term::MemoryBytes,
         Term::MemoryRows,
+        Term::BlockInput,
+        Term::BlockOutput,
     ];
 
     /// As a screen says it.
@@ -203,6 +209,8 @@ impl Term {
             Term::FarBytes => "weights from afar",
             Term::MemoryBytes => "weights from memory",
             Term::MemoryRows => "rows from memory",
+            Term::BlockInput => "block's input",
+            Term::BlockOutput => "block's output",
         }
     }
 }

@@ -13,8 +13,8 @@ use super::LayerCost;
 
 /// Errors are relative to times, and to this where they are shorter, ms.
 pub(super) const LEAST_MS: f64 = 1e-3;
-/// What prices of nothing count beside all that was measured: they hold where nothing tells the two apart.
-const NOTHING: f64 = 1e-4;
+/// What the prices known before count beside all that was measured: they hold where nothing tells the two apart.
+const PRIOR_WEIGHT: f64 = 1e-4;
 /// Rounds of fitting; which costs are zero is settled after two or three.
 const ROUNDS: usize = 6;
 
@@ -38,21 +38,28 @@ impl BoundaryCost {
         Self { read_ms: factor * self.read_ms, write_ms: factor * self.write_ms }
     }
 
-    /// The prices that the times of all layers tell together, each weighted by the second number.
-    pub(super) fn fit(layers: &[(Equations, f64)]) -> Self {
-        let mut cost = Self::default();
+    /// The prices that the times of all layers tell together, each weighted by the second number; `prior` where they say
+    /// nothing.
+    pub(super) fn fit(layers: &[(Equations, f64)], prior: Self) -> Self {
+        let mut cost = prior;
         for _ in 0..ROUNDS {
             let (mut matrix, mut right) = ([[0.0; 2]; 2], [0.0; 2]);
             for (layer, weight) in layers {
                 let (own, sum) = layer.reduced(cost);
                 for row in 0..2 {
                     (0..2).for_each(|column| matrix[row][column] += weight * own[row][column]);
-                    right[row] += weight * sum[row];
-                    matrix[row][row] += weight * NOTHING * layer.matrix[row + 2][row + 2];
+                    let held = PRIOR_WEIGHT * layer.matrix[row + 2][row + 2];
+                    matrix[row][row] += weight * held;
+                    right[row] += weight * (sum[row] + held * [prior.read_ms, prior.write_ms][row]);
                 }
             }
             let [read_ms, write_ms] = nonnegative(matrix, right);
-            let next = Self { read_ms, write_ms };
+            let told =
+                |row: usize, price: f64, prior: f64| if matrix[row][row] > 0.0 { price } else { prior };
+            let next = Self {
+                read_ms: told(0, read_ms, prior.read_ms),
+                write_ms: told(1, write_ms, prior.write_ms),
+            };
             if next == cost {
                 break;
             }
@@ -180,7 +187,7 @@ mod tests {
                 )
             })
             .collect();
-        let found = BoundaryCost::fit(&layers);
+        let found = BoundaryCost::fit(&layers, BoundaryCost::default());
         for (found, truth) in [(found.read_ms, TRUTH.read_ms), (found.write_ms, TRUTH.write_ms)] {
             assert!((found / truth - 1.0).abs() < 0.02, "{found} of {truth}");
         }
@@ -194,8 +201,8 @@ mod tests {
     fn what_was_never_at_a_boundary_says_nothing_of_it() {
         let cost = LayerCost { call_ms: 0.05, row_ms: 0.02 };
         let inside = measured(cost, &[at(90, false, false), at(30, false, false)]);
-        assert_eq!(BoundaryCost::fit(&[inside]), BoundaryCost::default());
-        assert_eq!(BoundaryCost::fit(&[]), BoundaryCost::default());
+        assert_eq!(BoundaryCost::fit(&[inside], TRUTH), TRUTH);
+        assert_eq!(BoundaryCost::fit(&[], TRUTH), TRUTH);
     }
 
     proptest! {
@@ -209,7 +216,7 @@ mod tests {
                 times.iter().for_each(|&(rows, first, last, ms)| equations.add(at(rows, first, last), ms, 1.0));
                 (equations, 1.0)
             }).collect();
-            let found = BoundaryCost::fit(&layers);
+            let found = BoundaryCost::fit(&layers, BoundaryCost::default());
             prop_assert!(found.read_ms >= 0.0 && found.write_ms >= 0.0, "{found:?}");
             for (equations, _) in &layers {
                 let line = equations.line(found);

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LayerCost;
 use super::nnls::fit_relative;
+use super::{BoundaryCost, LayerCost};
 use crate::network::{Term, Work};
 
 /// The version of the form and of the terms' meaning; a stored profile of another one is of no use.
-pub const PROFILE_VERSION: u32 = 17;
+pub const PROFILE_VERSION: u32 = 18;
 
 /// Samples that must exercise a term before its coefficient is believed.
 const ENOUGH: u32 = 4;
@@ -25,6 +25,13 @@ impl Sample {
     /// Of `rows` output rows of a layer with this work.
     pub fn new(work: &[Work], rows: u32, ms: f64) -> Self {
         Self { amounts: work.iter().map(|work| (work.term, work.amount(rows))).collect(), ms }
+    }
+
+    /// The same where a block begins with it, and so many bytes of its input are read, or ends with it, and so many bytes of
+    /// its output are written.
+    pub fn at_boundary(mut self, read: u64, written: u64) -> Self {
+        self.amounts.extend([(Term::BlockInput, read as f64), (Term::BlockOutput, written as f64)]);
+        self
     }
 }
 
@@ -99,6 +106,12 @@ impl Profile {
             call_ms: sum.call_ms + ms * work.call,
             row_ms: sum.row_ms + ms * work.row,
         })
+    }
+
+    /// What boundaries of blocks take beyond layers.
+    pub fn boundary(&self) -> BoundaryCost {
+        let ms = |term: Term| self.coefficient(term).map_or(0.0, |known| known.ms);
+        BoundaryCost { read_ms: ms(Term::BlockInput), write_ms: ms(Term::BlockOutput) }
     }
 
     /// What a layer takes that did so much work, ms; terms without a coefficient cost nothing.

@@ -85,6 +85,9 @@ impl WorkerCosts {
 pub struct WorkerMemory {
     /// By layer of the network: what the profile says; empty without one.
     prior: Vec<LayerCost>,
+    /// What it says of what blocks read and write.
+    #[serde(default)]
+    prior_boundary: BoundaryCost,
     /// By layer of the network.
     layers: Vec<LayerMemory>,
     /// The whole network alone, ms, where that is all there is.
@@ -117,6 +120,8 @@ impl WorkerMemory {
             && self.scale.is_possible()
             && (self.prior.is_empty() || self.prior.len() == layers)
             && self.prior.iter().all(|cost| is_time(cost.call_ms) && is_time(cost.row_ms))
+            && is_time(self.prior_boundary.read_ms)
+            && is_time(self.prior_boundary.write_ms)
             && self.layers.iter().all(|layer| layer.measured().all(|(_, ms)| is_time(ms)))
     }
 
@@ -134,6 +139,7 @@ impl WorkerMemory {
         }
         let layers = 0..network.layers.len();
         self.prior = layers.map(|layer| profile.cost(&network.work(layer))).collect();
+        self.prior_boundary = profile.boundary();
         let ms = |term: Term| profile.coefficient(term).map_or(0.0, |known| known.ms);
         let byte_ms = COPIES * ms(Term::BytesMoved);
         self.piece.expect(PieceCost { call_ms: CALLS * ms(Term::Call), in_ms: byte_ms, out_ms: byte_ms });
@@ -185,7 +191,7 @@ impl WorkerMemory {
         let single = || Some(self.single_ms? / alone().max(1e-9));
         let usual = factors.get(factors.len() / 2).copied().or_else(single).unwrap_or(1.0);
         let measured: Vec<_> = pairs().map(|(layer, prior)| layer.equations(*prior, trusted)).collect();
-        let boundary = BoundaryCost::fit(&measured);
+        let boundary = BoundaryCost::fit(&measured, self.prior_boundary);
         let scale = self.scale.factor();
         let cost = |((layer, prior), (equations, _)): ((&LayerMemory, &LayerCost), &(Equations, f64))| {
             let cost = if layer.is_empty() { prior.times(usual) } else { equations.line(boundary) };

@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use collab_core::event::{Level, What};
 use collab_core::id::WorkerId;
-use collab_core::network::Network;
 use collab_core::predict::{Profile, Sample, fit};
 use collab_core::wire::TimedLayer;
 use collab_models::calibration;
@@ -82,17 +81,25 @@ async fn measure(link: &WorkerLink, device: Device, slowdown: f64) -> anyhow::Re
 /// The work of what was timed, at a slowdown of 1.
 pub fn samples(timed: &[TimedLayer], slowdown: f64) -> anyhow::Result<Vec<Sample>> {
     let mut samples = Vec::with_capacity(timed.len());
-    let mut current: Option<(u32, std::sync::Arc<Network>)> = None;
-    for layer in timed {
-        if current.as_ref().is_none_or(|(index, _)| *index != layer.network) {
-            let model = calibration::network(layer.network as usize);
-            let model = model.context("the worker timed a network that is not known here")??;
-            current = Some((layer.network, model.network().clone()));
+    for of_network in timed.chunk_by(|one, other| one.network == other.network) {
+        let model = calibration::network(of_network[0].network as usize);
+        let model = model.context("the worker timed a network that is not known here")??;
+        let network = model.network();
+        let mut timed = of_network.iter();
+        for (units, rows) in calibration::strips(network) {
+            let (layers, demand) = (network.layers_of(&units), network.demand(&units, rows));
+            for (layer, rows) in layers.clone().zip(&demand.layers).filter(|(_, rows)| !rows.is_empty()) {
+                let same = |timed: &&TimedLayer| (timed.layer as usize, timed.rows) == (layer, rows.len());
+                let timed = timed.next().filter(same);
+                let timed = timed.context("the worker timed other layers than those known here")?;
+                let sample = Sample::new(&network.work(layer), timed.rows, f64::from(timed.ms) / slowdown);
+                let read = if layer == layers.start { demand.input.len() } else { 0 };
+                let written = if layer + 1 == layers.end { rows.len() } else { 0 };
+                let bytes = |cut: usize, rows: u32| network.cut(cut).bytes(rows);
+                samples.push(sample.at_boundary(bytes(units.start, read), bytes(units.end, written)));
+            }
         }
-        let Some((_, network)) = &current else { continue };
-        let index = layer.layer as usize;
-        anyhow::ensure!(index < network.layers.len(), "the worker timed a layer that is not known here");
-        samples.push(Sample::new(&network.work(index), layer.rows, f64::from(layer.ms) / slowdown));
+        anyhow::ensure!(timed.next().is_none(), "the worker timed more layers than are known here");
     }
     Ok(samples)
 }
@@ -134,11 +141,27 @@ mod tests {
 
     #[test]
     fn layers_of_networks_that_are_not_known_are_refused() {
-        let timed = |network, layer| TimedLayer { network, layer, rows: 2, ms: 1.0 };
-        assert!(samples(&[timed(u32::MAX, 0)], 1.0).is_err());
-        assert!(samples(&[timed(0, 10_000)], 1.0).is_err());
-        let slowed = samples(&[timed(0, 0)], 4.0).unwrap();
-        assert_eq!(slowed[0].ms, 0.25);
-        assert!(slowed[0].amounts.iter().any(|(_, amount)| *amount > 0.0));
+        let timed = |network, layer, rows| TimedLayer { network, layer, rows, ms: 1.0 };
+        assert!(samples(&[timed(u32::MAX, 0, 2)], 1.0).is_err());
+        assert!(samples(&[timed(0, 10_000, 2)], 1.0).is_err());
+        let model = calibration::network(0).unwrap().unwrap();
+        let network = model.network();
+        let all = calibration::strips(network).into_iter().flat_map(|(units, rows)| {
+            let rows = network.demand(&units, rows).layers;
+            network.layers_of(&units).zip(rows).map(|(layer, rows)| timed(0, layer as u32, rows.len()))
+        });
+        let all: Vec<TimedLayer> = all.filter(|timed| timed.rows > 0).collect();
+        assert!(samples(&all[1..], 1.0).is_err(), "one is missing");
+        let slowed = samples(&all, 4.0).unwrap();
+        assert_eq!((slowed.len(), slowed[0].ms), (all.len(), 0.25));
+        let bytes = |term: Term| -> f64 {
+            slowed
+                .iter()
+                .flat_map(|sample| &sample.amounts)
+                .filter(|(of, _)| *of == term)
+                .map(|(_, amount)| amount)
+                .sum()
+        };
+        assert!(bytes(Term::BlockInput) > 0.0 && bytes(Term::BlockOutput) > 0.0);
     }
 }

@@ -2,12 +2,13 @@
 //! learnt since. Pure arithmetic over the lab's state.
 
 use collab_core::lab::Lab;
-use collab_core::network::Term;
+use collab_core::network::{Network, Term};
+use collab_core::predict::{Portion, assumed_shape};
 use collab_core::schedule::Schedule;
 
 use super::layers::Row;
 
-/// A prediction taken apart: `predicted = calibrated · learnt · throttle`.
+/// A prediction taken apart: `predicted = (calibrated · learnt + boundary) · throttle`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Explained {
     /// What each kind of work costs by the profile, ms; the dearest first, those that cost nothing left out.
@@ -16,6 +17,8 @@ pub(super) struct Explained {
     pub(super) calibrated_ms: f64,
     /// How much longer it takes by its own times and the worker's late pace.
     pub(super) learnt: f64,
+    /// What it takes beyond that to read what its block is given, or to write what its block yields, ms.
+    pub(super) boundary_ms: f64,
     /// How much longer its CPU share makes it.
     pub(super) throttle: f64,
 }
@@ -25,11 +28,11 @@ pub(super) fn explained(lab: &Lab, row: &Row) -> Option<Explained> {
     let (network, worker) = (lab.network.as_ref()?, lab.worker(row.worker)?);
     let profile = worker.profile.as_ref()?;
     let work = network.work(row.layer as usize);
-    let pieces = pieces(lab, row);
+    let portion = portion(lab, network, row);
     let mut terms: Vec<(Term, f64)> = work
         .iter()
         .filter_map(|work| {
-            let amount = f64::from(pieces) * work.call + f64::from(row.rows) * work.row;
+            let amount = f64::from(portion.pieces) * work.call + f64::from(row.rows) * work.row;
             Some((work.term, profile.coefficient(work.term)?.ms * amount))
         })
         .filter(|(_, ms)| *ms > 0.0)
@@ -37,19 +40,32 @@ pub(super) fn explained(lab: &Lab, row: &Row) -> Option<Explained> {
     terms.sort_by(|a, b| b.1.total_cmp(&a.1));
     let calibrated_ms: f64 = terms.iter().map(|(_, ms)| ms).sum();
     let throttle = 100.0 / worker.throttle.percent.max(1.0);
-    let known = calibrated_ms * throttle;
-    let learnt = row.predicted.filter(|_| known > 0.0).map_or(1.0, |predicted| predicted / known);
-    Some(Explained { terms, calibrated_ms, learnt, throttle })
+    let boundary = lab.memory(row.worker)?.costs(network, &assumed_shape(network)).boundary;
+    let boundary_ms = boundary.ms(portion.read, portion.written);
+    let of_its_own = row.predicted.map(|predicted| predicted / throttle - boundary_ms);
+    let learnt =
+        of_its_own.filter(|ms| *ms > 0.0 && calibrated_ms > 0.0).map_or(1.0, |ms| ms / calibrated_ms);
+    Some(Explained { terms, calibrated_ms, learnt, boundary_ms, throttle })
 }
 
-/// In how many pieces the running partition has the layer computed.
-fn pieces(lab: &Lab, row: &Row) -> u32 {
-    let schedule =
-        lab.network.as_ref().zip(lab.running()).map(|(network, it)| Schedule::new(network, &it.plan));
-    let strip = schedule
-        .as_ref()
-        .and_then(|schedule| schedule.stages.get(row.block as usize)?.strips.get(row.worker.index()));
-    strip.map_or(1, |strip| strip.parts.len().max(1) as u32)
+/// What the running partition has the row's worker compute of the layer.
+fn portion(lab: &Lab, network: &Network, row: &Row) -> Portion {
+    let alone = Portion { pieces: 1, rows: row.rows, ..Portion::default() };
+    let schedule = lab.running().map(|running| Schedule::new(network, &running.plan));
+    let stage = schedule.as_ref().and_then(|schedule| schedule.stages.get(row.block as usize));
+    let Some((stage, strip)) = stage.and_then(|stage| Some((stage, stage.strips.get(row.worker.index())?)))
+    else {
+        return alone;
+    };
+    let units = stage.units.0 as usize..stage.units.1 as usize;
+    let (layers, layer) = (network.layers_of(&units), row.layer as usize);
+    let needed = strip.parts.iter().map(|part| network.cut(units.start).bytes(part.need.len())).sum();
+    Portion {
+        pieces: strip.parts.len().max(1) as u32,
+        read: if layer == layers.start { needed } else { 0 },
+        written: if layer + 1 == layers.end { network.cut(units.end).bytes(strip.rows.len()) } else { 0 },
+        ..alone
+    }
 }
 
 /// The kinds of the layer's work that its worker's profile knows from too few samples.
