@@ -171,14 +171,14 @@ pub(crate) mod tests {
     use crate::network::samples::{ZOO, named, random};
     use crate::plan::Problem;
     use crate::plan::search::Search;
-    use crate::predict::{BoundaryCost, Costs, Lateness, LayerCost, LinkCost, PieceCost};
+    use crate::predict::{Costs, CutCost, Lateness, LayerCost, LinkCost, PieceCost};
 
     /// Any costs that are linear in rows, a link for every ordered pair.
     #[derive(Debug)]
     pub(crate) struct AnyCosts {
         layers: Vec<Vec<LayerCost>>,
         links: Vec<LinkCost>,
-        pieces: Vec<(BoundaryCost, PieceCost)>,
+        pieces: Vec<(CutCost, PieceCost)>,
         lateness: Lateness,
     }
 
@@ -193,7 +193,7 @@ pub(crate) mod tests {
                 LinkCost::new(RngExt::random_range(rng, 1.0..2000.0), RngExt::random_range(rng, 0.0..1.0))
             };
             let piece = |rng: &mut _| {
-                let boundary = BoundaryCost {
+                let at_cuts = CutCost {
                     read_ms: RngExt::random_range(rng, 0.0..1e-6),
                     write_ms: RngExt::random_range(rng, 0.0..1e-6),
                 };
@@ -202,7 +202,7 @@ pub(crate) mod tests {
                     in_ms: RngExt::random_range(rng, 0.0..1e-6),
                     out_ms: RngExt::random_range(rng, 0.0..1e-5),
                 };
-                (boundary, piece)
+                (at_cuts, piece)
             };
             Self {
                 layers,
@@ -221,7 +221,7 @@ pub(crate) mod tests {
             self.layers[worker][layer]
         }
 
-        fn boundary(&self, worker: usize) -> BoundaryCost {
+        fn at_cuts(&self, worker: usize) -> CutCost {
             self.pieces[worker].0
         }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{BoundaryCost, Costs, Lateness, LayerCost, LinkCost, PieceCost, StripMemory, WorkerCosts};
+use super::{Costs, CutCost, Lateness, LayerCost, LinkCost, PieceCost, StripMemory, WorkerCosts};
 use crate::id::Node;
 use crate::network::Network;
 use crate::rows::Rows;
@@ -46,9 +46,9 @@ impl FleetCosts {
 
     /// Makes a worker compute `factor` times slower.
     pub fn slow(&mut self, worker: usize, factor: f64) {
-        if let Some(WorkerCosts { layers, boundary, piece }) = self.workers.get_mut(worker) {
+        if let Some(WorkerCosts { layers, at_cuts, piece }) = self.workers.get_mut(worker) {
             layers.iter_mut().for_each(|cost| *cost = cost.times(factor));
-            *boundary = boundary.times(factor);
+            *at_cuts = at_cuts.times(factor);
             *piece = piece.times(factor);
             self.shares[worker] /= factor;
         }
@@ -71,8 +71,8 @@ impl Costs for FleetCosts {
         self.links[self.place(from) * (self.workers.len() + 1) + self.place(to)]
     }
 
-    fn boundary(&self, worker: usize) -> BoundaryCost {
-        self.workers[worker].boundary
+    fn at_cuts(&self, worker: usize) -> CutCost {
+        self.workers[worker].at_cuts
     }
 
     fn piece(&self, worker: usize) -> PieceCost {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::LayerCost;
-use super::boundary::{Equations, LEAST_MS, Portion};
+use super::cut::{Equations, LEAST_MS, Portion};
 use crate::event::is_time;
 
 /// Portions remembered for a layer.
@@ -133,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::predict::BoundaryCost;
+    use crate::predict::CutCost;
 
     const PRIOR: LayerCost = LayerCost { call_ms: 0.1, row_ms: 0.05 };
 
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn cost(memory: &LayerMemory, trusted: bool) -> LayerCost {
-        memory.equations(PRIOR, trusted).0.line(BoundaryCost::default())
+        memory.equations(PRIOR, trusted).0.line(CutCost::default())
     }
 
     proptest! {

@@ -9,7 +9,7 @@
 //! worker, from its measured time for the whole network. Operators without multiply-accumulates are
 //! therefore predicted as free; the screen says so.
 
-mod boundary;
+mod cut;
 mod fleet;
 mod interval;
 mod lateness;
@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
-pub use boundary::{BoundaryCost, Portion};
+pub use cut::{CutCost, Portion};
 pub use fleet::FleetCosts;
 pub use interval::{COVERAGE, Interval};
 pub use lateness::Lateness;
@@ -91,9 +91,9 @@ pub trait Costs: fmt::Debug + Sync {
     /// What the sender's side of the link `from → to` takes.
     fn link(&self, from: Node, to: Node) -> LinkCost;
 
-    /// What `worker` takes for what a block reads and writes beside its layers.
-    fn boundary(&self, _worker: usize) -> BoundaryCost {
-        BoundaryCost::default()
+    /// What `worker` takes at cuts beside layers.
+    fn at_cuts(&self, _worker: usize) -> CutCost {
+        CutCost::default()
     }
 
     /// What `worker` takes for a piece of a strip beside all that.
@@ -122,14 +122,14 @@ pub trait Costs: fmt::Debug + Sync {
         each: &mut dyn FnMut(usize, u32, f64),
     ) {
         let span = network.layers_of(units);
-        let boundary = self.boundary(worker);
+        let at_cuts = self.at_cuts(worker);
         network.with_demand(units, rows, |input, layers| {
             for (layer, rows) in span.clone().zip(layers) {
                 let read = if layer == span.start { network.cut(units.start).bytes(input.len()) } else { 0 };
                 let written =
                     if layer + 1 == span.end { network.cut(units.end).bytes(rows.len()) } else { 0 };
                 let cost = self.layer(network, worker, layer);
-                each(layer, rows.len(), cost.ms(rows.len()) + boundary.ms(read, written));
+                each(layer, rows.len(), cost.ms(rows.len()) + at_cuts.ms(read, written));
             }
         });
     }

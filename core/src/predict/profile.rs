@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::nnls::fit_relative;
-use super::{BoundaryCost, LayerCost};
+use super::{CutCost, LayerCost};
 use crate::network::{Term, Work};
 
 /// The version of the form and of the terms' meaning; a stored profile of another one is of no use.
@@ -29,7 +29,7 @@ impl Sample {
 
     /// The same where a block begins with it, and so many bytes of its input are read, or ends with it, and so many bytes of
     /// its output are written.
-    pub fn at_boundary(mut self, read: u64, written: u64) -> Self {
+    pub fn at_cuts(mut self, read: u64, written: u64) -> Self {
         self.amounts.extend([(Term::BlockInput, read as f64), (Term::BlockOutput, written as f64)]);
         self
     }
@@ -108,10 +108,10 @@ impl Profile {
         })
     }
 
-    /// What boundaries of blocks take beyond layers.
-    pub fn boundary(&self) -> BoundaryCost {
+    /// What cuts take beside layers.
+    pub fn at_cuts(&self) -> CutCost {
         let ms = |term: Term| self.coefficient(term).map_or(0.0, |known| known.ms);
-        BoundaryCost { read_ms: ms(Term::BlockInput), write_ms: ms(Term::BlockOutput) }
+        CutCost { read_ms: ms(Term::BlockInput), write_ms: ms(Term::BlockOutput) }
     }
 
     /// What a layer takes that did so much work, ms; terms without a coefficient cost nothing.

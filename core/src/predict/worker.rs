@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::boundary::Equations;
+use super::cut::Equations;
 use super::{
-    BoundaryCost, LayerCost, LayerMemory, PieceCost, PieceMemory, Portion, Profile, ReferenceMemory, Scale,
+    CutCost, LayerCost, LayerMemory, PieceCost, PieceMemory, Portion, Profile, ReferenceMemory, Scale,
     StripMemory, Variation,
 };
 use crate::event::is_time;
@@ -67,8 +67,8 @@ impl TimedBlock {
 pub struct WorkerCosts {
     /// By layer of the network.
     pub layers: Vec<LayerCost>,
-    /// For what blocks read and write, beside their layers.
-    pub boundary: BoundaryCost,
+    /// At cuts, beside layers.
+    pub at_cuts: CutCost,
     /// For pieces of strips, beside all that.
     pub piece: PieceCost,
 }
@@ -76,7 +76,7 @@ pub struct WorkerCosts {
 impl WorkerCosts {
     /// Milliseconds for a portion of a layer.
     pub fn portion_ms(&self, layer: usize, portion: &Portion) -> f64 {
-        portion.ms(self.layers[layer], self.boundary)
+        portion.ms(self.layers[layer], self.at_cuts)
     }
 }
 
@@ -85,9 +85,9 @@ impl WorkerCosts {
 pub struct WorkerMemory {
     /// By layer of the network: what the profile says; empty without one.
     prior: Vec<LayerCost>,
-    /// What it says of what blocks read and write.
+    /// What it says of cuts.
     #[serde(default)]
-    prior_boundary: BoundaryCost,
+    prior_at_cuts: CutCost,
     /// By layer of the network.
     layers: Vec<LayerMemory>,
     /// The whole network alone, ms, where that is all there is.
@@ -120,8 +120,8 @@ impl WorkerMemory {
             && self.scale.is_possible()
             && (self.prior.is_empty() || self.prior.len() == layers)
             && self.prior.iter().all(|cost| is_time(cost.call_ms) && is_time(cost.row_ms))
-            && is_time(self.prior_boundary.read_ms)
-            && is_time(self.prior_boundary.write_ms)
+            && is_time(self.prior_at_cuts.read_ms)
+            && is_time(self.prior_at_cuts.write_ms)
             && self.layers.iter().all(|layer| layer.measured().all(|(_, ms)| is_time(ms)))
     }
 
@@ -139,7 +139,7 @@ impl WorkerMemory {
         }
         let layers = 0..network.layers.len();
         self.prior = layers.map(|layer| profile.cost(&network.work(layer))).collect();
-        self.prior_boundary = profile.boundary();
+        self.prior_at_cuts = profile.at_cuts();
         let ms = |term: Term| profile.coefficient(term).map_or(0.0, |known| known.ms);
         let byte_ms = COPIES * ms(Term::BytesMoved);
         self.piece.expect(PieceCost { call_ms: CALLS * ms(Term::Call), in_ms: byte_ms, out_ms: byte_ms });
@@ -191,15 +191,15 @@ impl WorkerMemory {
         let single = || Some(self.single_ms? / alone().max(1e-9));
         let usual = factors.get(factors.len() / 2).copied().or_else(single).unwrap_or(1.0);
         let measured: Vec<_> = pairs().map(|(layer, prior)| layer.equations(*prior, trusted)).collect();
-        let boundary = BoundaryCost::fit(&measured, self.prior_boundary);
+        let at_cuts = CutCost::fit(&measured, self.prior_at_cuts);
         let scale = self.scale.factor();
         let cost = |((layer, prior), (equations, _)): ((&LayerMemory, &LayerCost), &(Equations, f64))| {
-            let cost = if layer.is_empty() { prior.times(usual) } else { equations.line(boundary) };
+            let cost = if layer.is_empty() { prior.times(usual) } else { equations.line(at_cuts) };
             cost.times(scale)
         };
         WorkerCosts {
             layers: pairs().zip(&measured).map(cost).collect(),
-            boundary: boundary.times(scale),
+            at_cuts: at_cuts.times(scale),
             piece: self.piece.cost().times(scale),
         }
     }

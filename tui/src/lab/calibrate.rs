@@ -96,7 +96,7 @@ pub fn samples(timed: &[TimedLayer], slowdown: f64) -> anyhow::Result<Vec<Sample
                 let read = if layer == layers.start { demand.input.len() } else { 0 };
                 let written = if layer + 1 == layers.end { rows.len() } else { 0 };
                 let bytes = |cut: usize, rows: u32| network.cut(cut).bytes(rows);
-                samples.push(sample.at_boundary(bytes(units.start, read), bytes(units.end, written)));
+                samples.push(sample.at_cuts(bytes(units.start, read), bytes(units.end, written)));
             }
         }
         anyhow::ensure!(timed.next().is_none(), "the worker timed more layers than are known here");

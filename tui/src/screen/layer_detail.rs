@@ -159,16 +159,16 @@ fn reasons(scene: &Scene, row: &Row, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// `0.44 ×0.98 learnt +0.12 block's ends ×1.67 CPU share = 0.92`: as calibrated, and what makes more or less of it.
+/// `0.44 ×0.98 learnt +0.12 at cuts ×1.67 CPU share = 0.92`: as calibrated, and what makes more or less of it.
 /// The first number takes `cells` cells at least.
 fn sum(scene: &Scene, row: &Row, explained: &Explained, cells: usize) -> Vec<Vec<Span<'static>>> {
     let theme = scene.theme;
     let mut parts = vec![vec![Span::raw(format!("{:>cells$}", short_ms(explained.calibrated_ms)))]];
-    let Explained { calibrated_ms, learnt, boundary_ms, throttle, .. } = *explained;
+    let Explained { calibrated_ms, learnt, at_cuts_ms, throttle, .. } = *explained;
     let said = |factor: f64| (factor - 1.0).abs() >= WORTH_SAYING;
     let more = [
         (said(learnt), format!("×{learnt:.2}"), "learnt"),
-        (boundary_ms >= WORTH_SAYING * calibrated_ms, format!("+{}", short_ms(boundary_ms)), "block's ends"),
+        (at_cuts_ms >= WORTH_SAYING * calibrated_ms, format!("+{}", short_ms(at_cuts_ms)), "at cuts"),
         (said(throttle), format!("×{throttle:.2}"), "CPU share"),
     ];
     let more = more.into_iter().filter(|(is_said, ..)| *is_said && calibrated_ms > 0.0);

@@ -8,7 +8,7 @@ use collab_core::schedule::Schedule;
 
 use super::layers::Row;
 
-/// A prediction taken apart: `predicted = (calibrated · learnt + boundary) · throttle`.
+/// A prediction taken apart: `predicted = (calibrated · learnt + at cuts) · throttle`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Explained {
     /// What each kind of work costs by the profile, ms; the dearest first, those that cost nothing left out.
@@ -18,7 +18,7 @@ pub(super) struct Explained {
     /// How much longer it takes by its own times and the worker's late pace.
     pub(super) learnt: f64,
     /// What it takes beyond that to read what its block is given, or to write what its block yields, ms.
-    pub(super) boundary_ms: f64,
+    pub(super) at_cuts_ms: f64,
     /// How much longer its CPU share makes it.
     pub(super) throttle: f64,
 }
@@ -40,12 +40,12 @@ pub(super) fn explained(lab: &Lab, row: &Row) -> Option<Explained> {
     terms.sort_by(|a, b| b.1.total_cmp(&a.1));
     let calibrated_ms: f64 = terms.iter().map(|(_, ms)| ms).sum();
     let throttle = 100.0 / worker.throttle.percent.max(1.0);
-    let boundary = lab.memory(row.worker)?.costs(network, &assumed_shape(network)).boundary;
-    let boundary_ms = boundary.ms(portion.read, portion.written);
-    let of_its_own = row.predicted.map(|predicted| predicted / throttle - boundary_ms);
+    let at_cuts = lab.memory(row.worker)?.costs(network, &assumed_shape(network)).at_cuts;
+    let at_cuts_ms = at_cuts.ms(portion.read, portion.written);
+    let of_its_own = row.predicted.map(|predicted| predicted / throttle - at_cuts_ms);
     let learnt =
         of_its_own.filter(|ms| *ms > 0.0 && calibrated_ms > 0.0).map_or(1.0, |ms| ms / calibrated_ms);
-    Some(Explained { terms, calibrated_ms, learnt, boundary_ms, throttle })
+    Some(Explained { terms, calibrated_ms, learnt, at_cuts_ms, throttle })
 }
 
 /// What the running partition has the row's worker compute of the layer.

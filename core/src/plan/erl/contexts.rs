@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use crate::id::Node;
 use crate::network::Network;
 use crate::plan::Problem;
-use crate::predict::{BoundaryCost, Costs, Lateness, LayerCost, LinkCost, PieceCost};
+use crate::predict::{Costs, CutCost, Lateness, LayerCost, LinkCost, PieceCost};
 
 /// A worker's speed is off by up to this factor in any condition: what a prediction may miss.
 const NOISE: f64 = 0.08;
@@ -31,8 +31,8 @@ impl Costs for Conditions<'_> {
         LayerCost { call_ms: call_ms * slowdown, row_ms: row_ms * slowdown }
     }
 
-    fn boundary(&self, worker: usize) -> BoundaryCost {
-        self.base.boundary(worker).times(self.slowdown[worker])
+    fn at_cuts(&self, worker: usize) -> CutCost {
+        self.base.at_cuts(worker).times(self.slowdown[worker])
     }
 
     fn piece(&self, worker: usize) -> PieceCost {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Ends, Span, Spans, Tables};
-use crate::predict::{BoundaryCost, PieceCost};
+use crate::predict::{CutCost, PieceCost};
 use crate::rows::Rows;
 use crate::schedule::{divides_freely, least_rows};
 
@@ -97,9 +97,9 @@ impl Spans<'_> {
     fn rates(&self, span: &Span, bytes: (f64, f64)) -> Arc<[Rate]> {
         // Classes, and how much a row of the input and one of the output take beside their layers.
         let mut known: Vec<(usize, (f64, f64), ByRow)> = Vec::new();
-        let rate = |(&(class, scale), (boundary, piece)): (&(usize, f64), &(BoundaryCost, PieceCost))| {
+        let rate = |(&(class, scale), (at_cuts, piece)): (&(usize, f64), &(CutCost, PieceCost))| {
             let row_ms =
-                ((boundary.read_ms + piece.in_ms) * bytes.0 / scale, boundary.write_ms * bytes.1 / scale);
+                ((at_cuts.read_ms + piece.in_ms) * bytes.0 / scale, at_cuts.write_ms * bytes.1 / scale);
             let ms = match known.iter().find(|other| (other.0, other.1) == (class, row_ms)) {
                 Some(other) => Arc::clone(&other.2),
                 None => {

@@ -17,7 +17,7 @@ use ground::UNPLACED;
 pub(crate) use ground::{Ground, Rate};
 
 use crate::network::Network;
-use crate::predict::{BoundaryCost, Costs, LayerCost, PieceCost};
+use crate::predict::{Costs, CutCost, LayerCost, PieceCost};
 use crate::rows::Rows;
 
 /// A quantity of a strip that begins or ends before a row: at the strip's end less at its beginning.
@@ -67,7 +67,7 @@ pub(crate) struct Spans<'a> {
     /// By worker: its class and how much slower it is than the class says.
     workers: Vec<(usize, f64)>,
     /// By worker: what pieces take beside layers.
-    pieces: Vec<(BoundaryCost, PieceCost)>,
+    pieces: Vec<(CutCost, PieceCost)>,
     /// By the cut at the span's end, less one; the shortest span first.
     columns: Vec<Vec<Span>>,
     /// By first unit, then by last: the number of its ground.
@@ -184,7 +184,7 @@ impl<'a> Spans<'a> {
             .flat_map(|layer| representatives.iter().map(move |costs| costs[layer]))
             .collect();
         let columns = network.units.iter().map(|_| Vec::new()).collect();
-        let pieces = (0..workers).map(|worker| (costs.boundary(worker), costs.piece(worker))).collect();
+        let pieces = (0..workers).map(|worker| (costs.at_cuts(worker), costs.piece(worker))).collect();
         let units = network.units.len();
         Self {
             network,

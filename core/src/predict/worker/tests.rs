@@ -117,11 +117,11 @@ fn a_profile_prices_a_network_that_never_ran() {
 }
 
 #[test]
-fn what_layers_take_at_the_boundaries_of_blocks_is_told_from_what_they_take_inside() {
+fn what_layers_take_at_cuts_is_told_from_what_they_take_inside_blocks() {
     let network = named("vgg16").unwrap();
     let shape = assumed_shape(&network);
-    let boundary = BoundaryCost { read_ms: 2e-8, write_ms: 2e-7 };
-    let law = WorkerCosts { layers: shape.clone(), boundary, ..WorkerCosts::default() };
+    let at_cuts = CutCost { read_ms: 2e-8, write_ms: 2e-7 };
+    let law = WorkerCosts { layers: shape.clone(), at_cuts, ..WorkerCosts::default() };
     let truth = FleetCosts::new(vec![law], |_, _| LinkCost::new(1.0, 0.0));
     let timed = |units: Range<usize>, rows: Rows| {
         let mut layers = Vec::new();
@@ -141,7 +141,7 @@ fn what_layers_take_at_the_boundaries_of_blocks_is_told_from_what_they_take_insi
     memory.rehearse(&network, &[whole], 1.0);
     memory.rehearse(&network, &share, 1.0);
     let found = memory.costs(&network, &shape);
-    assert!((found.boundary.write_ms / boundary.write_ms - 1.0).abs() < 0.1, "{:?}", found.boundary);
+    assert!((found.at_cuts.write_ms / at_cuts.write_ms - 1.0).abs() < 0.1, "{:?}", found.at_cuts);
     let found = FleetCosts::new(vec![found], |_, _| LinkCost::new(1.0, 0.0));
     for units in [1..2, 1..4, 3..4] {
         let rows = Rows::new(20, 40);

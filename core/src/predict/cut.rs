@@ -1,11 +1,11 @@
-//! What layers at the boundaries of a block take beyond what they take inside one.
+//! What layers take at cuts, beyond what they take inside a block.
 //!
 //! Inside a block a layer finds its input where the layer before has just left it, in the layout that suits both. A block's
-//! first layer reads a map that was sent or put together, its last one writes a map into memory that nothing holds any more,
-//! both in the layout that is sent. Layers of one network on one worker share a price for each of these bytes, so all of them
-//! tell it together: each layer's own line is eliminated from the least squares of its times, and what is left of all layers
-//! has two unknowns. A layer measured at a boundary and inside tells it best, but where most of them take more at
-//! boundaries than their profile's shape allows for, that tells it as well.
+//! first layer reads a map that was received or put together, its last one writes a map into memory that nothing holds any
+//! more, both in the layout that is sent. Layers of one network on one worker share a price for each of these bytes, so all of
+//! them tell it together: each layer's own line is eliminated from the least squares of its times, and what is left of all
+//! layers has two unknowns. A layer measured at a cut and inside a block tells it best, but where most of them take more at
+//! cuts than the shape of their profile allows for, that tells it as well.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,16 +18,17 @@ const PRIOR_WEIGHT: f64 = 1e-4;
 /// Rounds of fitting; which costs are zero is settled after two or three.
 const ROUNDS: usize = 6;
 
-/// What bytes take beside the layers that read or write them where a block begins and ends. Neither is negative.
+/// What a block's first layer takes for reading what the block is given, and its last for writing what the block yields, beside
+/// what they take inside a block. Neither is negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BoundaryCost {
+pub struct CutCost {
     /// For every byte that a block's first layer reads of the block's input, ms.
     pub read_ms: f64,
     /// For every byte that its last layer writes of the block's output, ms.
     pub write_ms: f64,
 }
 
-impl BoundaryCost {
+impl CutCost {
     /// Milliseconds for so many bytes.
     pub fn ms(&self, read: u64, written: u64) -> f64 {
         self.read_ms * read as f64 + self.write_ms * written as f64
@@ -86,8 +87,8 @@ pub struct Portion {
 
 impl Portion {
     /// Milliseconds, of a layer that takes `cost`.
-    pub fn ms(&self, cost: LayerCost, boundary: BoundaryCost) -> f64 {
-        cost.pieces_ms(self.pieces, self.rows) + boundary.ms(self.read, self.written)
+    pub fn ms(&self, cost: LayerCost, at_cuts: CutCost) -> f64 {
+        cost.pieces_ms(self.pieces, self.rows) + at_cuts.ms(self.read, self.written)
     }
 }
 
@@ -109,18 +110,18 @@ impl Equations {
         }
     }
 
-    /// The layer's line that fits best if boundaries take that much.
-    pub(super) fn line(&self, boundary: BoundaryCost) -> LayerCost {
+    /// The layer's line that fits best if cuts take that much.
+    pub(super) fn line(&self, at_cuts: CutCost) -> LayerCost {
         let Self { matrix: m, right } = self;
-        let rest = |row: usize| right[row] - m[row][2] * boundary.read_ms - m[row][3] * boundary.write_ms;
+        let rest = |row: usize| right[row] - m[row][2] * at_cuts.read_ms - m[row][3] * at_cuts.write_ms;
         let [call_ms, row_ms] = nonnegative([[m[0][0], m[0][1]], [m[1][0], m[1][1]]], [rest(0), rest(1)]);
         LayerCost { call_ms, row_ms }
     }
 
-    /// What is left for the boundaries' two prices once the layer's own costs follow them, as long as those that are zero
-    /// near `boundary` stay so.
-    fn reduced(&self, boundary: BoundaryCost) -> ([[f64; 2]; 2], [f64; 2]) {
-        let line = self.line(boundary);
+    /// What is left for the two prices of cuts once the layer's own costs follow them, as long as those that are zero near
+    /// `at_cuts` stay so.
+    fn reduced(&self, at_cuts: CutCost) -> ([[f64; 2]; 2], [f64; 2]) {
+        let line = self.line(at_cuts);
         let Self { matrix: mut m, mut right } = *self;
         for (pivot, cost) in [line.call_ms, line.row_ms].into_iter().enumerate() {
             if cost <= 0.0 || m[pivot][pivot] <= 1e-12 * self.matrix[pivot][pivot] {
@@ -160,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    const TRUTH: BoundaryCost = BoundaryCost { read_ms: 4e-8, write_ms: 1.6e-7 };
+    const TRUTH: CutCost = CutCost { read_ms: 4e-8, write_ms: 1.6e-7 };
 
     fn at(rows: u32, first: bool, last: bool) -> Portion {
         let bytes = |there: bool| if there { 40_000 * u64::from(rows) } else { 0 };
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_measured_inside_and_at_boundaries_tell_what_these_take() {
+    fn layers_measured_inside_blocks_and_at_cuts_tell_what_cuts_take() {
         let layers: Vec<(Equations, f64)> = (1..8u32)
             .map(|layer| {
                 let cost = LayerCost { call_ms: 0.05, row_ms: 0.02 * f64::from(layer) };
@@ -187,7 +188,7 @@ mod tests {
                 )
             })
             .collect();
-        let found = BoundaryCost::fit(&layers, BoundaryCost::default());
+        let found = CutCost::fit(&layers, CutCost::default());
         for (found, truth) in [(found.read_ms, TRUTH.read_ms), (found.write_ms, TRUTH.write_ms)] {
             assert!((found / truth - 1.0).abs() < 0.02, "{found} of {truth}");
         }
@@ -198,11 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_at_a_boundary_says_nothing_of_it() {
+    fn what_was_never_at_a_cut_leaves_what_was_known_before() {
         let cost = LayerCost { call_ms: 0.05, row_ms: 0.02 };
         let inside = measured(cost, &[at(90, false, false), at(30, false, false)]);
-        assert_eq!(BoundaryCost::fit(&[inside], TRUTH), TRUTH);
-        assert_eq!(BoundaryCost::fit(&[], TRUTH), TRUTH);
+        assert_eq!(CutCost::fit(&[inside], TRUTH), TRUTH);
+        assert_eq!(CutCost::fit(&[], TRUTH), TRUTH);
     }
 
     proptest! {
@@ -216,7 +217,7 @@ mod tests {
                 times.iter().for_each(|&(rows, first, last, ms)| equations.add(at(rows, first, last), ms, 1.0));
                 (equations, 1.0)
             }).collect();
-            let found = BoundaryCost::fit(&layers, BoundaryCost::default());
+            let found = CutCost::fit(&layers, CutCost::default());
             prop_assert!(found.read_ms >= 0.0 && found.write_ms >= 0.0, "{found:?}");
             for (equations, _) in &layers {
                 let line = equations.line(found);
