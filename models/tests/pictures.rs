@@ -214,4 +214,19 @@ proptest! {
             let _ = Picture::decode(&bytes, "random");
         }
     }
+
+    #[test]
+    fn no_damage_to_a_picture_makes_the_reader_panic(
+        as_jpeg: bool, changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let format = if as_jpeg { image::ImageFormat::Jpeg } else { image::ImageFormat::Png };
+        let mut bytes = encoded(&Picture::noise(RGB, 3), format);
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
+        let _ = Picture::decode(&bytes, "damaged");
+    }
 }

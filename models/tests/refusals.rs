@@ -5,6 +5,7 @@ mod support;
 use collab_core::id::Digest;
 use collab_core::network::Split;
 use collab_core::rows::Rows;
+use collab_models::recipe::{Recipe, Topology};
 use collab_models::{LayerTimes, LoadError, LoadOptions, Map, Model, StripError};
 use proptest::prelude::*;
 use prost::Message;
@@ -44,11 +45,43 @@ proptest! {
     #![proptest_config(config(64))]
 
     #[test]
-    fn a_damaged_model_never_ends_the_program(at: prop::sample::Index, byte: u8) {
+    fn a_damaged_model_never_ends_the_program(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
         let mut bytes = small().encode_to_vec();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = Model::load(&bytes, &LoadOptions::default());
+    }
+
+    #[test]
+    fn bytes_that_are_no_model_never_end_the_program(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        // A field of the model (the graph), one of the graph (a node), and the same bytes as they are.
+        let field = |tag: u8, bytes: &[u8]| {
+            let mut whole = vec![tag << 3 | 2];
+            prost::encode_length_delimiter(bytes.len(), &mut whole).expect("a vector grows");
+            [&whole, bytes].concat()
+        };
+        let graph = field(7, &bytes);
+        let node = field(7, &field(1, &bytes));
+        for bytes in [bytes, graph, node] {
+            prop_assert!(Model::load(&bytes, &LoadOptions::default()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_damaged_recipe_is_refused_or_the_recipe_of_another_network(
+        topology in 0..Topology::ALL.len(), seed: u64, at: prop::sample::Index, byte: u8,
+    ) {
+        let recipe = Recipe { topology: Topology::ALL[topology], seed }.to_string();
+        let mut bytes = recipe.clone().into_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        let _ = Model::load(&bytes, &LoadOptions::default());
+        if let Ok(read) = Recipe::try_from(&bytes[..]) {
+            prop_assert_eq!(read.to_string().into_bytes(), bytes);
+        }
     }
 }
 

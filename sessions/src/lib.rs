@@ -11,7 +11,7 @@
 //!
 //! | topic | messages |
 //! |---|---|
-//! | `session`, `workers`, `partitions`, `runs`, `layers`, `spans`, `commands`, `log` | events, one a message: `at` (µs since the session's start), `event` (what happened), and the fields of that event |
+//! | `session`, `workers`, `partitions`, `runs`, `layers`, `spans`, `commands`, `log`, `training` | events, one a message: `at` (µs since the session's start), `event` (what happened), and the fields of that event |
 //! | `keyframe` | everything true of the lab just before the next event: what the events so far fold to |
 //! | `index` | the last message of a finished file: where keyframes and moments are |
 //!

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use collab_core::lab::{Lab, Phase};
@@ -26,44 +27,10 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
     let stage = Arc::new(Stage::new(Shown::default()));
     let recorder = recorder(args)?;
     let (requests, asked) = mpsc::unbounded_channel();
-    let listener = form.map(|form| -> Listener {
-        let requests = requests.clone();
-        let mut reporter = Reporter::new(form);
-        Box::new(move |event, stage: &Stage| {
-            // A report that cannot be written is of no use to anybody: the lab ends, and its summary fails likewise.
-            if reporter.report(event, stage).is_err() {
-                let _ = requests.send(Request::Quit);
-            }
-        })
-    });
+    let listener = form.map(|form| reporting(form, requests.clone()));
     let journal = Arc::new(Journal::new(stage.clone(), recorder, listener));
-    let setup = Setup {
-        model: args.file.choice(&args.model),
-        input: args.input.clone(),
-        workers,
-        planner: args.planner.clone(),
-        partition: args.partition.clone(),
-        auto: args.auto,
-        train: !args.no_train,
-        read_only,
-        seed: args.seed,
-        for_time: args.for_time,
-        output: args.output.clone(),
-    };
     let (ended, has_ended) = oneshot::channel();
-    // The lab has a thread and a runtime of its own, so that a slow terminal cannot delay a run.
-    let thread = std::thread::Builder::new().name("lab".to_owned()).spawn({
-        let journal = journal.clone();
-        move || -> anyhow::Result<Ending> {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            let result = runtime.block_on(lab::run(setup, journal, asked));
-            // A reference that is still being computed must not hold up the end.
-            runtime.shutdown_background();
-            let failed_or_asked = !matches!(result, Ok(Ending::NobodyLeft));
-            let _ = ended.send(failed_or_asked);
-            result
-        }
-    })?;
+    let thread = lead(setup(args, workers, read_only), journal.clone(), asked, ended)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let shown = runtime.block_on(wait(form, stage.clone(), requests, has_ended));
     let ending = thread.join().map_err(|_| anyhow::anyhow!("the lab's thread panicked"))?;
@@ -84,6 +51,53 @@ pub fn run(args: &RunArgs, workers: Workers, read_only: bool) -> anyhow::Result<
     Ok(if has_lost_worker(&lab) { EXIT_WORKER_LOST } else { 0 })
 }
 
+/// What the lab is to do, as the arguments say.
+fn setup(args: &RunArgs, workers: Workers, read_only: bool) -> Setup {
+    Setup {
+        model: args.file.choice(&args.model),
+        input: args.input.clone(),
+        workers,
+        planner: args.planner.clone(),
+        partition: args.partition.clone(),
+        auto: args.auto,
+        train: !args.no_train,
+        read_only,
+        seed: args.seed,
+        for_time: args.for_time,
+        output: args.output.clone(),
+    }
+}
+
+/// Reports every event without a screen.
+fn reporting(form: Form, requests: mpsc::UnboundedSender<Request>) -> Listener {
+    let mut reporter = Reporter::new(form);
+    Box::new(move |event, stage: &Stage| {
+        // A report that cannot be written is of no use to anybody: the lab ends, and its summary fails likewise.
+        if reporter.report(event, stage).is_err() {
+            let _ = requests.send(Request::Quit);
+        }
+    })
+}
+
+/// Runs the lab on a thread and a runtime of its own, so that a slow terminal cannot delay a run. How it ended, unless it
+/// failed, is told at once; all of it when the thread is joined.
+fn lead(
+    setup: Setup,
+    journal: Arc<Journal>,
+    asked: mpsc::UnboundedReceiver<Request>,
+    ended: oneshot::Sender<Option<Ending>>,
+) -> std::io::Result<JoinHandle<anyhow::Result<Ending>>> {
+    std::thread::Builder::new().name("lab".to_owned()).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let result = runtime.block_on(lab::run(setup, journal, asked));
+        // A reference that is still being computed must not hold up the end.
+        runtime.shutdown_background();
+        // Whoever shows the lab may have left before.
+        let _ = ended.send(result.as_ref().ok().copied());
+        result
+    })
+}
+
 /// How to report without a screen; `None` is with one.
 pub fn form(headless: bool, json: bool) -> Option<Form> {
     match (json, headless || !std::io::stdout().is_terminal()) {
@@ -98,12 +112,12 @@ async fn wait(
     form: Option<Form>,
     stage: Arc<Stage>,
     requests: mpsc::UnboundedSender<Request>,
-    has_ended: oneshot::Receiver<bool>,
+    has_ended: oneshot::Receiver<Option<Ending>>,
 ) -> anyhow::Result<()> {
     // With nobody left the screen stays, so that the operator can read why.
     let leaves = async {
         match has_ended.await {
-            Ok(false) if form.is_none() => std::future::pending().await,
+            Ok(Some(Ending::NobodyLeft)) if form.is_none() => std::future::pending().await,
             _ => {}
         }
     };

@@ -7,7 +7,7 @@ mod program;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
-use devices::{Lab, Worker, pair};
+use devices::{Lab, Process, Worker, pair};
 use program::{program, run};
 use tempfile::TempDir;
 
@@ -23,14 +23,27 @@ fn lab(home: &TempDir, workers: &[&Worker]) -> Lab {
     Lab::lead(home, &addresses)
 }
 
+/// Ends a process without a farewell, as a power cut does.
+fn kill(process: &mut Process) {
+    process.child.kill().expect("it was running");
+    let exit = process.child.wait().expect("it was started here");
+    assert_eq!(exit.code(), None, "it ended by itself before");
+}
+
+/// A worker that was away is ready and measured alone, and runs go on.
+fn takes_in(lab: &Lab, worker: usize) {
+    lab.event_of("worker_ready", worker, "its coming");
+    lab.event_of("single_measured", worker, "it alone");
+    lab.event("run_done", "a run after that");
+}
+
 #[test]
 fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() {
     let home = TempDir::new().expect("a folder");
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
     let lab = lab(&home, &[&stays, &goes]);
     lab.wait_until_planned(2);
-    goes.process.child.kill().expect("it was running");
-    goes.process.child.wait().expect("it was started here");
+    kill(&mut goes.process);
     lab.event("worker_lost", "the loss");
     lab.event("run_started", "the run's new beginning");
     lab.event("run_done", "a run without it");
@@ -48,13 +61,10 @@ fn a_worker_that_is_lost_while_it_is_given_the_network_is_used_when_it_is_back()
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
     let lab = lab(&home, &[&stays, &goes]);
     lab.event_of("worker_joined", 1, "both");
-    goes.process.child.kill().expect("it was running");
-    goes.process.child.wait().expect("it was started here");
+    kill(&mut goes.process);
     lab.event("worker_lost", "the loss");
     let _back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
-    lab.event_of("worker_ready", 1, "its return");
-    lab.event_of("single_measured", 1, "it alone");
-    lab.event("run_done", "a run after that");
+    takes_in(&lab, 1);
     lab.ends(0);
 }
 
@@ -62,8 +72,7 @@ fn a_worker_that_is_lost_while_it_is_given_the_network_is_used_when_it_is_back()
 fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
     let home = TempDir::new().expect("a folder");
     let (mut late, there) = (paired(&home, "late"), paired(&home, "there"));
-    late.process.child.kill().expect("it was running");
-    late.process.child.wait().expect("it was started here");
+    kill(&mut late.process);
     let live = ["live", "--worker", &late.address, "--worker", "127.0.0.1:1", "--no-record"];
     let (exit, _, complaint) = run(program(&home).args(live));
     assert!(exit == Some(1) && complaint.contains("the key of the worker at 127.0.0.1:1"), "{complaint}");
@@ -74,9 +83,7 @@ fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
     lab.event("run_done", "a run of the other");
     let _late = Worker::start(&home.path().join("late"), &late.address, &[]);
     lab.event_of("worker_calibrated", 0, "what its work costs");
-    lab.event_of("worker_ready", 0, "its coming");
-    lab.event_of("single_measured", 0, "it alone");
-    lab.event("run_done", "a run after that");
+    takes_in(&lab, 0);
     lab.ends(0);
 }
 
@@ -99,7 +106,7 @@ fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
     let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
     let lab = lab(&home, &[&stays, &goes]);
     lab.wait_until_planned(2);
-    goes.process.child.kill().expect("it was running");
+    kill(&mut goes.process);
     lab.event("worker_lost", "the loss");
     lab.event("run_done", "a run without it");
     lab.0.wait_for("a note", |line| line.contains("B is not back yet") && line.contains("nobody listens at"));
@@ -107,8 +114,7 @@ fn a_worker_that_does_not_come_back_is_exit_code_3_and_the_others_go_on() {
     // The one that stays is free for the next lab.
     let mut next = self::lab(&home, &[&stays]);
     next.event("run_done", "a run");
-    next.0.child.kill().expect("it was running");
-    assert_eq!(next.0.end().0, None);
+    kill(&mut next.0);
 }
 
 /// Three workers measured alone, of which the last is killed; `until` something else has come.
@@ -121,7 +127,7 @@ fn killed_while_measured_together(until: Option<&str>) {
         lab.event("single_measured", "a worker measured alone");
     }
     until.into_iter().for_each(|kind| drop(lab.event(kind, kind)));
-    goes.process.child.kill().expect("it was running");
+    kill(&mut goes.process);
     lab.event("worker_lost", "the loss");
     lab.wait_until_planned_anew();
     lab.ends(3);
@@ -197,8 +203,7 @@ fn a_lab_whose_only_worker_is_lost_waits_for_it_and_goes_on() {
     let mut only = paired(&home, "only");
     let lab = self::lab(&home, &[&only]);
     lab.event("run_done", "a run");
-    only.process.child.kill().expect("it was running");
-    only.process.child.wait().expect("it was started here");
+    kill(&mut only.process);
     lab.event("worker_lost", "the loss");
     let _back = Worker::start(&home.path().join("only"), &only.address, &[]);
     lab.event("worker_ready", "its return");

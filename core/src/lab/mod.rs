@@ -135,13 +135,7 @@ impl Lab {
             What::SessionStarted(info) => self.session = info.clone(),
             What::SessionEnded => self.ended = true,
             What::NetworkLoaded { network } => self.load(network),
-            What::WorkerJoined(info) => {
-                let known = self.worker(info.worker).is_some_and(|worker| worker.info.host == info.host);
-                self.join(info);
-                if !known {
-                    self.relearn(info.worker.index());
-                }
-            }
+            What::WorkerJoined(info) => self.join(info),
             What::WorkerReady { worker } => self.worker_phase(*worker, Phase::Ready, event.at),
             What::WorkerLoading { worker, done, total } => {
                 self.worker_phase(*worker, Phase::Loading { done: *done, total: *total }, event.at);
@@ -153,23 +147,9 @@ impl Lab {
             What::LinkMeasured { from, to, rtt_ms, rate_mbps, offset_ms } => {
                 self.take_link(*from, *to, *rtt_ms, *rate_mbps, *offset_ms);
             }
-            What::SingleMeasured { worker, ms, compute_ms } => {
-                if let Some(state) = self.workers.get_mut(worker.index()) {
-                    state.single_ms = Some(*ms);
-                    state.single_compute_ms = Some(*compute_ms);
-                }
-                if let Some(memory) = self.learnt.get_mut(worker.index()) {
-                    memory.take_single(*compute_ms);
-                }
-            }
+            What::SingleMeasured { worker, ms, compute_ms } => self.take_single(*worker, *ms, *compute_ms),
             What::WorkerCalibrated { worker, profile, held_out, .. } => {
-                if let Some(state) = self.workers.get_mut(worker.index()) {
-                    state.profile = Some(profile.clone());
-                    state.held_out = *held_out;
-                }
-                if let (Some(memory), Some(network)) = (self.learnt.get_mut(worker.index()), &self.network) {
-                    memory.calibrate(network, profile);
-                }
+                self.take_profile(*worker, profile, *held_out);
             }
             What::PartitionProposed(proposal) => self.propose(proposal),
             What::PartitionRehearsed { partition, worker, blocks } => {
@@ -184,22 +164,7 @@ impl Lab {
                 }
             }
             What::RunStarted { run, partition, input } => {
-                // What begins again takes longer than its partition: nothing is said that could be judged or learnt from.
-                let again = self.begins_again(*run);
-                let predicted = self.predict_partition(*partition).filter(|_| !again).map(Arc::new);
-                let is_running = Some(*partition) == self.current;
-                self.look_ahead(predicted.as_ref().filter(|_| is_running).map(|predicted| predicted.ms));
-                let shares = self.workers.iter().map(|worker| worker.throttle.percent / 100.0).collect();
-                self.runs.start(CurrentRun {
-                    run: *run,
-                    partition: *partition,
-                    input: input.clone(),
-                    started: event.at,
-                    shares,
-                    predicted,
-                    spans: Vec::new(),
-                    layers: Vec::new(),
-                });
+                self.begin_run(*run, *partition, input.clone(), event.at);
             }
             What::LayersTimed(timed) => self.take_layers(timed),
             What::SpanDone(span) => self.runs.take_span(span),
@@ -243,6 +208,18 @@ impl Lab {
         self.layers.clear();
         self.runs.in_flight.clear();
         self.relearn_all();
+    }
+
+    /// Predicts a run before anything of it is known.
+    fn begin_run(&mut self, run: RunId, partition: PartitionId, input: String, started: Micros) {
+        // What begins again takes longer than its partition: nothing is said that could be judged or learnt from.
+        let again = self.begins_again(run);
+        let predicted = self.predict_partition(partition).filter(|_| !again).map(Arc::new);
+        let is_running = Some(partition) == self.current;
+        self.look_ahead(predicted.as_ref().filter(|_| is_running).map(|predicted| predicted.ms));
+        let shares = self.workers.iter().map(|worker| worker.throttle.percent / 100.0).collect();
+        let (spans, layers) = (Vec::new(), Vec::new());
+        self.runs.start(CurrentRun { run, partition, input, started, shares, predicted, spans, layers });
     }
 
     /// Whether a run that begins did so before, and lost a worker on its way.

@@ -202,8 +202,8 @@ impl Lab {
             return;
         }
         let id = WorkerId::at(worker);
-        let (word, by) = if factor > 1.0 { ("slowed", factor) } else { ("quickened", 1.0 / factor) };
-        let text = format!("{id} {word} by {by:.2} at {}, without having been told to", self.now);
+        let (word, times) = if factor > 1.0 { ("slower", factor) } else { ("quicker", 1.0 / factor) };
+        let text = format!("{id} is ×{times:.2} {word} than before, without having been told to");
         self.log(Level::Warning, text);
     }
 

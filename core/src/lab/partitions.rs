@@ -16,9 +16,14 @@ impl Lab {
         self.partitions.get(&self.current?)
     }
 
-    /// The partition that is offered.
+    /// The partition that is offered; one that only measures workers is nobody's to accept.
     pub fn offered(&self) -> Option<&Proposal> {
-        self.partitions.get(&self.proposal?)
+        self.partitions.get(&self.proposal?).filter(|proposal| !proposal.measures())
+    }
+
+    /// Whether a planned partition runs, or did before one that measures a worker which came back.
+    pub fn is_planned(&self) -> bool {
+        self.running().is_some_and(|running| !running.measures()) || !self.past.is_empty()
     }
 
     /// The part of the split work that `worker` does in the running partition, 0…1.

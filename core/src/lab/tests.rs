@@ -117,6 +117,30 @@ fn a_command_is_pending_until_it_is_settled() {
 }
 
 #[test]
+fn what_only_measures_is_offered_to_nobody_and_does_not_make_a_lab_planned() {
+    let network = chain(32, 4);
+    let measuring = |id: u32| {
+        let planner = Proposal::ALONE.to_owned();
+        let What::PartitionProposed(given) = proposed(id, &network, "0-3:A") else { unreachable!() };
+        What::PartitionProposed(Proposal { planner, ..given })
+    };
+    let run = RunId(1);
+    let switched = |id: u32| What::PartitionSwitched { partition: PartitionId(id), run };
+    let mut lab = fold(&story()[..6]);
+    let mut then = |what: What| {
+        lab.apply(&event(20, what));
+        (lab.offered().is_some(), lab.is_planned())
+    };
+    assert_eq!(then(measuring(1)), (false, false));
+    assert_eq!(then(switched(1)), (false, false));
+    assert_eq!(then(proposed(2, &network, "0-3:=")), (true, false));
+    assert_eq!(then(switched(2)), (false, true));
+    // A worker that came back is measured.
+    assert_eq!(then(measuring(3)), (false, true));
+    assert_eq!(then(switched(3)), (false, true));
+}
+
+#[test]
 fn accept_and_undo_walk_along_the_past() {
     let mut lab = fold(&story());
     assert_eq!(lab.proposal, Some(PartitionId(2)));

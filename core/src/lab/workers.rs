@@ -176,6 +176,7 @@ impl Lab {
             let of = |info: &WorkerInfo| (info.fingerprint, info.host.clone(), info.emulation.clone());
             of(&before.info) == of(info)
         };
+        let has_its_host = self.worker(info.worker).is_some_and(|before| before.info.host == info.host);
         let before = self.worker(info.worker).filter(is_same).cloned();
         let before = before.as_ref();
         let state = WorkerState {
@@ -198,6 +199,31 @@ impl Lab {
             Some(slot) => *slot = state,
             None if may_join => self.workers.push(state),
             None => {}
+        }
+        if !has_its_host {
+            self.relearn(info.worker.index());
+        }
+    }
+
+    /// What the whole network took on one worker, and what of it was computing, ms.
+    pub(super) fn take_single(&mut self, worker: WorkerId, ms: f64, compute_ms: f64) {
+        if let Some(state) = self.workers.get_mut(worker.index()) {
+            state.single_ms = Some(ms);
+            state.single_compute_ms = Some(compute_ms);
+        }
+        if let Some(memory) = self.learnt.get_mut(worker.index()) {
+            memory.take_single(compute_ms);
+        }
+    }
+
+    /// What kinds of work cost on a worker.
+    pub(super) fn take_profile(&mut self, worker: WorkerId, profile: &Profile, held_out: Option<f64>) {
+        if let Some(state) = self.workers.get_mut(worker.index()) {
+            state.profile = Some(profile.clone());
+            state.held_out = held_out;
+        }
+        if let (Some(memory), Some(network)) = (self.learnt.get_mut(worker.index()), &self.network) {
+            memory.calibrate(network, profile);
         }
     }
 

@@ -97,8 +97,26 @@ impl fmt::Display for Partition {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::network::samples::chain;
+
+    proptest! {
+        #[test]
+        fn whatever_is_typed_is_a_partition_that_reads_back_or_refused(
+            text in prop_oneof![
+                "[0-9A-D:/,%=-]{0,24}",
+                "0-[0-5]:[0-9]{1,2},[0-9]{1,2},[0-9]{1,2}(/[1-5](-5)?:([A-D]|=|[0-9]{1,2}%,[0-9]{1,2}%,9%))?",
+            ]
+        ) {
+            let network = chain(64, 6);
+            match Partition::parse(&text, &network, 3) {
+                Ok(read) => prop_assert_eq!(Partition::parse(&read.to_string(), &network, 3), Ok(read)),
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
 
     #[test]
     fn the_text_form_reads_back() {

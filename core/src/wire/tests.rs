@@ -15,14 +15,27 @@ fn read_back<M: Message + PartialEq + std::fmt::Debug>(message: &M) {
     assert_eq!(&decode::<M>(&frame[4..]).unwrap(), message);
 }
 
-/// Every decoder, on bytes that anyone may have sent.
+/// A decoder, on bytes that anyone may have sent: what it takes can be sent on and is read as the same.
+fn decode_any<M: Message + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
+    if let Ok(message) = decode::<M>(bytes) {
+        read_back(&message);
+    }
+}
+
+/// Every decoder.
 fn decode_all(bytes: &[u8]) {
-    let _ = decode::<Asked>(bytes);
-    let _ = decode::<Answered>(bytes);
-    let _ = decode::<Telemetry>(bytes);
-    let _ = decode::<RowsHeader>(bytes);
-    let _ = decode::<Probe>(bytes);
-    let _ = decode::<ProbeEcho>(bytes);
+    decode_any::<Asked>(bytes);
+    decode_any::<Answered>(bytes);
+    decode_any::<Telemetry>(bytes);
+    decode_any::<RowsHeader>(bytes);
+    decode_any::<Probe>(bytes);
+    decode_any::<ProbeEcho>(bytes);
+    if let Some(prefix) = bytes.first_chunk() {
+        let _ = (frame_length(*prefix), StreamKind::from_byte(prefix[0]));
+    }
+    if let Some(Ok(preface)) = bytes.first_chunk().map(Preface::decode) {
+        assert_eq!(preface.encode()[..], bytes[..Preface::LENGTH]);
+    }
 }
 
 fn requests() -> impl Strategy<Value = Request> {
@@ -62,6 +75,83 @@ fn requests() -> impl Strategy<Value = Request> {
     ]
 }
 
+fn spans() -> impl Strategy<Value = WorkerSpan> {
+    let kinds = prop_oneof![
+        Just(SpanKind::Compute),
+        Just(SpanKind::Send),
+        Just(SpanKind::Receive),
+        Just(SpanKind::Wait)
+    ];
+    let peers = prop_oneof![Just(None), Just(Some(Node::Lab)), Just(Some(Node::Worker(WorkerId(3))))];
+    let rows = (0u32..1000, 0u32..1000).prop_map(|(start, count)| Rows::new(start, start + count));
+    let times = (0u64..1 << 50, 0u64..1 << 40);
+    (any::<(u64, u32, u64)>(), kinds, peers, rows, times).prop_map(
+        |((run, block, bytes), kind, peer, rows, (start_us, took))| {
+            let (run, end_us) = (RunId(run), start_us + took);
+            WorkerSpan { run, kind, block, peer, rows, start_us, end_us, bytes }
+        },
+    )
+}
+
+fn blocks() -> impl Strategy<Value = BlockTimes> {
+    let layers = vec((any::<u32>(), any::<u32>(), 0f32..1e6), 0..30);
+    (any::<u32>(), layers).prop_map(|(block, layers)| BlockTimes { block, layers })
+}
+
+fn reports() -> impl Strategy<Value = Telemetry> {
+    prop_oneof![
+        (any::<u64>(), vec(spans(), 0..4), vec(blocks(), 0..3)).prop_map(|(run, spans, blocks)| {
+            Telemetry::Computed(RunReport { run: RunId(run), spans, blocks })
+        }),
+        spans().prop_map(Telemetry::Sent),
+        spans().prop_map(Telemetry::Arrived),
+        (any::<u64>(), ".{0,40}").prop_map(|(run, reason)| Telemetry::Failed { run: RunId(run), reason }),
+    ]
+}
+
+fn replies() -> impl Strategy<Value = Reply> {
+    let timed = (any::<u32>(), any::<u32>(), 0..=MAX_ROW, 0f32..1e9);
+    let timed = timed.prop_map(|(network, layer, rows, ms)| TimedLayer { network, layer, rows, ms });
+    let cuts = (1u32..99, 1u32..99, 1u32..99).prop_map(|(outer, rows, inner)| Cut { outer, rows, inner });
+    prop_oneof![
+        (vec(timed, 0..300), any::<u32>(), 0f64..1e9).prop_map(|(layers, networks, ms)| Reply::Calibrated {
+            layers,
+            networks,
+            ms
+        }),
+        vec(cuts, 0..40).prop_map(|cuts| Reply::Loaded { cuts }),
+        proptest::option::of(blocks()).prop_map(|times| Reply::Rehearsed { times }),
+        any::<(u64, u64, u64)>().prop_map(|(received_us, answered_us, delay_us)| Reply::Pong {
+            received_us,
+            answered_us,
+            delay_us
+        }),
+        ".{0,60}".prop_map(|reason| Reply::Refused { reason }),
+    ]
+}
+
+fn headers() -> impl Strategy<Value = RowsHeader> {
+    let rows = (0u32..1000, 1u32..1000).prop_map(|(start, count)| Rows::new(start, start + count));
+    (any::<(u64, u32, u32, bool)>(), rows, 1..=MAX_ROWS).prop_map(
+        |((run, partition, block, is_picture), rows, bytes)| {
+            let encoding = if is_picture { Encoding::U8 } else { Encoding::F32 };
+            let partition = PartitionId(partition);
+            RowsHeader { run: RunId(run), partition, block, rows, encoding, bytes }
+        },
+    )
+}
+
+/// A message of any kind, as it is sent.
+fn frames() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        requests().prop_map(|request| encode(&Asked { sequence: 1, request }).unwrap()),
+        replies().prop_map(|reply| encode(&Answered { sequence: 1, reply }).unwrap()),
+        reports().prop_map(|report| encode(&report).unwrap()),
+        headers().prop_map(|header| encode(&header).unwrap()),
+        any::<u16>().prop_map(|version| [&[0; 4], &Preface { version }.encode()[..]].concat()),
+    ]
+}
+
 proptest! {
     #[test]
     fn every_request_reads_back(sequence in any::<u64>(), request in requests()) {
@@ -69,31 +159,14 @@ proptest! {
     }
 
     #[test]
-    fn every_calibration_reads_back(
-        sequence in any::<u64>(), networks in any::<u32>(), ms in 0f64..1e9,
-        timed in vec((any::<u32>(), any::<u32>(), 0..=MAX_ROW, 0f32..1e9), 0..300),
-    ) {
-        let timed = timed.into_iter();
-        let layers = timed.map(|(network, layer, rows, ms)| TimedLayer { network, layer, rows, ms }).collect();
-        read_back(&Answered { sequence, reply: Reply::Calibrated { layers, networks, ms } });
+    fn every_reply_reads_back(sequence in any::<u64>(), reply in replies()) {
+        read_back(&Answered { sequence, reply });
     }
 
     #[test]
-    fn every_report_reads_back(
-        run in any::<u64>(), block in any::<u32>(), start in 0u32..1000, count in 0u32..1000,
-        at in 0u64..1 << 50, took in 0u64..1 << 40, layers in vec((any::<u32>(), any::<u32>(), 0f32..1e6), 0..30),
-    ) {
-        let span = WorkerSpan {
-            run: RunId(run), kind: SpanKind::Wait, block, peer: Some(Node::Lab),
-            rows: Rows::new(start, start + count), start_us: at, end_us: at + took, bytes: took,
-        };
-        let blocks = vec![BlockTimes { block, layers }];
-        read_back(&Telemetry::Computed(RunReport { run: RunId(run), spans: vec![span; 3], blocks }));
-        read_back(&Telemetry::Arrived(span));
-        read_back(&RowsHeader {
-            run: RunId(run), partition: PartitionId(block), block, rows: Rows::new(start, start + count + 1),
-            encoding: Encoding::U8, bytes: 1 + took % MAX_ROWS,
-        });
+    fn every_report_and_header_reads_back(report in reports(), header in headers()) {
+        read_back(&report);
+        read_back(&header);
     }
 
     #[test]
@@ -102,14 +175,22 @@ proptest! {
     }
 
     #[test]
-    fn no_cut_or_changed_byte_makes_a_decoder_panic(
-        request in requests(), cut in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    fn no_changed_bytes_make_a_decoder_panic(
+        frame in frames(), changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let mut frame = encode(&Asked { sequence: 1, request }).unwrap();
-        let length = frame.len() - 4;
-        prop_assert!(decode::<Asked>(&frame[4..4 + cut.index(length)]).is_err());
-        frame[4 + at.index(length)] = byte;
-        decode_all(&frame[4..]);
+        let mut message = frame[4..].to_vec();
+        for (at, byte) in changes {
+            let at = at.index(message.len());
+            message[at] = byte;
+        }
+        decode_all(&message);
+    }
+
+    #[test]
+    fn no_part_of_a_message_is_a_message(request in requests(), cut in any::<prop::sample::Index>()) {
+        let frame = encode(&Asked { sequence: 1, request }).unwrap();
+        let message = &frame[4..];
+        prop_assert!(decode::<Asked>(&message[..cut.index(message.len())]).is_err());
     }
 }
 

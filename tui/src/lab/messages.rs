@@ -15,39 +15,22 @@ impl Controller {
         let node = Node::Worker(worker);
         match event {
             FromWorker::Rows { header, body, first_us, last_us } => {
-                self.take_arrival(worker, &header, first_us, last_us);
+                self.take_span(Node::Lab, arrival(worker, &header, first_us, last_us));
                 self.take_rows(header, &body);
             }
             FromWorker::Computed(report) => {
                 let attempt = report.run;
-                let Some((run, start)) = self.attempted(attempt) else { return };
-                let at = |micros| self.fleet.since(worker, micros, start);
-                let events = reports::computed(worker, RunReport { run, ..report }, at);
-                events.into_iter().for_each(|what| self.journal.record(what));
+                self.take_computed(worker, report);
                 self.take_report(attempt, worker);
             }
             FromWorker::Sent(sent) => {
-                let attempt = sent.run;
-                let Some((run, start)) = self.attempted(attempt) else { return };
-                let at = |micros| self.fleet.since(worker, micros, start);
-                let event = reports::span(node, &WorkerSpan { run, ..sent }, at);
-                event.into_iter().for_each(|what| self.journal.record(what));
-                self.take_report(attempt, worker);
+                self.take_span(node, sent);
+                self.take_report(sent.run, worker);
             }
-            FromWorker::LabSent(sent) => {
-                let Some((run, start)) = self.attempted(sent.run) else { return };
-                let at = |micros: u64| Some(self.fleet.lab_since(micros as i64, start));
-                let event = reports::span(Node::Lab, &WorkerSpan { run, ..sent }, at);
-                event.into_iter().for_each(|what| self.journal.record(what));
-            }
+            FromWorker::LabSent(sent) => self.take_span(Node::Lab, sent),
+            FromWorker::Arrived(arrived) => self.take_span(node, arrived),
             FromWorker::Failed { run: attempt, reason } => self.doubt(attempt, format!("{worker}: {reason}")),
             FromWorker::PeerLost { peer, reason } => self.sever(worker, peer, reason),
-            FromWorker::Arrived(arrived) => {
-                let Some((run, start)) = self.attempted(arrived.run) else { return };
-                let at = |micros| self.fleet.since(worker, micros, start);
-                let event = reports::span(node, &WorkerSpan { run, ..arrived }, at);
-                event.into_iter().for_each(|what| self.journal.record(what));
-            }
             FromWorker::PeerJoined(peer) => self.mend(worker, peer),
             FromWorker::Status(status) => self.journal.record(What::WorkerStatus(status)),
             FromWorker::Closed { reason } if self.fleet.is_gone(worker) => self.lose_worker(worker, reason),
@@ -56,21 +39,20 @@ impl Controller {
         }
     }
 
-    /// Rows of the output came in.
-    fn take_arrival(&mut self, from: WorkerId, header: &RowsHeader, start_us: u64, end_us: u64) {
-        let Some((run, start)) = self.attempted(header.run) else { return };
-        let at = |micros: u64| Some(self.fleet.lab_since(micros as i64, start));
-        let arrived = WorkerSpan {
-            run,
-            kind: SpanKind::Receive,
-            block: header.block,
-            peer: Some(Node::Worker(from)),
-            rows: header.rows,
-            start_us,
-            end_us,
-            bytes: header.bytes,
-        };
-        reports::span(Node::Lab, &arrived, at).into_iter().for_each(|what| self.journal.record(what));
+    /// What a worker computed and waited for in an attempt.
+    fn take_computed(&self, worker: WorkerId, report: RunReport) {
+        let Some((run, start)) = self.attempted(report.run) else { return };
+        let at = |micros| self.fleet.since(Node::Worker(worker), micros, start);
+        let events = reports::computed(worker, RunReport { run, ..report }, at);
+        events.into_iter().for_each(|what| self.journal.record(what));
+    }
+
+    /// A transfer of an attempt, by the clock of `node`.
+    fn take_span(&self, node: Node, span: WorkerSpan) {
+        let Some((run, start)) = self.attempted(span.run) else { return };
+        let at = |micros| self.fleet.since(node, micros, start);
+        let event = reports::span(node, &WorkerSpan { run, ..span }, at);
+        event.into_iter().for_each(|what| self.journal.record(what));
     }
 
     /// Which run an attempt is of, and when that began.
@@ -86,5 +68,19 @@ impl Controller {
         } else if let Some(landed) = self.landed.iter_mut().find(|landed| landed.attempt == attempt) {
             landed.take_report(worker);
         }
+    }
+}
+
+/// The arrival of rows of the output, by the lab's clock.
+fn arrival(from: WorkerId, header: &RowsHeader, start_us: u64, end_us: u64) -> WorkerSpan {
+    WorkerSpan {
+        run: header.run,
+        kind: SpanKind::Receive,
+        block: header.block,
+        peer: Some(Node::Worker(from)),
+        rows: header.rows,
+        start_us,
+        end_us,
+        bytes: header.bytes,
     }
 }

@@ -20,6 +20,7 @@ mod reference;
 mod rehearsal;
 mod reports;
 mod runs;
+mod setup;
 mod severed;
 mod singles;
 mod switch;
@@ -27,22 +28,21 @@ mod training;
 mod trials;
 mod versus;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use collab_core::event::{LinkShape, SessionInfo, What};
-use collab_core::id::WorkerId;
+use collab_core::event::{LinkShape, What};
+use collab_core::id::Fingerprint;
 use collab_core::lab::LinkState;
 use collab_core::partition::Partition;
 use collab_models::catalogue;
-use collab_worker::keys::Identity;
+use collab_worker::keys::{Identity, KnownWorkers};
 use tokio::sync::mpsc;
 
 pub use calibrate::samples;
 pub use controller::Ending;
 pub use model::ModelChoice;
 pub use planning::Situation;
+pub use setup::{Setup, Workers};
 pub use trials::Trial;
 pub use versus::Versus;
 
@@ -50,77 +50,12 @@ use self::controller::{Controller, Parts};
 use self::demo::Devices;
 use self::fleet::Fleet;
 use self::inputs::Inputs;
+use self::model::Loaded;
 use self::planning::Planning;
 use self::reference::Reference;
 use self::training::Training;
 use crate::journal::Journal;
 use crate::screen::Request;
-
-/// Where workers come from.
-#[derive(Clone, Debug)]
-pub enum Workers {
-    /// Started here, each with a preset; a link for all of them, instead of the preset's.
-    Demo(Vec<String>, Option<LinkShape>),
-    /// Running elsewhere, at these addresses.
-    Live(Vec<String>),
-}
-
-impl Workers {
-    /// How many there are.
-    fn count(&self) -> usize {
-        match self {
-            Workers::Demo(presets, _) => presets.len(),
-            Workers::Live(addresses) => addresses.len(),
-        }
-    }
-}
-
-/// What a lab is to do.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The network.
-    pub model: ModelChoice,
-    /// What it runs on; the network's own photo if left out.
-    pub input: Option<String>,
-    /// Where workers come from.
-    pub workers: Workers,
-    /// The planner's name.
-    pub planner: String,
-    /// The first partition by hand.
-    pub partition: Option<String>,
-    /// Apply proposals without asking.
-    pub auto: bool,
-    /// Refuse everything that changes the lab.
-    pub read_only: bool,
-    /// Learn on spare time.
-    pub train: bool,
-    /// Of everything random.
-    pub seed: u64,
-    /// How long to run once every worker was measured alone.
-    pub for_time: Option<Duration>,
-    /// Where the last output is written.
-    pub output: Option<PathBuf>,
-}
-
-impl Setup {
-    /// A lab that measures: on the network's own photo, with nothing applied or learnt by itself, until its bench has seen
-    /// enough.
-    pub fn bench(model: ModelChoice, workers: Workers, planner: &str) -> Self {
-        Self {
-            model,
-            input: None,
-            workers,
-            planner: planner.to_owned(),
-            partition: None,
-            auto: false,
-            read_only: false,
-            train: false,
-            seed: 7,
-            for_time: None,
-            output: None,
-        }
-    }
-}
 
 /// Runs a lab to its end; the session is closed in order whatever the end.
 pub async fn run(
@@ -164,59 +99,12 @@ async fn quit_asked(requests: &mut mpsc::UnboundedReceiver<Request>, backlog: &m
 
 /// Everything up to the first run. Devices of a demo live as long as the second value.
 async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts, Option<Devices>)> {
-    let workers = setup.workers.count();
-    // Before any is started.
-    anyhow::ensure!(
-        workers <= WorkerId::MAX,
-        "{workers} workers are more than the {} a lab leads",
-        WorkerId::MAX
-    );
+    setup.workers.check_count()?;
     let planning = Planning::new(&setup.planner, setup.partition.clone(), setup.seed);
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    journal.record(What::SessionStarted(SessionInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        mode: match setup.workers {
-            Workers::Demo(..) => "demo".to_owned(),
-            Workers::Live(_) => "live".to_owned(),
-        },
-        started_unix_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
-        seed: setup.seed,
-        planner: setup.planner.clone(),
-        read_only: setup.read_only,
-    }));
-    let (choice, seed) = (setup.model.clone(), setup.seed);
-    let loaded = tokio::task::spawn_blocking(move || choice.load(seed)).await??;
-    let network = loaded.model.network().clone();
-    if let Some(text) = &setup.partition {
-        Partition::parse(text, &network, workers)?;
-    }
-    journal.record(What::NetworkLoaded { network: network.clone() });
-    let meaning = catalogue::meaning(loaded.entry, &network.input.shape, &network.output_shape);
-    let photo = loaded.entry.map_or("noise", |entry| entry.photo.name);
-    let inputs = Inputs::open(setup.input.as_deref().unwrap_or(photo), setup.seed, network, meaning)?;
-    if let Some(path) = &setup.output {
-        inputs.check_saving(path)?;
-    }
-    let (identity, devices, addresses) = match &setup.workers {
-        Workers::Demo(presets, _) => {
-            let identity = Identity::generate()?;
-            let devices = Devices::start(presets, identity.fingerprint()).await?;
-            let addresses = devices.listening.iter().map(|(at, key)| (at.clone(), Some(*key)));
-            let addresses = addresses.collect::<Vec<_>>();
-            (identity, Some(devices), addresses)
-        }
-        Workers::Live(addresses) => {
-            let identity = Identity::open(&crate::folders::keys()?)?;
-            let known = collab_worker::keys::KnownWorkers::at(crate::folders::known_workers()?);
-            let addresses = addresses.iter().map(|address| Ok((address.clone(), known.find(address)?)));
-            (identity, None, addresses.collect::<anyhow::Result<_>>()?)
-        }
-    };
-    let link = match &setup.workers {
-        Workers::Demo(_, link) => *link,
-        Workers::Live(_) => None,
-    };
-    let mut fleet = Fleet::connect(identity, &addresses, link, journal).await?;
+    journal.record(What::SessionStarted(setup.session()));
+    let (loaded, inputs) = load(setup, journal).await?;
+    let (identity, devices, addresses) = find(&setup.workers).await?;
+    let mut fleet = Fleet::connect(identity, &addresses, setup.workers.link(), journal).await?;
     let broken = fleet.load(&loaded, journal).await?;
     let training = match setup.train {
         true => Training::start(planning.exchange.clone(), journal.clone(), setup.seed)?,
@@ -242,6 +130,46 @@ async fn prepare(setup: &Setup, journal: &Arc<Journal>) -> anyhow::Result<(Parts
         output: setup.output.clone(),
     };
     Ok((parts, devices))
+}
+
+/// Reads the network and what it is to run on, and sees that everything else that was asked for fits them: before any
+/// worker is troubled.
+async fn load(setup: &Setup, journal: &Journal) -> anyhow::Result<(Loaded, Inputs)> {
+    let (choice, seed) = (setup.model.clone(), setup.seed);
+    let loaded = tokio::task::spawn_blocking(move || choice.load(seed)).await??;
+    let network = loaded.model.network().clone();
+    if let Some(text) = &setup.partition {
+        Partition::parse(text, &network, setup.workers.count())?;
+    }
+    journal.record(What::NetworkLoaded { network: network.clone() });
+    let meaning = catalogue::meaning(loaded.entry, &network.input.shape, &network.output_shape);
+    let photo = loaded.entry.map_or("noise", |entry| entry.photo.name);
+    let inputs = Inputs::open(setup.input.as_deref().unwrap_or(photo), setup.seed, network, meaning)?;
+    if let Some(path) = &setup.output {
+        inputs.check_saving(path)?;
+    }
+    Ok((loaded, inputs))
+}
+
+/// Workers' addresses, each with its key, where that is known.
+type Addresses = Vec<(String, Option<Fingerprint>)>;
+
+/// Who the lab is to its workers, and where these listen; those of a demo are started, and live as long as the devices.
+async fn find(workers: &Workers) -> anyhow::Result<(Identity, Option<Devices>, Addresses)> {
+    match workers {
+        Workers::Demo(presets, _) => {
+            let identity = Identity::generate()?;
+            let devices = Devices::start(presets, identity.fingerprint()).await?;
+            let addresses = devices.listening.iter().map(|(at, key)| (at.clone(), Some(*key))).collect();
+            Ok((identity, Some(devices), addresses))
+        }
+        Workers::Live(addresses) => {
+            let identity = Identity::open(&crate::folders::keys()?)?;
+            let known = KnownWorkers::at(crate::folders::known_workers()?);
+            let keyed = addresses.iter().map(|address| Ok((address.clone(), known.find(address)?)));
+            Ok((identity, None, keyed.collect::<anyhow::Result<_>>()?))
+        }
+    }
 }
 
 /// Compares the planned partition with the best single worker, run by run in turn.

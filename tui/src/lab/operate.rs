@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use collab_core::command::{CommandId, Settled, Verb};
-use collab_core::event::{LinkShape, What};
+use collab_core::event::{LinkShape, Proposal, What};
 use collab_core::id::{PartitionId, WorkerId};
 use collab_core::lab::{Lab, Progress};
 use collab_core::partition::Partition;
@@ -58,12 +58,11 @@ impl Controller {
                 Ok(Now::Later)
             }
             Verb::Accept => {
-                let offered = self.journal.stage().look().lab.proposal;
+                let offered = self.offered();
                 self.adopt(offered.ok_or("there is no proposal to accept")?, id)
             }
             Verb::Reject { .. } => {
-                let offered = self.journal.stage().look().lab.proposal;
-                let offered = offered.ok_or("there is no proposal to reject")?;
+                let offered = self.offered().ok_or("there is no proposal to reject")?;
                 self.reject(offered);
                 self.planning.reject(&self.journal.stage().look().lab, offered);
                 Ok(Now::Done)
@@ -78,23 +77,7 @@ impl Controller {
                 Ok(adopted)
             }
             Verb::Edit { partition } => {
-                let proposal = {
-                    let shown = self.journal.stage().look();
-                    let workers = shown.lab.workers.len();
-                    let plan = Partition::parse(&partition, self.model.network(), workers)
-                        .map_err(|error| error.to_string())?;
-                    let lost = shown
-                        .lab
-                        .workers
-                        .iter()
-                        .enumerate()
-                        .find(|(index, worker)| !worker.is_ready() && plan.uses(*index));
-                    if let Some((index, _)) = lost {
-                        return Err(format!("worker {} is not there", WorkerId::at(index)));
-                    }
-                    self.planning.announce(&shown.lab, "hand", plan)
-                };
-                let proposal = proposal.ok_or("nothing was measured yet")?;
+                let proposal = self.by_hand(&partition)?;
                 self.planning.adopt(proposal.partition);
                 self.offer(proposal, true, Some(id));
                 Ok(Now::Later)
@@ -109,6 +92,25 @@ impl Controller {
             }
             Verb::Freeze | Verb::Thaw | Verb::Mark { .. } => Ok(Now::Done),
         }
+    }
+
+    /// The partition that is offered to the operator.
+    fn offered(&self) -> Option<PartitionId> {
+        self.journal.stage().look().lab.offered().map(|offered| offered.partition)
+    }
+
+    /// The partition that an operator typed, if those who are there can run it.
+    fn by_hand(&mut self, partition: &str) -> Result<Proposal, String> {
+        let shown = self.journal.stage().look();
+        let workers = &shown.lab.workers;
+        let plan = Partition::parse(partition, self.model.network(), workers.len())
+            .map_err(|error| error.to_string())?;
+        let mut missing = (0..workers.len()).filter(|&index| plan.uses(index) && !workers[index].is_ready());
+        if let Some(index) = missing.next() {
+            return Err(format!("worker {} is not there", WorkerId::at(index)));
+        }
+        let proposal = self.planning.announce(&shown.lab, "hand", plan);
+        proposal.ok_or_else(|| "nothing was measured yet".to_owned())
     }
 
     /// Has everybody prepare a partition that is known, unless they are about it.
@@ -184,7 +186,9 @@ enum Now {
 
 /// The state that a verb changes and the state it asks for, in words.
 fn around(lab: &Lab, verb: &Verb) -> (String, String) {
-    let running = || lab.current.map_or("nothing".to_owned(), |id| id.to_string());
+    let named = |id: Option<PartitionId>| id.map_or("nothing".to_owned(), |id| id.to_string());
+    let running = || named(lab.current);
+    let offered = || named(lab.offered().map(|offered| offered.partition));
     let link = |shape: LinkShape| match shape.rate_mbps {
         Some(rate) => format!("{rate:.0} Mbit/s, {:.1} ms", shape.delay_ms),
         None => format!("unpaced, {:.1} ms", shape.delay_ms),
@@ -199,12 +203,10 @@ fn around(lab: &Lab, verb: &Verb) -> (String, String) {
             let after = LinkShape { rate_mbps: *rate_mbps, delay_ms: *delay_ms };
             (link(shape.unwrap_or_default()), link(after))
         }
-        Verb::Accept => (running(), lab.proposal.map_or("nothing".to_owned(), |id| id.to_string())),
-        Verb::Undo => (running(), lab.past.last().map_or("nothing".to_owned(), |id| id.to_string())),
+        Verb::Accept => (running(), offered()),
+        Verb::Undo => (running(), named(lab.past.last().copied())),
         Verb::Edit { partition } => (running(), partition.clone()),
-        Verb::Reject { .. } => {
-            (lab.proposal.map_or("nothing".to_owned(), |id| id.to_string()), "no proposal".to_owned())
-        }
+        Verb::Reject { .. } => (offered(), "no proposal".to_owned()),
         Verb::Freeze | Verb::Thaw => {
             let word = |frozen: bool| if frozen { "frozen" } else { "thawed" }.to_owned();
             (word(lab.frozen), word(matches!(verb, Verb::Freeze)))

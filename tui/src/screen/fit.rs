@@ -166,7 +166,7 @@ fn profile(lab: &Lab) -> String {
     let held_out: Vec<f64> = lab.workers.iter().filter_map(|worker| worker.held_out).collect();
     let mean = held_out.iter().sum::<f64>() / held_out.len().max(1) as f64;
     let held_out =
-        if held_out.is_empty() { String::new() } else { format!(", held out {:.1} %", mean * 100.0) };
+        if held_out.is_empty() { String::new() } else { format!(", MAPE held out {:.1} %", mean * 100.0) };
     format!("{} terms of {} layers{held_out}", profile.coefficients.len(), profile.samples)
 }
 

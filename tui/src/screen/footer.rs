@@ -61,6 +61,7 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) -> Option<Positi
 /// The footer's word, where it depends on the state.
 fn word(scene: &Scene, binding: &Binding) -> &'static str {
     match binding.action {
+        Action::Move(_) if scene.ui.help => "scroll",
         Action::Freeze if scene.lab.frozen => "thaw",
         Action::Hold if scene.ui.held.is_some() => "go on",
         Action::Toggle if scene.shown.playback.as_ref().is_some_and(|playback| playback.playing) => "pause",
@@ -86,7 +87,7 @@ fn shade(scene: &Scene, binding: &Binding) -> Shade {
     match binding.action {
         // There are no rows to be seen selected.
         Action::Move(_) if scene.ui.view == View::Training && !scene.ui.help => Shade::Hidden,
-        Action::Accept | Action::Reject if scene.lab.proposal.is_none() => Shade::Hidden,
+        Action::Accept | Action::Reject if scene.lab.offered().is_none() => Shade::Hidden,
         Action::Undo if scene.lab.past.is_empty() => Shade::Hidden,
         Action::Throttle if scene.lab.workers.is_empty() => Shade::Hidden,
         Action::Edit | Action::Verify | Action::Freeze if scene.lab.current.is_none() => Shade::Hidden,

@@ -66,21 +66,26 @@ fn press(key: &KeyEvent, ui: &mut Ui, shown: &Shown) -> Option<Request> {
     }
 }
 
-fn act(action: Action, ui: &mut Ui, shown: &Shown) -> Option<Request> {
-    let lab = &shown.lab;
-    if ui.help {
-        let (page, end) = (ui.hits.page as i64, ui.hits.rows.saturating_sub(ui.hits.page));
-        let moved = |by: i64| ui.help_line.saturating_add_signed(by as isize).min(end);
-        match action {
-            Action::Move(by) => ui.help_line = moved(by),
-            Action::Page(by) => ui.help_line = moved(by * page),
-            Action::First => ui.help_line = 0,
-            Action::Last => ui.help_line = end,
-            Action::Quit => return Some(Request::Quit),
-            _ => ui.help = false,
-        }
-        return None;
+/// While the help is open: it is read, left, or the program is.
+fn read_help(action: Action, ui: &mut Ui) -> Option<Request> {
+    let (page, end) = (ui.hits.page as i64, ui.hits.rows.saturating_sub(ui.hits.page));
+    let moved = |by: i64| ui.help_line.saturating_add_signed(by as isize).min(end);
+    match action {
+        Action::Move(by) => ui.help_line = moved(by),
+        Action::Page(by) => ui.help_line = moved(by * page),
+        Action::First => ui.help_line = 0,
+        Action::Last => ui.help_line = end,
+        Action::Quit => return Some(Request::Quit),
+        _ => ui.help = false,
     }
+    None
+}
+
+fn act(action: Action, ui: &mut Ui, shown: &Shown) -> Option<Request> {
+    if ui.help {
+        return read_help(action, ui);
+    }
+    let lab = &shown.lab;
     let many = 1_000_000;
     match action {
         Action::View(view) => ui.view = view,

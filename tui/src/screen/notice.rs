@@ -42,7 +42,7 @@ fn delayed(lab: &Lab) -> Option<(WorkerId, String)> {
     let percent = most.delayed_percent;
     let sentence = match is_emulated {
         true => {
-            format!("this machine is too busy: computing takes {percent:.0} % longer than on the device.")
+            format!("this machine is too busy: computing takes {percent:.0} % longer than emulated.")
         }
         false => format!("other programs on it make computing take {percent:.0} % longer."),
     };

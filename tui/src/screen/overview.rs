@@ -30,10 +30,12 @@ pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer, hits: &mut Hits)
     }
     if scene.ui.detail {
         worker_detail::draw(scene, right, buf);
-    } else if lab.offered().is_some() && !lab.runs.recent.is_empty() {
-        proposal::draw(scene, right, buf);
     } else if lab.runs.recent.is_empty() && lab.answer.is_none() {
         starting::draw_hints(scene, right, buf);
+    } else if !lab.is_planned() {
+        starting::draw(scene, right, buf);
+    } else if lab.offered().is_some() && !lab.runs.recent.is_empty() {
+        proposal::draw(scene, right, buf);
     } else {
         answer::draw(scene, right, buf);
     }

@@ -53,15 +53,23 @@ fn draw_ribbon(scene: &Scene, word: &str, proposal: &Proposal, area: Rect, buf: 
     let told = [("○", predicted), ("●", lab.measured_ms(0.5).filter(|_| !is_hollow))];
     let told = told.into_iter().filter_map(|(sign, ms)| Some(format!("{sign} {} ms", text::ms(ms?))));
     let time = told.collect::<Vec<_>>().join("  ");
-    let title = if is_hollow { "new" } else { "Partition now" };
-    let panel = Panel::new(theme, format!("{title} {}", proposal.partition));
-    let panel = panel.with(format!("by {}", proposal.planner), theme.dim());
+    // The times matter more than who made it, and that more than what is seen anyway.
+    let room = usize::from(area.width).saturating_sub(8 + text::width(&time));
+    let short = format!("{word} {}", proposal.partition);
+    let long = if is_hollow { short.clone() } else { format!("Partition {short}") };
+    let title = if text::width(&long) < room { long } else { short };
+    let made = if proposal.measures() { proposal.reason.clone() } else { format!("by {}", proposal.planner) };
+    let is_told = text::width(&title) + 3 + text::width(&made) < room;
+    let mut panel = Panel::new(theme, title);
+    if is_told {
+        panel = panel.with(made, theme.dim());
+    }
     let room = usize::from(area.width).saturating_sub(6);
     let plan = Line::styled(text::shorten(&proposal.plan.to_string(), room), theme.dim());
     let inner = panel.remark(time).foot(plan).draw(theme, area, buf);
     let Some(network) = &scene.lab.network else { return };
     // Beside an offer, the timeline's foot tells them apart instead.
-    let why = if lab.proposal.is_none() { balance::parts(scene, proposal) } else { Vec::new() };
+    let why = if lab.offered().is_none() { balance::parts(scene, proposal) } else { Vec::new() };
     let inner = match text::flow(why, 3, usize::from(inner.width)).into_iter().next() {
         Some(line) if inner.height > LEAST_RIBBON => {
             let row = Rect { y: inner.bottom() - 1, height: 1, ..inner };

@@ -1,5 +1,6 @@
-//! Before the first run: what is done, what is being waited for.
+//! Before the first planned partition runs: what is done, what is being waited for.
 
+use collab_core::event::Proposal;
 use collab_core::lab::{Lab, Phase, WorkerState};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -22,7 +23,7 @@ const HINTS: [Action; 9] = [
     Action::Help,
 ];
 
-/// A step on the way to the first run.
+/// A step on the way to the first planned partition.
 struct Step {
     is_done: bool,
     what: &'static str,
@@ -33,10 +34,10 @@ struct Step {
 pub(super) fn draw(scene: &Scene, area: Rect, buf: &mut Buffer) {
     let theme = scene.theme;
     let inner = Panel::new(theme, "Starting").draw(theme, area, buf);
-    let steps = steps(scene.lab);
-    let next = steps.iter().position(|step| !step.is_done);
     let indent = if inner.width > 90 { "    " } else { "" };
     let room = usize::from(inner.width).saturating_sub(indent.len() + 24);
+    let steps = steps(scene.lab, room);
+    let next = steps.iter().position(|step| !step.is_done);
     let mut lines = Vec::new();
     if inner.height as usize > steps.len() * 2 + 1 {
         lines.push(Line::default());
@@ -70,16 +71,20 @@ pub(super) fn draw_hints(scene: &Scene, area: Rect, buf: &mut Buffer) {
         let is_typical = HINTS.contains(&binding.action) && !binding.words.is_empty();
         is_typical && binding.scope.holds_in(scope)
     });
+    let (wide, gap) = if inner.width > 40 { (7, 2) } else { (5, 1) };
+    let room = usize::from(inner.width).saturating_sub(wide + gap);
     let lines = hints.map(|binding| {
         Line::from(vec![
-            Span::styled(format!("{:>7}  ", binding.keys()), theme.accent()),
-            Span::styled(binding.words, theme.dim()),
+            Span::styled(format!("{:>wide$}{:gap$}", binding.keys(), ""), theme.accent()),
+            Span::styled(text::shorten(binding.words, room), theme.dim()),
         ])
     });
     panel::write([Line::default()].into_iter().chain(lines), inner, buf);
 }
 
-fn steps(lab: &Lab) -> Vec<Step> {
+/// The steps, with as much about each as has room in so many cells.
+fn steps(lab: &Lab, room: usize) -> Vec<Step> {
+    let fitting = |whole: String, short: String| if text::width(&whole) <= room { whole } else { short };
     let is_there = |worker: &&WorkerState| !matches!(worker.phase, Phase::Lost { .. });
     // Nobody waits for one that is lost.
     let workers = lab.workers.iter().filter(is_there).count();
@@ -87,18 +92,12 @@ fn steps(lab: &Lab) -> Vec<Step> {
     let timed = lab.workers.iter().filter(is_there).filter(|worker| worker.single_ms.is_some()).count();
     let step = |is_done, what, detail| Step { is_done, what, detail };
     let network = lab.network.as_ref().map_or_else(String::new, |network| {
-        format!("{}, {} layers, {}", network.name, network.layers.len(), text::bytes(network.weight_bytes()))
+        let (name, layers) = (&network.name, network.layers.len());
+        let whole = format!("{name}, {layers} layers, {}", text::bytes(network.weight_bytes()));
+        fitting(whole, name.clone())
     });
     let names: Vec<&str> =
         lab.workers.iter().filter(is_there).map(|worker| worker.info.name.as_str()).collect();
-    let held = lab.workers.iter().filter_map(|worker| match worker.phase {
-        Phase::Loading { done, total } => Some((done, total, worker.info.worker)),
-        _ => None,
-    });
-    // All wait for the one that has least.
-    let loading = held
-        .min()
-        .map(|(done, total, worker)| format!("{worker} has {} of {}", text::bytes(done), text::bytes(total)));
     let of_all = |count: usize| if workers > 0 { format!("{count} of {workers}") } else { String::new() };
     // A worker that could not be calibrated is timed all the same, and not waited for.
     let is_known = |worker: &&WorkerState| worker.profile.is_some() || worker.single_ms.is_some();
@@ -108,24 +107,45 @@ fn steps(lab: &Lab) -> Vec<Step> {
         Some(worker) => format!("calibrating {}", worker.info.worker),
         None => of_all(known),
     };
-    let plan =
-        lab.running().map_or_else(String::new, |running| format!("{} {}", running.partition, running.plan));
+    let plan = lab.offered().map(|offered| {
+        let id = offered.partition.to_string();
+        fitting(format!("{id} {}", offered.plan), id)
+    });
     let singles: Vec<String> = lab
         .workers
         .iter()
         .filter_map(|worker| Some(format!("{} {} ms", worker.info.worker, text::ms(worker.single_ms?))))
         .collect();
-    vec![
+    let mut steps = vec![
         step(lab.network.is_some(), "read the network", network),
-        step(workers > 0, "connect the workers", names.join(", ")),
+        step(workers > 0, "connect the workers", fitting(names.join(", "), workers.to_string())),
         step(
             workers > 0 && ready == workers,
             "send them the network",
-            loading.unwrap_or_else(|| of_all(ready)),
+            loading(lab).unwrap_or_else(|| of_all(ready)),
         ),
         step(workers > 0 && known == workers, "calibrate them", calibrating),
-        step(workers > 0 && timed == workers, "time each one alone", singles.join("  ")),
-        step(lab.current.is_some(), "prepare a partition", plan),
-        step(lab.runs.done > 0, "first run", String::new()),
-    ]
+        step(
+            workers > 0 && timed == workers,
+            "time each one alone",
+            fitting(singles.join("  "), of_all(timed)),
+        ),
+    ];
+    if workers != 1 {
+        let together = lab.running().filter(|running| running.planner == Proposal::SOUNDING);
+        let detail = together.map_or_else(String::new, |running| running.partition.to_string());
+        steps.push(step(lab.is_planned() || plan.is_some(), "time all together", detail));
+    }
+    steps.push(step(lab.is_planned(), "run what is planned", plan.unwrap_or_default()));
+    steps
+}
+
+/// How far the worker is that has least of the network: all wait for it.
+fn loading(lab: &Lab) -> Option<String> {
+    let held = lab.workers.iter().filter_map(|worker| match worker.phase {
+        Phase::Loading { done, total } => Some((done, total, worker.info.worker)),
+        _ => None,
+    });
+    let (done, total, worker) = held.min()?;
+    Some(format!("{worker} has {} of {}", text::bytes(done), text::bytes(total)))
 }

@@ -39,10 +39,10 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
     let mut facts = vec![("state", format!("{phase}, since {}", worker.phase_since))];
     facts.extend(state(scene, worker));
     if let Some(single) = worker.single_ms {
-        facts.push(("alone", format!("{} ms for the network, at 100 %", text::ms(single))));
+        facts.push(("alone", format!("{} ms at 100 % CPU", text::ms(single))));
     }
     if let Some(error) = scene.lab.worker_mape(scene.ui.worker) {
-        facts.push(("predicted", format!("its blocks ±{:.1} % of measured", error * 100.0)));
+        facts.push(("predicted", format!("its blocks ±{:.1} %", error * 100.0)));
     }
     let limit = info
         .memory_limit
@@ -60,8 +60,7 @@ fn facts(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
         facts.push(("its peak", peak.into_iter().flatten().collect::<Vec<_>>().join("   ")));
     }
     if let Some(emulation) = &info.emulation {
-        let shape = shape(emulation.link);
-        facts.push(("emulates", format!("{}, ×{} slower, {shape}", emulation.name, emulation.slowdown)));
+        facts.push(("emulates", format!("{}, ×{} slower", emulation.name, emulation.slowdown)));
     }
     // Nothing is known of the device of one that never answered.
     if *host != Host::default() {
@@ -90,8 +89,8 @@ fn state(scene: &Scene, worker: &WorkerState) -> Vec<(&'static str, String)> {
     });
     let mut state = vec![("cpu share", share)];
     if !owned.is_empty() {
-        let plural = if owned.len() == 1 { "the only block" } else { "each block" };
-        state.push(("rows", format!("{} of {plural}", owned.join(", "))));
+        let blocks = if owned.len() == 1 { "in one block" } else { "by block" };
+        state.push(("rows", format!("{} {blocks}", owned.join(", "))));
     }
     state.push(("sends over", shape(status.link)));
     if status.dropped + status.refused > 0 {

@@ -71,11 +71,11 @@ pub(crate) struct Compute {
 
 /// What the computing thread did since the start.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
-    /// µs spent computing, emulated time included.
-    pub(crate) busy_us: AtomicU64,
-    /// Of these, µs in which other programs had the processor and the device would have been done.
-    pub(crate) delayed_us: AtomicU64,
+struct Load {
+    /// As [`Spent::busy`], µs.
+    busy_us: AtomicU64,
+    /// As [`Spent::delayed`], µs.
+    delayed_us: AtomicU64,
     /// What the reference strip took when it was last timed, ms, as bits; 0 once that was read.
     reference_ms: AtomicU64,
 }
@@ -113,9 +113,27 @@ impl Compute {
         (ms > 0.0).then_some(ms)
     }
 
-    /// What the thread did since the start: µs spent computing and µs of delay, as [`Load`] has them.
-    pub(crate) fn load(&self) -> (u64, u64) {
-        (self.load.busy_us.load(Ordering::Relaxed), self.load.delayed_us.load(Ordering::Relaxed))
+    /// What the thread did since the start.
+    pub(crate) fn spent(&self) -> Spent {
+        let read = |micros: &AtomicU64| Duration::from_micros(micros.load(Ordering::Relaxed));
+        Spent { busy: read(&self.load.busy_us), delayed: read(&self.load.delayed_us) }
+    }
+}
+
+/// What the computing thread did in some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// Computing, emulated time included.
+    pub(crate) busy: Duration,
+    /// Of this, while other programs had the processor and the device would have been done.
+    pub(crate) delayed: Duration,
+}
+
+impl Spent {
+    /// What was done since it was `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        let Self { busy, delayed } = before;
+        Self { busy: self.busy.saturating_sub(busy), delayed: self.delayed.saturating_sub(delayed) }
     }
 }
 

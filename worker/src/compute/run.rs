@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collab_core::event::BlockTimes;
+use collab_core::event::{BlockTimes, SpanKind};
 use collab_core::id::{Node, RunId};
 use collab_core::rows::Rows;
 use collab_core::schedule::Transfer;
@@ -20,7 +20,7 @@ pub(super) struct Run {
     /// When the last rows came.
     pub(super) touched: Instant,
     /// When its first rows came, µs.
-    pub(super) begun_us: u64,
+    begun_us: u64,
     /// The block being computed; past the last when all is done.
     block: usize,
     /// What is there of each block's input.
@@ -103,11 +103,6 @@ impl Run {
         self.todo.iter().copied().find(|&part| covers(&self.inputs[self.block], parts[part].need))
     }
 
-    /// When the part's last rows came, from whom, and which.
-    pub(super) fn awaited(&self, part: usize) -> Option<(u64, Node, Rows)> {
-        latest(&self.inputs[self.block], self.partition.parts[self.block][part].need)
-    }
-
     /// The block being computed.
     pub(super) fn block(&self) -> u32 {
         self.block as u32
@@ -169,9 +164,26 @@ impl Run {
         self.enter(next);
     }
 
-    /// Notes an interval.
-    pub(super) fn note(&mut self, span: WorkerSpan) {
-        self.report.spans.push(span);
+    /// Notes that a part's rows were waited for from when the worker had nothing to compute, `idle_us`, until it began
+    /// the part; not if they were there before.
+    pub(super) fn note_wait(&mut self, part: usize, idle_us: u64, begun_us: u64) {
+        let last = latest(&self.inputs[self.block], self.partition.parts[self.block][part].need);
+        let Some((_, peer, rows)) = last.filter(|(came_us, _, _)| *came_us > idle_us) else { return };
+        let since_us = idle_us.max(self.begun_us);
+        if begun_us > since_us {
+            self.note(SpanKind::Wait, Some(peer), rows, (since_us, begun_us));
+        }
+    }
+
+    /// Notes that a part was computed.
+    pub(super) fn note_computed(&mut self, part: usize, start_us: u64, end_us: u64) {
+        let rows = self.partition.parts[self.block][part].rows;
+        self.note(SpanKind::Compute, None, rows, (start_us, end_us));
+    }
+
+    fn note(&mut self, kind: SpanKind, peer: Option<Node>, rows: Rows, (start_us, end_us): (u64, u64)) {
+        let (run, block, bytes) = (self.id, self.block(), 0);
+        self.report.spans.push(WorkerSpan { run, kind, block, peer, rows, start_us, end_us, bytes });
     }
 
     /// Notes a part's layer times; those of a block's parts are added up.

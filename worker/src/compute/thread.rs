@@ -7,9 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use collab_core::event::SpanKind;
 use collab_core::id::RunId;
-use collab_core::wire::{Reply, Telemetry, WorkerSpan};
+use collab_core::wire::{Reply, Telemetry};
 
 use super::reference::Reference;
 use super::run::{Outgoing, Run};
@@ -243,23 +242,7 @@ impl Thread {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let start_us = self.clock.now();
         let block = run.block();
-        if let Some((_, peer, rows)) = run.awaited(part).filter(|(at, _, _)| *at > self.idle_us) {
-            let since = self.idle_us.max(run.begun_us);
-            if start_us > since {
-                let kind = SpanKind::Wait;
-                let span = WorkerSpan {
-                    run: id,
-                    kind,
-                    block,
-                    peer: Some(peer),
-                    rows,
-                    start_us: since,
-                    end_us: start_us,
-                    bytes: 0,
-                };
-                run.note(span);
-            }
-        }
+        run.note_wait(part, self.idle_us, start_us);
         let timed = Timed::start(&self.processor);
         self.times.clear();
         self.times.resize(run.partition.layers, Duration::ZERO);
@@ -277,18 +260,8 @@ impl Thread {
         for Outgoing { to, header, body } in outgoing {
             self.outlet.send(to, header, block, body);
         }
-        let rows = run.partition.parts[block as usize][part].rows;
         self.times.iter_mut().for_each(|time| *time = pace.scale(*time));
-        run.note(WorkerSpan {
-            run: id,
-            kind: SpanKind::Compute,
-            block,
-            peer: None,
-            rows,
-            start_us,
-            end_us,
-            bytes: 0,
-        });
+        run.note_computed(part, start_us, end_us);
         run.note_layers(part, &self.times);
         run.advance();
         if run.is_done()

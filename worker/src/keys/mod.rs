@@ -87,3 +87,52 @@ fn read_lines(path: &Path) -> Result<Vec<(usize, String)>, KeyError> {
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(|(index, line)| (index + 1, line.to_owned())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use collab_core::id::Digest;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lines as people and programs write them, and some that nobody should.
+    fn lists() -> impl Strategy<Value = String> {
+        let key = any::<[u8; 32]>().prop_map(|key| Digest(key).to_string());
+        let line = prop_oneof![
+            key.clone(),
+            key.clone().prop_map(|key| format!("pi4.local:4100 {key} attic")),
+            key.prop_map(|key| format!("  {key}\tkitchen ")),
+            "# .{0,10}",
+            ".{0,80}",
+        ];
+        prop::collection::vec(line, 0..5).prop_map(|lines| lines.join("\n"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_list_of_keys_is_read_whole_or_its_wrong_line_is_named(text in lists()) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("keys");
+            std::fs::write(&path, &text).unwrap();
+            let lines = read_lines(&path).unwrap();
+            let known = KnownWorkers::at(path.clone()).read().map(|known| known.len());
+            let authorized = AuthorizedKeys::at(path).read().map(|keys| keys.len());
+            for read in [known, authorized] {
+                match read {
+                    Ok(count) => prop_assert_eq!(count, lines.len()),
+                    Err(error) => prop_assert!(error.to_string().contains(", line "), "{error}"),
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_is_typed_as_a_pairing_code_reads_back_or_is_none(text in "[A-Za-z0-9 -]{0,18}|.{0,20}") {
+            if let Some(code) = PairingCode::parse(&text) {
+                let printed = code.to_string();
+                prop_assert_eq!(PairingCode::parse(&printed).map(|code| code.to_string()), Some(printed));
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod inbound;
 mod node;
 mod peers;
 mod reports;
+mod status;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -98,7 +99,7 @@ impl Server {
 
     /// Serves until `stop` completes, then says farewell to everyone.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let status = tokio::spawn(node::report_status(self.node.clone()));
+        let status = tokio::spawn(status::report(self.node.clone()));
         tokio::select! {
             () = stop => {}
             () = admission::accept_all(&self.node) => {}

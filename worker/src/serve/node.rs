@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use collab_core::event::{Host, LinkShape, SpanKind};
 use collab_core::id::{self, Fingerprint};
@@ -18,16 +17,13 @@ use crate::clock::Clock;
 use crate::compute::{Budget, Compute, Outlet, Work};
 use crate::egress::{Egress, Target};
 use crate::engine::Engine;
-use crate::host::{self, CpuShare};
+use crate::host;
 use crate::keys::{AuthorizedKeys, Pairing};
 use crate::store::Store;
 use crate::streams::{priority, rows_head};
 
 /// Rows may wait for this many bytes unless the worker has a memory limit, of which they may take a quarter.
 const BUFFER: u64 = 512 << 20;
-
-/// How much of the delays of the seconds before counts beside the last second's.
-const MEMORY: f64 = 0.75;
 
 /// The connections to everyone who sends or receives rows.
 pub(crate) type Routes = Arc<Mutex<HashMap<id::Node, Connection>>>;
@@ -54,7 +50,7 @@ pub(crate) struct Node {
     /// The lab that leads, by its key and its connection.
     leader: Mutex<Option<(Fingerprint, Connection)>>,
     /// CPU share and the like, measured once a second.
-    measured: Mutex<StatusReport>,
+    pub(super) measured: Mutex<StatusReport>,
     host: Host,
 }
 
@@ -216,35 +212,5 @@ impl Outlet for Way {
 
     fn report(&self, report: Telemetry) {
         self.reports.push(report);
-    }
-}
-
-/// Looks at the worker once a second and reports.
-pub(super) async fn report_status(node: Arc<Node>) {
-    let mut share = CpuShare::start();
-    let mut before = node.compute.load();
-    let mut late = (0.0, 0.0);
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let (seconds, used) = share.read();
-        let now = node.compute.load();
-        let (busy, delayed) = ((now.0 - before.0) as f64, (now.1 - before.1) as f64);
-        before = now;
-        let computing = busy / 1e4 / seconds.max(1e-6);
-        // One second holds too few runs to tell a moment's delay from a busy machine.
-        late = (late.0 * MEMORY + busy, late.1 * MEMORY + delayed);
-        let emulated = node.config.emulation.is_some();
-        *node.measured.lock().expect("no holder panics") = StatusReport {
-            cpu_percent: if emulated { computing.min(100.0) } else { used },
-            delayed_percent: 100.0 * late.1 / (late.0 - late.1).max(1.0),
-            reference_ms: node.compute.reference_ms(),
-            temperature_c: host::temperature(),
-            memory: host::resident_memory(),
-            memory_peak: host::peak_memory().unwrap_or(0),
-            ..StatusReport::default()
-        };
-        node.reports.push(Telemetry::Status(node.status()));
     }
 }

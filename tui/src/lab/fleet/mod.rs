@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use collab_core::event::{BlockTimes, Level, LinkShape, What};
-use collab_core::id::{Fingerprint, PartitionId, RunId, WorkerId};
+use collab_core::id::{Fingerprint, Node, PartitionId, RunId, WorkerId};
 use collab_core::partition::Partition;
 use collab_core::wire::RowsHeader;
 use collab_worker::client::{Dialer, FromWorker, Pong, WorkerLink};
@@ -225,16 +225,14 @@ impl Fleet {
         }
     }
 
-    /// A moment in `worker`'s clock, µs, as ms since `start`.
-    pub fn since(&self, worker: WorkerId, micros: u64, start: Instant) -> Option<f64> {
-        let lab_us = micros as i64 - self.members.get(worker.index())?.clock.offset_us();
-        Some(self.lab_since(lab_us, start))
-    }
-
-    /// A moment in the lab's clock, µs, as ms since `start`.
-    pub fn lab_since(&self, micros: i64, start: Instant) -> f64 {
+    /// A moment in the clock of `node`, µs, as ms since `start`; `None` if there is no such worker.
+    pub fn since(&self, node: Node, micros: u64, start: Instant) -> Option<f64> {
+        let offset_us = match node {
+            Node::Lab => 0,
+            Node::Worker(worker) => self.members.get(worker.index())?.clock.offset_us(),
+        };
         let start_us = start.saturating_duration_since(self.epoch).as_secs_f64() * 1e6;
-        (micros as f64 - start_us) / 1e3
+        Some((micros as f64 - offset_us as f64 - start_us) / 1e3)
     }
 
     /// Says farewell to every worker.

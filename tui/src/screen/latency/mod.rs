@@ -20,6 +20,8 @@ use super::{Scene, text};
 
 /// Runs of which the line is the median at least: an outlier is a dot beside it.
 const SMOOTHED: usize = 5;
+/// Predicted runs of which it is said how many took what they should.
+const FEW: usize = 5;
 /// Cells for the numbers of the axis.
 const LABELS: u16 = 7;
 /// Cells at the right for the next run.
@@ -224,8 +226,9 @@ fn legend(scene: &Scene, width: u16) -> Vec<Line<'static>> {
             Span::styled(text::ms(next.ms), theme.text()),
             Span::styled(format!(" ±{}", text::ms(next.ms * next.half)), theme.text()),
         ]);
-        if let Some((held, count)) = lab.accuracy.run_interval().coverage() {
-            let told = format!("{} of {count} within", text::percent(Some(held)));
+        if let Some((held, count)) = lab.accuracy.run_interval().coverage().filter(|(_, count)| *count >= FEW)
+        {
+            let told = format!("{} of {count} runs within", text::percent(Some(held)));
             parts.push(vec![Span::styled(told, theme.dim())]);
         }
     }
@@ -237,7 +240,8 @@ fn legend(scene: &Scene, width: u16) -> Vec<Line<'static>> {
             Span::styled(format!("{letter} "), theme.worker(letter)),
             Span::styled(text::ms(alone), theme.text()),
         ];
-        if let Some(middle) = middle.filter(|middle| *middle > 0.0) {
+        // While workers are measured, one of them alone is no gain over another.
+        if let Some(middle) = middle.filter(|middle| *middle > 0.0 && lab.is_planned()) {
             let style = if alone > middle { theme.good() } else { theme.text() };
             part.push(Span::styled(format!("  ×{:.2}", alone / middle), style));
         }

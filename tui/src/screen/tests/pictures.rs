@@ -1,8 +1,8 @@
 //! Snapshots of every view at both sizes, and laws that hold for all of them.
 
 use collab_core::command::{Settled, Verb};
-use collab_core::event::{Answer, Host, Level, What, WorkerInfo};
-use collab_core::id::WorkerId;
+use collab_core::event::{Answer, Host, Level, Proposal, What, WorkerInfo};
+use collab_core::id::{RunId, WorkerId};
 use crossterm::event::KeyCode;
 use ratatui::style::{Color, Modifier};
 
@@ -60,7 +60,8 @@ fn a_machine_too_busy_to_emulate_its_devices_says_so() {
     status.delayed_percent = 32.4;
     story.tell(What::WorkerStatus(status));
     assert!(told(&story));
-    assert!(Desk::new(&story.lab, LARGE).text().contains("computing takes 32 % longer than on the device."));
+    // In full also on a small screen.
+    assert!(Desk::new(&story.lab, SMALL).text().contains("computing takes 32 % longer than emulated."));
 }
 
 #[test]
@@ -107,6 +108,27 @@ fn the_start_waits_for_nobody_who_is_lost_and_shows_the_one_that_has_least() {
     }
     let shown = Desk::new(&story.lab, LARGE).text();
     assert!(shown.contains("● send them the network 2 of 2"), "{shown}");
+}
+
+#[test]
+fn while_workers_are_measured_the_start_goes_on_and_nothing_can_be_accepted() {
+    let mut story = Story::new();
+    story.connect(networks::enlarging(), 3).ready();
+    let planned = story.propose("equal");
+    let offered = story.lab.partitions[&planned].clone();
+    let (planner, reason) = (Proposal::ALONE.to_owned(), "measuring A alone".to_owned());
+    story.tell(What::PartitionProposed(Proposal { planner, reason, ..offered }));
+    for size in [SMALL, LARGE] {
+        let mut measuring = story.clone();
+        let waits = Desk::new(&measuring.lab, size).text();
+        assert!(waits.contains("○ run what is planned") && !waits.contains("accept"), "{waits}");
+        measuring.tell(What::PartitionSwitched { partition: planned, run: RunId(1) }).run(2);
+        let runs = Desk::new(&measuring.lab, size).text();
+        assert!(runs.contains("○ run what is planned") && !runs.contains("accept"), "{runs}");
+        measuring.switch("equal").run(1);
+        let planned = Desk::new(&measuring.lab, size).text();
+        assert!(!planned.contains("Starting"), "{planned}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use collab_core::time::Micros;
 use super::networks::{enlarging, naming};
 
 /// A session being told.
+#[derive(Clone)]
 pub(super) struct Story {
     /// The fold of all events so far.
     pub(super) lab: Lab,

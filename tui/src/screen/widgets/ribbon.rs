@@ -66,17 +66,15 @@ pub(in crate::screen) fn draw(slabs: &[Slab], look: Look, area: Rect, buf: &mut 
         buf.set_string(x, area.y, fitting(&slab.titles, usize::from(width)), look.dim);
         let map = Rect { x, y: area.y + 1, width, height: area.height - 2 };
         bands(&slab.bands, look, map, buf);
-        let is_last = index + 1 == slabs.len();
-        if !is_last {
-            for y in map.y..map.bottom() {
-                buf.set_string(x + width, y, "│", look.line);
-            }
-        }
-        let room = usize::from(if is_last { width } else { width + GAP });
-        let exchange = fitting(&slab.exchanges, room);
-        let start = x + (room as u16).saturating_sub(text::width(exchange) as u16);
-        buf.set_string(start, area.bottom() - 1, exchange, look.dim);
         x += width + GAP;
+        if index + 1 < slabs.len() {
+            for y in map.y..map.bottom() {
+                buf.set_string(x - GAP, y, "│", look.line);
+            }
+            // Its arrow stands under the line, and its words do not touch those before.
+            let exchange = fitting(&slab.exchanges, usize::from(width));
+            buf.set_string(x - text::width(exchange) as u16, area.bottom() - 1, exchange, look.dim);
+        }
     }
 }
 
