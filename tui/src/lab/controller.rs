@@ -63,7 +63,11 @@ pub struct Controller {
     pub(super) schedules: HashMap<PartitionId, Arc<Schedule>>,
     /// The last that workers were asked to prepare.
     pub(super) chosen: Option<PartitionId>,
-    /// Prepared everywhere; runs from the next run on, for the command if one asked.
+    /// Prepared everywhere; rehearsed before the next run begins, for the command if one asked.
+    pub(super) prepared: Option<(PartitionId, Option<CommandId>)>,
+    /// Whether workers rehearse: no run begins meanwhile.
+    pub(super) rehearses: bool,
+    /// Rehearsed; runs from the next run on, likewise.
     pub(super) next: Option<(PartitionId, Option<CommandId>)>,
     pub(super) flight: Option<Flight>,
     /// Links between workers that are broken.
@@ -158,6 +162,8 @@ impl Controller {
             requests,
             schedules: HashMap::new(),
             chosen: None,
+            prepared: None,
+            rehearses: false,
             next: None,
             flight: None,
             severed: Severed::default(),

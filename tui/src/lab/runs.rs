@@ -21,9 +21,13 @@ const RUN_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) const SUSPICION: Duration = Duration::from_millis(1500);
 
 impl Controller {
-    /// Starts a run of the current partition if none is in flight, after a switch if one is due.
+    /// Starts a run of the current partition if none is in flight, after a rehearsal and a switch if they are due.
     pub(super) fn begin_run(&mut self) {
         if self.flight.is_some() || (self.is_time_up() && self.again.is_none()) {
+            return;
+        }
+        self.rehearse_now();
+        if self.rehearses {
             return;
         }
         self.switch_now();

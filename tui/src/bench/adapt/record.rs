@@ -16,6 +16,8 @@ pub struct Run {
     pub partition: PartitionId,
     /// How long it took.
     pub ms: f64,
+    /// How long it could not begin before, because workers rehearsed.
+    pub waited_ms: f64,
 }
 
 /// A switch from one partition to another; a switch back is one, too.
@@ -46,7 +48,10 @@ pub struct Record {
     pub switches: Vec<Switch>,
     /// When first proposals were told, and what they took, ms.
     pub first_ms: Vec<(Micros, f64)>,
-    started: BTreeMap<RunId, (Micros, PartitionId)>,
+    /// When the last run ended, and whether workers rehearsed since the last one began.
+    ended: Option<Micros>,
+    rehearsed: bool,
+    started: BTreeMap<RunId, Run>,
     /// Runs that ended with an output.
     pub runs: Vec<Run>,
     /// Runs that ended without one.
@@ -59,6 +64,8 @@ impl Record {
         let at = event.at;
         match &event.what {
             What::CommandGiven { verb: Verb::Accept, .. } => self.accepted = Some(at),
+            // Nothing is promised of what ran before.
+            What::CommandGiven { verb: Verb::Undo, .. } => (self.accepted, self.gain) = (Some(at), None),
             What::CommandGiven { id, verb, .. }
                 if matches!(verb, Verb::Throttle { .. } | Verb::Link { .. }) =>
             {
@@ -73,11 +80,15 @@ impl Record {
                 self.first_ms.extend(comparison.after_ms.map(|ms| (at, ms)));
             }
             What::RunStarted { run, partition, .. } => {
-                self.started.insert(*run, (at, *partition));
+                let since = self.ended.filter(|_| std::mem::take(&mut self.rehearsed));
+                let waited_ms = since.map_or(0.0, |since| 1e3 * (at.secs() - since.secs()).max(0.0));
+                self.started.insert(*run, Run { started: at, partition: *partition, ms: 0.0, waited_ms });
             }
+            What::PartitionRehearsed { .. } => self.rehearsed = true,
             What::RunDone { run, ms, .. } => {
-                let started = self.started.remove(run);
-                self.runs.extend(started.map(|(started, partition)| Run { started, partition, ms: *ms }));
+                let Some(started) = self.started.remove(run) else { return };
+                self.ended = Some(Micros(started.started.0 + (ms * 1e3) as u64));
+                self.runs.push(Run { ms: *ms, ..started });
             }
             What::RunLost { .. } => self.lost += 1,
             _ => {}
@@ -96,6 +107,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use collab_core::command::Verb;
+    use collab_core::event::Verdict;
     use collab_core::id::WorkerId;
 
     use super::*;
@@ -135,6 +147,26 @@ mod tests {
         assert_eq!(record.changes.iter().map(|change| change.0.0).collect::<Vec<_>>(), [11, 22]);
         let [switch] = record.switches[..] else { panic!("{:?}", record.switches) };
         assert_eq!((switch.decided, switch.made), (Micros(20), Micros(30)));
+    }
+
+    #[test]
+    fn a_run_waits_for_a_rehearsal_between_it_and_the_one_before_and_for_nothing_else() {
+        let started =
+            |run: u64| What::RunStarted { run: RunId(run), partition: PartitionId(1), input: String::new() };
+        let done = |run: u64, ms: f64| What::RunDone { run: RunId(run), ms, verdict: Verdict::Unchecked };
+        let worker = WorkerId(0);
+        let rehearsed = What::PartitionRehearsed { partition: PartitionId(2), worker, blocks: Vec::new() };
+        let record = told(vec![
+            (0, started(1)),
+            (80_100, done(1, 80.0)),
+            (90_000, rehearsed),
+            (100_000, started(2)),
+            (180_000, done(2, 80.0)),
+            (190_000, started(3)),
+            (270_000, done(3, 80.0)),
+        ]);
+        let waited: Vec<f64> = record.runs.iter().map(|run| run.waited_ms).collect();
+        assert_eq!(waited.iter().map(|ms| ms.round()).collect::<Vec<_>>(), [0.0, 20.0, 0.0]);
     }
 
     #[test]
