@@ -27,6 +27,7 @@ use collab_core::time::Micros;
 use self::conditions::Conditions;
 pub use self::decision::Decision;
 pub use self::exchange::Exchange;
+use self::experience::Ran;
 use self::hysteresis::{Better, Promise};
 pub use self::situation::{Effort, Found, Situation, Task};
 
@@ -77,6 +78,8 @@ pub struct Planning {
     correction: Correction,
     misses: VecDeque<f64>,
     learnt: Option<(PartitionId, u64)>,
+    /// The running partition and the one before, if they ran under these conditions.
+    ran: Ran,
     /// Each worker alone when the planner last had its whole budget, ms.
     planned_for: Vec<f64>,
 }
@@ -105,6 +108,7 @@ impl Planning {
             correction: Correction::default(),
             misses: VecDeque::new(),
             learnt: None,
+            ran: Ran::default(),
             planned_for: Vec::new(),
         }
     }
@@ -160,6 +164,7 @@ impl Planning {
         self.changes += 1;
         (self.best, self.better, self.adoptions) = (None, None, 0);
         self.rejected.clear();
+        self.ran = Ran::default();
         self.refining = true;
         self.exchange.look().situation = Some(situation.clone());
         vec![self.task(situation.clone(), Effort::First), self.task(situation, Effort::Refine)]
