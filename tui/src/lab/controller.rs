@@ -67,6 +67,8 @@ pub struct Controller {
     pub(super) prepared: Option<(PartitionId, Option<CommandId>)>,
     /// Whether workers rehearse: no run begins meanwhile.
     pub(super) rehearses: bool,
+    /// Which change a run last waited for to be answered, and until when one does.
+    pub(super) waits: Option<(u64, Instant)>,
     /// Rehearsed; runs from the next run on, likewise.
     pub(super) next: Option<(PartitionId, Option<CommandId>)>,
     pub(super) flight: Option<Flight>,
@@ -164,6 +166,7 @@ impl Controller {
             chosen: None,
             prepared: None,
             rehearses: false,
+            waits: None,
             next: None,
             flight: None,
             severed: Severed::default(),
@@ -290,7 +293,9 @@ impl Controller {
     fn next_wake(&self) -> Instant {
         let mut wake = self.clocks_compared + CLOCKS_EVERY;
         let deserted = self.deserted.map(|since| since + DESERTED);
-        for due in self.next_loss().into_iter().chain(self.severed.next()).chain(deserted) {
+        let now = Instant::now();
+        let waits = self.waits.map(|(_, until)| until).filter(|until| self.flight.is_none() && *until > now);
+        for due in self.next_loss().into_iter().chain(self.severed.next()).chain(deserted).chain(waits) {
             wake = wake.min(due);
         }
         if let Some(until) = self.landed.iter().map(Landed::until).min() {

@@ -16,7 +16,7 @@ pub struct Run {
     pub partition: PartitionId,
     /// How long it took.
     pub ms: f64,
-    /// How long it could not begin before, because workers rehearsed.
+    /// How long no run was in flight before it: while workers rehearsed, or a partition was waited for.
     pub waited_ms: f64,
 }
 
@@ -48,9 +48,8 @@ pub struct Record {
     pub switches: Vec<Switch>,
     /// When first proposals were told, and what they took, ms.
     pub first_ms: Vec<(Micros, f64)>,
-    /// When the last run ended, and whether workers rehearsed since the last one began.
+    /// When the last run ended.
     ended: Option<Micros>,
-    rehearsed: bool,
     started: BTreeMap<RunId, Run>,
     /// Runs that ended with an output.
     pub runs: Vec<Run>,
@@ -80,11 +79,9 @@ impl Record {
                 self.first_ms.extend(comparison.after_ms.map(|ms| (at, ms)));
             }
             What::RunStarted { run, partition, .. } => {
-                let since = self.ended.filter(|_| std::mem::take(&mut self.rehearsed));
-                let waited_ms = since.map_or(0.0, |since| 1e3 * (at.secs() - since.secs()).max(0.0));
+                let waited_ms = self.ended.map_or(0.0, |ended| 1e3 * (at.secs() - ended.secs()).max(0.0));
                 self.started.insert(*run, Run { started: at, partition: *partition, ms: 0.0, waited_ms });
             }
-            What::PartitionRehearsed { .. } => self.rehearsed = true,
             What::RunDone { run, ms, .. } => {
                 let Some(started) = self.started.remove(run) else { return };
                 self.ended = Some(Micros(started.started.0 + (ms * 1e3) as u64));
@@ -150,23 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn a_run_waits_for_a_rehearsal_between_it_and_the_one_before_and_for_nothing_else() {
+    fn a_run_has_waited_since_the_one_before_it_ended_whenever_its_reports_came() {
         let started =
             |run: u64| What::RunStarted { run: RunId(run), partition: PartitionId(1), input: String::new() };
         let done = |run: u64, ms: f64| What::RunDone { run: RunId(run), ms, verdict: Verdict::Unchecked };
-        let worker = WorkerId(0);
-        let rehearsed = What::PartitionRehearsed { partition: PartitionId(2), worker, blocks: Vec::new() };
         let record = told(vec![
             (0, started(1)),
             (80_100, done(1, 80.0)),
-            (90_000, rehearsed),
             (100_000, started(2)),
-            (180_000, done(2, 80.0)),
+            (190_000, done(2, 80.0)),
             (190_000, started(3)),
             (270_000, done(3, 80.0)),
         ]);
         let waited: Vec<f64> = record.runs.iter().map(|run| run.waited_ms).collect();
-        assert_eq!(waited.iter().map(|ms| ms.round()).collect::<Vec<_>>(), [0.0, 20.0, 0.0]);
+        assert_eq!(waited.iter().map(|ms| ms.round()).collect::<Vec<_>>(), [0.0, 20.0, 10.0]);
     }
 
     #[test]

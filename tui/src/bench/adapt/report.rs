@@ -26,7 +26,7 @@ struct Interval {
     /// From learning of the change to the first proposal, ms; `None` if nothing better was found.
     first_ms: Option<f64>,
     runs: usize,
-    /// What a run took, and waited for rehearsals; and how long that was for all of them.
+    /// What a run took and waited before, and how long all of them waited.
     mean_ms: f64,
     waited_ms: f64,
     oracle_ms: f64,

@@ -54,6 +54,7 @@ impl Planning {
             Effort::Refine => {
                 self.refining = false;
                 self.planned_for = found.singles_ms.clone();
+                self.answered();
             }
             Effort::First => {}
         }
@@ -116,7 +117,13 @@ impl Planning {
         }
         let apply = auto && !lab.frozen && sure;
         let margin = self.margin();
-        let promise = |partition| Promise { partition, ms: new_ms, gain: least, margin };
+        let promise = |partition| Promise {
+            partition,
+            ms: new_ms,
+            predicted_ms: best.plan.timeline.finish_ms,
+            gain: least,
+            margin,
+        };
         let comparison =
             Comparison { now_ms, new_ms, now_measured: measured.is_some(), ..self.compared(&found, current) };
         let is_best =

@@ -28,7 +28,7 @@ use self::conditions::Conditions;
 pub use self::decision::Decision;
 pub use self::exchange::Exchange;
 use self::experience::Ran;
-use self::hysteresis::{Better, Promise};
+use self::hysteresis::{Asked, Better, Promise};
 pub use self::situation::{Effort, Found, Situation, Task};
 
 /// A worker that is faster or slower than planned for by more than this is planned for again.
@@ -73,6 +73,8 @@ pub struct Planning {
     adopting: Option<PartitionId>,
     /// What planning expected of what it chose last.
     promise: Option<Promise>,
+    /// Whether the planner was asked again after a rehearsal.
+    asked_again: Asked,
     /// Not to be proposed until conditions change, with what they were expected to take.
     rejected: Vec<(Partition, f64)>,
     correction: Correction,
@@ -104,6 +106,7 @@ impl Planning {
             offered: None,
             adopting: None,
             promise: None,
+            asked_again: Asked::Not,
             rejected: Vec::new(),
             correction: Correction::default(),
             misses: VecDeque::new(),
@@ -164,7 +167,7 @@ impl Planning {
         self.changes += 1;
         (self.best, self.better, self.adoptions) = (None, None, 0);
         self.rejected.clear();
-        self.ran = Ran::default();
+        (self.ran, self.asked_again) = (Ran::default(), Asked::Not);
         self.refining = true;
         self.exchange.look().situation = Some(situation.clone());
         vec![self.task(situation.clone(), Effort::First), self.task(situation, Effort::Refine)]

@@ -76,7 +76,13 @@ fn switched(times: f64) -> (Desk, f64) {
     let slow_ms = desk.cost(&slower);
     let proposal = desk.planning.announce(&desk.lab, "erl", slower).unwrap();
     let partition = proposal.partition;
-    desk.planning.promise = Some(Promise { partition, ms: slow_ms / times, gain: 0.3, margin: 0.03 });
+    desk.planning.promise = Some(Promise {
+        partition,
+        ms: slow_ms / times,
+        predicted_ms: slow_ms / times,
+        gain: 0.3,
+        margin: 0.03,
+    });
     desk.planning.adopt(partition);
     desk.switch(proposal);
     (desk.planning.refining, desk.planning.adopting) = (false, None);
@@ -292,4 +298,44 @@ fn what_ran_before_a_change_is_not_gone_back_to() {
     desk.planning.refining = false;
     desk.run(8, 3.0 * ms);
     assert!(!matches!(desk.look(true), Decision::Undo(_)));
+}
+
+#[test]
+fn a_rehearsal_that_finds_rows_with_the_wrong_worker_has_the_planner_asked_again_once() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let decision = desk.decide(refine, true);
+    let id = desk.accept(decision);
+    desk.rehearse(id, [1.0, 1.25, 1.0]);
+    let (_, task) = desk.planning.rehearsed(&desk.lab, id).expect("B takes a quarter longer");
+    let misplaced = desk.lab.partitions[&id].plan.clone();
+    let found = task.work();
+    let best = found.best.as_ref().unwrap().0.plan.partition.clone();
+    assert!(desk.cost(&best) < 0.97 * desk.cost(&misplaced), "{best} for {misplaced}");
+    let decision = desk.planning.decide(found, &desk.lab, true, Instant::now());
+    assert!(matches!(decision, Decision::Offer(_, true)), "{decision:?}");
+    let id = desk.accept(decision);
+    desk.rehearse(id, [1.0, 1.25, 1.0]);
+    assert!(desk.planning.rehearsed(&desk.lab, id).is_none(), "once");
+}
+
+#[test]
+fn a_run_waits_for_the_answer_to_a_change_and_for_no_longer_than_it_would_lose_without() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    assert!(desk.planning.waiting_saves(&desk.lab).is_none(), "nothing is decided yet");
+    let slow_ms = desk.cost(&desk.plan("="));
+    let decision = desk.decide(refine, true);
+    let id = desk.accept(decision);
+    let saved_ms = slow_ms - desk.cost(&desk.lab.partitions[&id].plan.clone());
+    let (_, waits) = desk.planning.waiting_saves(&desk.lab).expect("it is being prepared");
+    assert!((waits.as_secs_f64() * 1e3 / saved_ms - 1.0).abs() < 0.01, "{waits:?} for {saved_ms} ms");
+    desk.run_accepted(id);
+    assert!(desk.planning.waiting_saves(&desk.lab).is_none(), "it runs");
+}
+
+#[test]
+fn no_run_waits_for_what_the_operator_chose() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let decision = desk.decide(refine, false);
+    desk.accept(decision);
+    assert!(desk.planning.waiting_saves(&desk.lab).is_none());
 }
