@@ -119,6 +119,36 @@ fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
 }
 
 #[test]
+fn a_worker_that_joins_late_is_sounded_out_with_the_others_between_runs_of_what_they_run() {
+    let home = TempDir::new().expect("a folder");
+    let (mut late, there) = (paired(&home, "late"), paired(&home, "there"));
+    late.process.child.kill().expect("it was running");
+    late.process.child.wait().expect("it was started here");
+    let lab = lab(&home, &[&late, &there]);
+    lab.event_of("worker_lost", 0, "who is missing");
+    lab.event("run_done", "a run of the other");
+    let _late = Worker::start(&home.path().join("late"), &late.address, &[]);
+    lab.event_of("single_measured", 0, "it alone");
+    let (rehearsed, ran) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let told = lab.0.wait_for("all measured together", |line| {
+        let is = |kind: &str| line.contains(&format!(r#""event":"{kind}""#));
+        if is("partition_rehearsed") {
+            rehearsed.borrow_mut().push((timed(line, "partition").1, timed(line, "worker").1));
+        } else if is("partition_switched") {
+            ran.borrow_mut().push(timed(line, "partition").1);
+        }
+        is("proposal_withdrawn") && line.contains("it only measured all workers together")
+    });
+    let (sounding, rehearsed) = (timed(&told, "partition").1, rehearsed.into_inner());
+    for worker in [0.0, 1.0] {
+        assert!(rehearsed.contains(&(sounding, worker)), "{rehearsed:?} of partition {sounding}");
+    }
+    assert!(!ran.borrow().contains(&sounding), "it is rehearsed, and never runs");
+    lab.event("run_done", "a run after that");
+    lab.ends(0);
+}
+
+#[test]
 fn a_lab_that_nobody_answers_ends_and_says_what_to_do_for_each() {
     let home = TempDir::new().expect("a folder");
     let gone = ["one", "two"].map(|name| paired(&home, name).address.clone());

@@ -4,7 +4,7 @@
 //! One task owns everything and waits for one thing at a time, so nothing here is locked. What takes long
 //! (preparing strips, comparing clocks, the reference) runs beside it and answers with an [`Outcome`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,8 +63,10 @@ pub struct Controller {
     pub(super) schedules: HashMap<PartitionId, Arc<Schedule>>,
     /// The last that workers were asked to prepare.
     pub(super) chosen: Option<PartitionId>,
+    /// Is only to be rehearsed, because a worker joined late.
+    pub(super) sounding: Option<PartitionId>,
     /// Prepared everywhere; rehearsed before the next run begins, for the command if one asked.
-    pub(super) prepared: Option<(PartitionId, Option<CommandId>)>,
+    pub(super) prepared: VecDeque<(PartitionId, Option<CommandId>)>,
     /// Whether workers rehearse: no run begins meanwhile.
     pub(super) rehearses: bool,
     /// Which change a run last waited for to be answered, and until when one does.
@@ -164,7 +166,8 @@ impl Controller {
             requests,
             schedules: HashMap::new(),
             chosen: None,
-            prepared: None,
+            sounding: None,
+            prepared: VecDeque::new(),
             rehearses: false,
             waits: None,
             next: None,

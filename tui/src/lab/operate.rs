@@ -58,7 +58,11 @@ impl Controller {
                 Ok(Now::Later)
             }
             Verb::Accept => {
-                let offered = self.journal.stage().look().lab.proposal;
+                let offered = {
+                    let shown = self.journal.stage().look();
+                    // What only measures is announced, too.
+                    shown.lab.offered().filter(|offered| !offered.measures()).map(|offered| offered.partition)
+                };
                 self.adopt(offered.ok_or("there is no proposal to accept")?, id)
             }
             Verb::Reject { .. } => {

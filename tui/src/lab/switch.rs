@@ -24,6 +24,11 @@ impl Controller {
     /// Has every worker prepare a partition that was announced before. Whatever was chosen before does not run any more.
     pub(super) fn prepare(&mut self, id: PartitionId, command: Option<CommandId>) {
         self.chosen = Some(id);
+        self.have_prepared(id, command);
+    }
+
+    /// Has every worker prepare a partition that was announced before, whether it is to run or not.
+    pub(super) fn have_prepared(&mut self, id: PartitionId, command: Option<CommandId>) {
         let plan = self.journal.stage().look().lab.partitions.get(&id).map(|known| known.plan.clone());
         let outcomes = self.outcomes.clone();
         let Some(plan) = plan else {
@@ -46,12 +51,10 @@ impl Controller {
         result: Result<(), String>,
     ) {
         match result {
-            Ok(()) if self.is_chosen(id, command) => {
-                let waiting = self.prepared.replace((id, command));
-                self.give_up(waiting, || format!("partition {id} was chosen since"));
+            Ok(()) => {
+                self.prepared.push_back((id, command));
                 self.rehearse_now();
             }
-            Ok(()) => {}
             Err(reason) => self.refuse(id, command, reason),
         }
     }
@@ -62,10 +65,10 @@ impl Controller {
         if self.flight.is_some() || self.rehearses {
             return;
         }
-        let Some((id, command)) = self.prepared.take().filter(|&(id, command)| self.is_chosen(id, command))
-        else {
-            return;
-        };
+        let Some((id, command)) = self.prepared.pop_front() else { return };
+        if !self.is_chosen(id, command) {
+            return self.rehearse_now();
+        }
         let (plan, is_awaited) = {
             let shown = self.journal.stage().look();
             let is_awaited = self.planned && shown.lab.running().is_some_and(|of| !of.measures());
@@ -97,6 +100,7 @@ impl Controller {
     ) {
         self.rehearses = false;
         match result {
+            Ok(()) if self.sounding == Some(id) => self.sounded(id),
             Ok(()) if self.is_chosen(id, command) => {
                 let called_off = self.planning.rehearsed(&self.journal.stage().look().lab, id);
                 if let Some((reason, task)) = called_off {
@@ -113,9 +117,10 @@ impl Controller {
         self.rehearse_now();
     }
 
-    /// Whether a partition is still the one that was chosen last; if not, it is given up.
+    /// Whether a partition is still the one that was chosen last, or is only to be rehearsed; if not, it is given up.
     fn is_chosen(&mut self, id: PartitionId, command: Option<CommandId>) -> bool {
         match self.chosen {
+            _ if self.sounding == Some(id) => return true,
             Some(chosen) if chosen == id => return true,
             Some(chosen) => {
                 self.give_up(Some((id, command)), || format!("partition {chosen} was chosen since"));
@@ -127,6 +132,7 @@ impl Controller {
 
     /// A worker cannot run a partition.
     fn refuse(&mut self, partition: PartitionId, command: Option<CommandId>, reason: String) {
+        self.sounding.take_if(|sounding| *sounding == partition);
         self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
         self.refusal = Some(reason.clone());
         self.adoption_failed(partition);
@@ -146,13 +152,13 @@ impl Controller {
     pub(super) fn reject(&mut self, id: PartitionId) {
         self.chosen.take_if(|chosen| *chosen == id);
         let waiting = self.next.take_if(|(next, _)| *next == id);
-        let waiting = waiting.or_else(|| self.prepared.take_if(|(prepared, _)| *prepared == id));
         self.give_up(waiting, || format!("partition {id} was rejected since"));
     }
 
     /// A partition that was prepared does not run after all.
     fn give_up(&mut self, prepared: Option<(PartitionId, Option<CommandId>)>, why: impl Fn() -> String) {
         let Some((id, command)) = prepared else { return };
+        self.planning.given_up(id);
         if let Some(command) = command {
             self.settle(command, Settled::Refused(why()));
         }
@@ -163,7 +169,7 @@ impl Controller {
     }
 
     /// A partition is not run any more: here and on workers.
-    fn let_go(&mut self, partition: PartitionId) {
+    pub(super) fn let_go(&mut self, partition: PartitionId) {
         self.schedules.remove(&partition);
         self.fleet.drop_partition(partition);
     }

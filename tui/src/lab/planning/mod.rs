@@ -232,6 +232,18 @@ impl Planning {
         self.adopting == Some(id)
     }
 
+    /// Notes that a partition does not run after all.
+    pub fn given_up(&mut self, id: PartitionId) {
+        self.adopting.take_if(|adopting| *adopting == id);
+    }
+
+    /// The work of planning by what was measured anew; `None` before anything runs.
+    pub fn plan_anew(&mut self, lab: &Lab) -> Option<Task> {
+        let situation = Situation::of(lab)?;
+        self.refining = true;
+        Some(self.task(Arc::new(situation), Effort::Refine))
+    }
+
     /// Notes that the operator does not want a partition under these conditions.
     pub fn reject(&mut self, lab: &Lab, partition: PartitionId) {
         self.adopting.take_if(|adopting| *adopting == partition);
