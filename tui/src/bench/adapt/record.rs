@@ -48,9 +48,7 @@ pub struct Record {
     pub switches: Vec<Switch>,
     /// When first proposals were told, and what they took, ms.
     pub first_ms: Vec<(Micros, f64)>,
-    /// When the last run ended.
-    ended: Option<Micros>,
-    started: BTreeMap<RunId, Run>,
+    started: BTreeMap<RunId, (Micros, PartitionId)>,
     /// Runs that ended with an output.
     pub runs: Vec<Run>,
     /// Runs that ended without one.
@@ -79,13 +77,14 @@ impl Record {
                 self.first_ms.extend(comparison.after_ms.map(|ms| (at, ms)));
             }
             What::RunStarted { run, partition, .. } => {
-                let waited_ms = self.ended.map_or(0.0, |ended| 1e3 * (at.secs() - ended.secs()).max(0.0));
-                self.started.insert(*run, Run { started: at, partition: *partition, ms: 0.0, waited_ms });
+                self.started.insert(*run, (at, *partition));
             }
             What::RunDone { run, ms, .. } => {
-                let Some(started) = self.started.remove(run) else { return };
-                self.ended = Some(Micros(started.started.0 + (ms * 1e3) as u64));
-                self.runs.push(Run { ms: *ms, ..started });
+                let Some((started, partition)) = self.started.remove(run) else { return };
+                // Known only now: the reports of the run before may have come after this one began.
+                let ended = self.runs.last().map(|last| last.started.secs() + last.ms / 1e3);
+                let waited_ms = ended.map_or(0.0, |ended| 1e3 * (started.secs() - ended).max(0.0));
+                self.runs.push(Run { started, partition, ms: *ms, waited_ms });
             }
             What::RunLost { .. } => self.lost += 1,
             _ => {}
@@ -155,8 +154,8 @@ mod tests {
             (0, started(1)),
             (80_100, done(1, 80.0)),
             (100_000, started(2)),
-            (190_000, done(2, 80.0)),
             (190_000, started(3)),
+            (190_500, done(2, 80.0)),
             (270_000, done(3, 80.0)),
         ]);
         let waited: Vec<f64> = record.runs.iter().map(|run| run.waited_ms).collect();
