@@ -158,12 +158,12 @@ impl Controller {
     /// A partition that was prepared does not run after all.
     fn give_up(&mut self, prepared: Option<(PartitionId, Option<CommandId>)>, why: impl Fn() -> String) {
         let Some((id, command)) = prepared else { return };
-        self.planning.given_up(id);
         if let Some(command) = command {
             self.settle(command, Settled::Refused(why()));
         }
         let is_wanted = [self.chosen, self.journal.stage().look().lab.current].contains(&Some(id));
         if !is_wanted {
+            self.planning.given_up(id);
             self.let_go(id);
         }
     }

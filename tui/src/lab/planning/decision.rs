@@ -15,8 +15,8 @@ const WORTH_TELLING: f64 = 0.01;
 /// An offer that would save less than this is shown to be as fast as what runs: it is one no more.
 const AS_FAST: f64 = 0.005;
 
-/// The partition before, which was measured, is gone back to when it saves more than this: by no more do runs differ.
-const UNDONE: f64 = 0.06;
+/// The partition before, which was measured, is gone back to when it saves more than this: less is lost in restless moments.
+const UNDONE: f64 = 0.10;
 
 /// What to do about a plan that was found.
 #[derive(Debug)]
@@ -117,13 +117,7 @@ impl Planning {
         }
         let apply = auto && !lab.frozen && sure;
         let margin = self.margin();
-        let promise = |partition| Promise {
-            partition,
-            ms: new_ms,
-            predicted_ms: best.plan.timeline.finish_ms,
-            gain: least,
-            margin,
-        };
+        let promise = |partition| Promise { partition, ms: new_ms, share: 1.0 - paired, gain: least, margin };
         let comparison =
             Comparison { now_ms, new_ms, now_measured: measured.is_some(), ..self.compared(&found, current) };
         let is_best =

@@ -27,7 +27,8 @@ const WORTH: f64 = 3.0;
 /// …as often as the running partition is off by this from what was promised, as a logarithm, but no more often than that.
 const OFF: f64 = 0.03;
 const MOST_DOUBT: f64 = 4.0;
-/// The planner is asked again, once, if a rehearsal takes longer than predicted by this part: rows are with the wrong worker.
+/// The planner is asked again, once, if by a rehearsal a run takes longer beside one of what runs than was predicted, by this
+/// part: rows are with the wrong worker. Only if three margins are left, so that its answer is switched to at once.
 const MISPLACED: f64 = 0.05;
 
 /// What planning expects of the partition that it last chose to switch to.
@@ -35,9 +36,10 @@ const MISPLACED: f64 = 0.05;
 pub struct Promise {
     /// Which.
     pub partition: PartitionId,
-    /// What a run of it should take, and what is predicted of it before that is corrected, ms.
+    /// What a run of it should take, ms.
     pub ms: f64,
-    pub predicted_ms: f64,
+    /// What is predicted of it over what is predicted of the partition that runs.
+    pub share: f64,
     /// The part of a run that it should save.
     pub gain: f64,
     /// The part that it had to.
@@ -139,7 +141,7 @@ impl Planning {
         let plan = lab.partitions.get(&partition).map(|known| known.plan.clone());
         let (now_ms, new_ms) = takes(&situation.running).zip(takes(&plan))?;
         let gain = 1.0 - new_ms / now_ms;
-        let is_misplaced = new_ms > promise.predicted_ms * (1.0 + MISPLACED);
+        let is_misplaced = new_ms > now_ms * promise.share * (1.0 + MISPLACED);
         let again = is_misplaced && self.asked_again == Asked::Not && self.is_much(gain);
         if gain > promise.margin && !again {
             return None;

@@ -119,8 +119,9 @@ pub struct Found {
     pub situation: Arc<Situation>,
     /// The running partition under the costs of now.
     pub running: Option<Judged>,
-    /// What the offered partition takes under the costs of now, ms, and what the one does that ran before.
+    /// What the offered partition takes under the costs of now, ms.
     pub offered_ms: Option<f64>,
+    /// What the one that ran before takes, likewise.
     pub before_ms: Option<f64>,
     /// The best partition found, with the planner that found it.
     pub best: Option<(Judged, String)>,

@@ -76,13 +76,8 @@ fn switched(times: f64) -> (Desk, f64) {
     let slow_ms = desk.cost(&slower);
     let proposal = desk.planning.announce(&desk.lab, "erl", slower).unwrap();
     let partition = proposal.partition;
-    desk.planning.promise = Some(Promise {
-        partition,
-        ms: slow_ms / times,
-        predicted_ms: slow_ms / times,
-        gain: 0.3,
-        margin: 0.03,
-    });
+    desk.planning.promise =
+        Some(Promise { partition, ms: slow_ms / times, share: 0.7, gain: 0.3, margin: 0.03 });
     desk.planning.adopt(partition);
     desk.switch(proposal);
     (desk.planning.refining, desk.planning.adopting) = (false, None);
@@ -316,6 +311,15 @@ fn a_rehearsal_that_finds_rows_with_the_wrong_worker_has_the_planner_asked_again
     let id = desk.accept(decision);
     desk.rehearse(id, [1.0, 1.25, 1.0]);
     assert!(desk.planning.rehearsed(&desk.lab, id).is_none(), "once");
+}
+
+#[test]
+fn a_rehearsal_in_a_slow_moment_says_nothing_of_where_rows_are() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let decision = desk.decide(refine, true);
+    let id = desk.accept(decision);
+    desk.rehearse(id, [1.1; 3]);
+    assert!(desk.planning.rehearsed(&desk.lab, id).is_none(), "what runs takes longer, too");
 }
 
 #[test]
