@@ -4,6 +4,7 @@
 mod devices;
 mod program;
 
+use std::cell::{Cell, RefCell};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
@@ -55,6 +56,43 @@ fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() 
     lab.ends(0);
 }
 
+/// When an event was, and its number `field`, in µs and as it is.
+fn timed(line: &str, field: &str) -> (u64, f64) {
+    let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    (event["at"].as_u64().expect("µs"), event[field].as_f64().unwrap_or_default())
+}
+
+#[test]
+fn a_partition_that_is_chosen_while_runs_go_on_is_rehearsed_between_two_of_them() {
+    let home = TempDir::new().expect("a folder");
+    let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
+    let lab = lab(&home, &[&stays, &goes]);
+    lab.wait_until_planned(2);
+    goes.process.child.kill().expect("it was running");
+    goes.process.child.wait().expect("it was started here");
+    lab.event("worker_lost", "the loss");
+    lab.event("run_done", "a run without it");
+    let _back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
+    lab.event_of("worker_ready", 1, "its return");
+    let (begun, rehearsed) = (Cell::new(0), RefCell::new(Vec::new()));
+    lab.0.wait_for("the switch back", |line| {
+        let is = |kind: &str| line.contains(&format!(r#""event":"{kind}""#));
+        if is("run_started") {
+            begun.set(timed(line, "run").0);
+            assert!(rehearsed.borrow().is_empty(), "a run began before the switch: {line}");
+        } else if is("run_done") {
+            // Its reports may come when workers rehearse already.
+            let ended = begun.get() + (1e3 * timed(line, "ms").1) as u64;
+            assert!(rehearsed.borrow().iter().all(|at| *at >= ended), "{rehearsed:?} µs: {line}");
+        } else if is("partition_rehearsed") {
+            rehearsed.borrow_mut().push(timed(line, "worker").0);
+        }
+        is("partition_switched")
+    });
+    assert_eq!(rehearsed.borrow().len(), 2, "by both workers");
+    lab.ends(0);
+}
+
 #[test]
 fn a_worker_that_is_lost_while_it_is_given_the_network_is_used_when_it_is_back() {
     let home = TempDir::new().expect("a folder");
@@ -84,6 +122,36 @@ fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
     let _late = Worker::start(&home.path().join("late"), &late.address, &[]);
     lab.event_of("worker_calibrated", 0, "what its work costs");
     takes_in(&lab, 0);
+    lab.ends(0);
+}
+
+#[test]
+fn a_worker_that_joins_late_is_sounded_out_with_the_others_between_runs_of_what_they_run() {
+    let home = TempDir::new().expect("a folder");
+    let (mut late, there) = (paired(&home, "late"), paired(&home, "there"));
+    late.process.child.kill().expect("it was running");
+    late.process.child.wait().expect("it was started here");
+    let lab = lab(&home, &[&late, &there]);
+    lab.event_of("worker_lost", 0, "who is missing");
+    lab.event("run_done", "a run of the other");
+    let _late = Worker::start(&home.path().join("late"), &late.address, &[]);
+    lab.event_of("single_measured", 0, "it alone");
+    let (rehearsed, ran) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let told = lab.0.wait_for("all measured together", |line| {
+        let is = |kind: &str| line.contains(&format!(r#""event":"{kind}""#));
+        if is("partition_rehearsed") {
+            rehearsed.borrow_mut().push((timed(line, "partition").1, timed(line, "worker").1));
+        } else if is("partition_switched") {
+            ran.borrow_mut().push(timed(line, "partition").1);
+        }
+        is("proposal_withdrawn") && line.contains("it only measured all workers together")
+    });
+    let (sounding, rehearsed) = (timed(&told, "partition").1, rehearsed.into_inner());
+    for worker in [0.0, 1.0] {
+        assert!(rehearsed.contains(&(sounding, worker)), "{rehearsed:?} of partition {sounding}");
+    }
+    assert!(!ran.borrow().contains(&sounding), "it is rehearsed, and never runs");
+    lab.event("run_done", "a run after that");
     lab.ends(0);
 }
 

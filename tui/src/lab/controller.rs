@@ -4,7 +4,7 @@
 //! One task owns everything and waits for one thing at a time, so nothing here is locked. What takes long
 //! (preparing strips, comparing clocks, the reference) runs beside it and answers with an [`Outcome`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,7 +63,15 @@ pub struct Controller {
     pub(super) schedules: HashMap<PartitionId, Arc<Schedule>>,
     /// The last that workers were asked to prepare.
     pub(super) chosen: Option<PartitionId>,
-    /// Prepared everywhere; runs from the next run on, for the command if one asked.
+    /// Is only to be rehearsed, because a worker joined late.
+    pub(super) sounding: Option<PartitionId>,
+    /// Prepared everywhere; rehearsed before the next run begins, for the command if one asked.
+    pub(super) prepared: VecDeque<(PartitionId, Option<CommandId>)>,
+    /// Whether workers rehearse: no run begins meanwhile.
+    pub(super) rehearses: bool,
+    /// Which change a run last waited for to be answered, and until when one does.
+    pub(super) waits: Option<(u64, Instant)>,
+    /// Rehearsed; runs from the next run on, likewise.
     pub(super) next: Option<(PartitionId, Option<CommandId>)>,
     pub(super) flight: Option<Flight>,
     /// Links between workers that are broken.
@@ -158,6 +166,10 @@ impl Controller {
             requests,
             schedules: HashMap::new(),
             chosen: None,
+            sounding: None,
+            prepared: VecDeque::new(),
+            rehearses: false,
+            waits: None,
             next: None,
             flight: None,
             severed: Severed::default(),
@@ -284,7 +296,9 @@ impl Controller {
     fn next_wake(&self) -> Instant {
         let mut wake = self.clocks_compared + CLOCKS_EVERY;
         let deserted = self.deserted.map(|since| since + DESERTED);
-        for due in self.next_loss().into_iter().chain(self.severed.next()).chain(deserted) {
+        let now = Instant::now();
+        let waits = self.waits.map(|(_, until)| until).filter(|until| self.flight.is_none() && *until > now);
+        for due in self.next_loss().into_iter().chain(self.severed.next()).chain(deserted).chain(waits) {
             wake = wake.min(due);
         }
         if let Some(until) = self.landed.iter().map(Landed::until).min() {

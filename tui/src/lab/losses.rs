@@ -149,12 +149,16 @@ impl Controller {
         }
     }
 
-    /// Measures a worker alone that was lost before its turn came, then goes on as before.
+    /// Measures a worker alone that was lost before its turn came, then goes on as before; all are sounded out together
+    /// once the last such worker was measured.
     pub(super) async fn measure_late(&mut self, worker: WorkerId) {
         let before = self.journal.stage().look().lab.current;
         self.measure_single(worker).await;
         if let Some(before) = before {
             self.prepare(before, None);
+        }
+        if self.unmeasured.is_empty() && self.is_measured(worker) {
+            self.sound_beside();
         }
     }
 }

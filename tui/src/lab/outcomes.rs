@@ -12,6 +12,8 @@ use super::planning::Found;
 pub enum Outcome {
     /// Every worker prepared a partition, or one refused with a sentence.
     Prepared(PartitionId, Option<CommandId>, Result<(), String>),
+    /// All workers rehearsed it together, or one did not answer.
+    Rehearsed(PartitionId, Option<CommandId>, Result<(), String>),
     /// A command was acknowledged or refused.
     Settled(CommandId, Settled),
     /// A worker's clock was compared.
@@ -30,15 +32,8 @@ impl Controller {
     /// Takes it into account.
     pub(super) fn take_outcome(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Prepared(id, command, Ok(())) => self.prepared(id, command),
-            Outcome::Prepared(partition, command, Err(reason)) => {
-                self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
-                self.refusal = Some(reason.clone());
-                self.adoption_failed(partition);
-                if let Some(command) = command {
-                    self.settle(command, Settled::Refused(reason));
-                }
-            }
+            Outcome::Prepared(id, command, result) => self.prepared(id, command, result),
+            Outcome::Rehearsed(id, command, result) => self.rehearsed(id, command, result),
             Outcome::Found(found) => self.take_found(*found),
             Outcome::Settled(command, outcome) => self.settle(command, outcome),
             Outcome::Clock(worker, clock) => {

@@ -21,16 +21,33 @@ const RUN_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) const SUSPICION: Duration = Duration::from_millis(1500);
 
 impl Controller {
-    /// Starts a run of the current partition if none is in flight, after a switch if one is due.
+    /// Starts a run of the current partition if none is in flight, after a rehearsal and a switch if they are due.
     pub(super) fn begin_run(&mut self) {
         if self.flight.is_some() || (self.is_time_up() && self.again.is_none()) {
             return;
         }
+        self.rehearse_now();
+        if self.rehearses {
+            return;
+        }
         self.switch_now();
+        if self.is_worth_waiting(Instant::now()) {
+            return;
+        }
         let current = self.journal.stage().look().lab.current;
         if let Some(id) = current {
             self.start_run(id);
         }
+    }
+
+    /// Whether no run is to begin yet, because a faster partition is being prepared. One that began would take longer by what
+    /// the switch is to save, so that is how long is waited at most, once for every change.
+    fn is_worth_waiting(&mut self, now: Instant) -> bool {
+        let waiting_saves = self.planning.waiting_saves(&self.journal.stage().look().lab);
+        let Some((change, saved)) = waiting_saves else { return false };
+        let waits = self.waits.filter(|(of, _)| *of == change).unwrap_or((change, now + saved));
+        self.waits = Some(waits);
+        now < waits.1
     }
 
     /// Starts a run of a prepared partition; does nothing if it is not prepared or a run is in flight.

@@ -15,6 +15,8 @@ use super::controller::Controller;
 const RUNS: usize = 3;
 /// Runs of all workers together: as many as tell what they wait for each other, and one.
 const TOGETHER: usize = 5;
+/// Why they run.
+const TOGETHER_BECAUSE: &str = "measuring all workers together";
 /// No further run of either is begun after this long.
 const ENOUGH: Duration = Duration::from_millis(1500);
 
@@ -51,8 +53,7 @@ impl Controller {
     async fn sound_out(&mut self, there: &[bool]) {
         let partition = self.planning.next_id();
         let plan = sounding(self.model.network(), there);
-        let reason = "measuring all workers together".to_owned();
-        self.offer(proposal(Proposal::SOUNDING, partition, plan, reason), true, None);
+        self.offer(proposal(Proposal::SOUNDING, partition, plan, TOGETHER_BECAUSE.to_owned()), true, None);
         if !self.wait_until_prepared(partition).await {
             return;
         }
@@ -63,6 +64,29 @@ impl Controller {
                 break;
             }
         }
+    }
+
+    /// Has all workers rehearse equal shares of the rows between two runs, and run none of it.
+    pub(super) fn sound_beside(&mut self) {
+        let there = self.journal.stage().look().lab.allowed();
+        if there.iter().filter(|there| **there).count() < 2 {
+            return;
+        }
+        let partition = self.planning.next_id();
+        let plan = sounding(self.model.network(), &there);
+        self.sounding = Some(partition);
+        self.offer(proposal(Proposal::SOUNDING, partition, plan, TOGETHER_BECAUSE.to_owned()), false, None);
+        self.have_prepared(partition, None);
+    }
+
+    /// All workers rehearsed equal shares: planning goes on by what was learnt.
+    pub(super) fn sounded(&mut self, partition: PartitionId) {
+        self.sounding = None;
+        let reason = "it only measured all workers together".to_owned();
+        self.journal.record(What::ProposalWithdrawn { partition, reason });
+        self.let_go(partition);
+        let task = self.planning.plan_anew(&self.journal.stage().look().lab);
+        task.into_iter().for_each(|task| self.work(task));
     }
 
     /// Whether a worker's time alone is known.

@@ -1,4 +1,4 @@
-//! From one partition to another: announced, prepared by every worker, switched to between two runs.
+//! From one partition to another: announced, prepared by every worker beside runs, rehearsed and switched to between two.
 
 use std::sync::Arc;
 
@@ -24,6 +24,11 @@ impl Controller {
     /// Has every worker prepare a partition that was announced before. Whatever was chosen before does not run any more.
     pub(super) fn prepare(&mut self, id: PartitionId, command: Option<CommandId>) {
         self.chosen = Some(id);
+        self.have_prepared(id, command);
+    }
+
+    /// Has every worker prepare a partition that was announced before, whether it is to run or not.
+    pub(super) fn have_prepared(&mut self, id: PartitionId, command: Option<CommandId>) {
         let plan = self.journal.stage().look().lab.partitions.get(&id).map(|known| known.plan.clone());
         let outcomes = self.outcomes.clone();
         let Some(plan) = plan else {
@@ -32,37 +37,107 @@ impl Controller {
             return;
         };
         self.schedules.insert(id, Arc::new(Schedule::new(self.model.network(), &plan)));
-        // Rehearsing delays a run that goes on.
-        let rounds = if self.flight.is_some() { 1 } else { ROUNDS };
-        let preparing = self.fleet.prepare(id, plan, rounds);
-        let journal = self.journal.clone();
+        let preparing = self.fleet.prepare(id, plan);
         tokio::spawn(async move {
-            let result = preparing.await.map(|rehearsals| {
+            let _ = outcomes.send(Outcome::Prepared(id, command, preparing.await));
+        });
+    }
+
+    /// Every worker has prepared a partition, or one refused: it is rehearsed between this run and the next.
+    pub(super) fn prepared(
+        &mut self,
+        id: PartitionId,
+        command: Option<CommandId>,
+        result: Result<(), String>,
+    ) {
+        match result {
+            Ok(()) => {
+                self.prepared.push_back((id, command));
+                self.rehearse_now();
+            }
+            Err(reason) => self.refuse(id, command, reason),
+        }
+    }
+
+    /// Has all workers rehearse what they prepared, unless a run is in flight, which would have them wait block after block
+    /// for who is busy; none begins meanwhile.
+    pub(super) fn rehearse_now(&mut self) {
+        if self.flight.is_some() || self.rehearses {
+            return;
+        }
+        let Some((id, command)) = self.prepared.pop_front() else { return };
+        if !self.is_chosen(id, command) {
+            return self.rehearse_now();
+        }
+        let (plan, is_awaited) = {
+            let shown = self.journal.stage().look();
+            let is_awaited = self.planned && shown.lab.running().is_some_and(|of| !of.measures());
+            (shown.lab.partitions.get(&id).map(|known| known.plan.clone()), is_awaited)
+        };
+        let Some(plan) = plan else {
+            return self.refuse(id, command, format!("partition {id} is not known any more"));
+        };
+        let rehearsing = self.fleet.rehearse(id, plan, if is_awaited { 1 } else { ROUNDS });
+        let (journal, outcomes) = (self.journal.clone(), self.outcomes.clone());
+        self.rehearses = true;
+        tokio::spawn(async move {
+            let result = rehearsing.await.map(|rehearsals| {
                 for (worker, blocks) in rehearsals.into_iter().filter(|(_, blocks)| !blocks.is_empty()) {
                     journal.record(What::PartitionRehearsed { partition: id, worker, blocks });
                 }
             });
-            let _ = outcomes.send(Outcome::Prepared(id, command, result));
+            let _ = outcomes.send(Outcome::Rehearsed(id, command, result));
         });
     }
 
-    /// A partition is prepared by everybody: it is the next to switch to, unless the operator thought better of it.
-    pub(super) fn prepared(&mut self, id: PartitionId, command: Option<CommandId>) {
-        match self.chosen {
-            Some(chosen) if chosen == id => {
+    /// A partition was rehearsed, or a worker did not answer: it is the next to switch to, unless the operator or planning
+    /// thought better of it.
+    pub(super) fn rehearsed(
+        &mut self,
+        id: PartitionId,
+        command: Option<CommandId>,
+        result: Result<(), String>,
+    ) {
+        self.rehearses = false;
+        match result {
+            Ok(()) if self.sounding == Some(id) => self.sounded(id),
+            Ok(()) if self.is_chosen(id, command) => {
                 let called_off = self.planning.rehearsed(&self.journal.stage().look().lab, id);
                 if let Some((reason, task)) = called_off {
                     self.call_off(id, command, reason);
                     self.work(task);
-                    return;
+                } else {
+                    let waiting = self.next.replace((id, command));
+                    self.give_up(waiting, || format!("partition {id} was chosen since"));
                 }
-                let waiting = self.next.replace((id, command));
-                self.give_up(waiting, || format!("partition {id} was chosen since"));
             }
+            Ok(()) => {}
+            Err(reason) => self.refuse(id, command, reason),
+        }
+        self.rehearse_now();
+    }
+
+    /// Whether a partition is still the one that was chosen last, or is only to be rehearsed; if not, it is given up.
+    fn is_chosen(&mut self, id: PartitionId, command: Option<CommandId>) -> bool {
+        match self.chosen {
+            _ if self.sounding == Some(id) => return true,
+            Some(chosen) if chosen == id => return true,
             Some(chosen) => {
                 self.give_up(Some((id, command)), || format!("partition {chosen} was chosen since"));
             }
             None => self.give_up(Some((id, command)), || format!("partition {id} was rejected since")),
+        }
+        false
+    }
+
+    /// A worker cannot run a partition.
+    fn refuse(&mut self, partition: PartitionId, command: Option<CommandId>, reason: String) {
+        self.sounding.take_if(|sounding| *sounding == partition);
+        self.journal.record(What::PartitionRefused { partition, reason: reason.clone() });
+        self.refusal = Some(reason.clone());
+        self.adoption_failed(partition);
+        if let Some(command) = command {
+            self.settle(command, Settled::Refused(reason));
         }
     }
 
@@ -88,12 +163,13 @@ impl Controller {
         }
         let is_wanted = [self.chosen, self.journal.stage().look().lab.current].contains(&Some(id));
         if !is_wanted {
+            self.planning.given_up(id);
             self.let_go(id);
         }
     }
 
     /// A partition is not run any more: here and on workers.
-    fn let_go(&mut self, partition: PartitionId) {
+    pub(super) fn let_go(&mut self, partition: PartitionId) {
         self.schedules.remove(&partition);
         self.fleet.drop_partition(partition);
     }

@@ -6,7 +6,7 @@
 //! An oracle is what re-planning in no time would have reached: the best plan for the costs learnt by the end of
 //! a change's interval, multiplied by what the running partition then took over what those costs predict of it,
 //! and no slower than the best partition that ran in the interval. Regret is how much longer the interval's
-//! runs took on average, from the lab's learning of the change on.
+//! runs took on average, from the lab's learning of the change on, with what they waited between them.
 //!
 //! What a correction learnt from runs is worth is told too: every interval's last partition is judged by what was
 //! learnt from earlier ones, then learnt from.

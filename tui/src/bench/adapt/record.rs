@@ -16,6 +16,8 @@ pub struct Run {
     pub partition: PartitionId,
     /// How long it took.
     pub ms: f64,
+    /// How long no run was in flight before it: while workers rehearsed, or a partition was waited for.
+    pub waited_ms: f64,
 }
 
 /// A switch from one partition to another; a switch back is one, too.
@@ -59,6 +61,8 @@ impl Record {
         let at = event.at;
         match &event.what {
             What::CommandGiven { verb: Verb::Accept, .. } => self.accepted = Some(at),
+            // Nothing is promised of what ran before.
+            What::CommandGiven { verb: Verb::Undo, .. } => (self.accepted, self.gain) = (Some(at), None),
             What::CommandGiven { id, verb, .. }
                 if matches!(verb, Verb::Throttle { .. } | Verb::Link { .. }) =>
             {
@@ -76,8 +80,11 @@ impl Record {
                 self.started.insert(*run, (at, *partition));
             }
             What::RunDone { run, ms, .. } => {
-                let started = self.started.remove(run);
-                self.runs.extend(started.map(|(started, partition)| Run { started, partition, ms: *ms }));
+                let Some((started, partition)) = self.started.remove(run) else { return };
+                // Known only now: the reports of the run before may have come after this one began.
+                let ended = self.runs.last().map(|last| last.started.secs() + last.ms / 1e3);
+                let waited_ms = ended.map_or(0.0, |ended| 1e3 * (started.secs() - ended).max(0.0));
+                self.runs.push(Run { started, partition, ms: *ms, waited_ms });
             }
             What::RunLost { .. } => self.lost += 1,
             _ => {}
@@ -96,6 +103,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use collab_core::command::Verb;
+    use collab_core::event::Verdict;
     use collab_core::id::WorkerId;
 
     use super::*;
@@ -135,6 +143,23 @@ mod tests {
         assert_eq!(record.changes.iter().map(|change| change.0.0).collect::<Vec<_>>(), [11, 22]);
         let [switch] = record.switches[..] else { panic!("{:?}", record.switches) };
         assert_eq!((switch.decided, switch.made), (Micros(20), Micros(30)));
+    }
+
+    #[test]
+    fn a_run_has_waited_since_the_one_before_it_ended_whenever_its_reports_came() {
+        let started =
+            |run: u64| What::RunStarted { run: RunId(run), partition: PartitionId(1), input: String::new() };
+        let done = |run: u64, ms: f64| What::RunDone { run: RunId(run), ms, verdict: Verdict::Unchecked };
+        let record = told(vec![
+            (0, started(1)),
+            (80_100, done(1, 80.0)),
+            (100_000, started(2)),
+            (190_000, started(3)),
+            (190_500, done(2, 80.0)),
+            (270_000, done(3, 80.0)),
+        ]);
+        let waited: Vec<f64> = record.runs.iter().map(|run| run.waited_ms).collect();
+        assert_eq!(waited.iter().map(|ms| ms.round()).collect::<Vec<_>>(), [0.0, 20.0, 10.0]);
     }
 
     #[test]

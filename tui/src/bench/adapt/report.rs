@@ -26,7 +26,9 @@ struct Interval {
     /// From learning of the change to the first proposal, ms; `None` if nothing better was found.
     first_ms: Option<f64>,
     runs: usize,
+    /// What a run took and waited before, and how long all of them waited.
     mean_ms: f64,
+    waited_ms: f64,
     oracle_ms: f64,
     regret: f64,
     /// What the last partition then took over what the costs of the interval's end predict.
@@ -87,7 +89,7 @@ pub fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) 
             continue;
         };
         correction.learn(&features, missed);
-        let mean_ms = runs.iter().map(|run| run.ms).sum::<f64>() / runs.len() as f64;
+        let mean_ms = runs.iter().map(|run| run.ms + run.waited_ms).sum::<f64>() / runs.len() as f64;
         let switches = record.switches.iter().filter(|switch| within(switch.decided));
         intervals.push(Interval {
             event: "change",
@@ -97,6 +99,7 @@ pub fn report(args: &BenchAdaptArgs, record: &Record, situations: &[Situation]) 
             first_ms: record.first_ms.iter().find(|(told, _)| within(*told)).map(|(_, ms)| *ms),
             runs: runs.len(),
             mean_ms,
+            waited_ms: runs.iter().map(|run| run.waited_ms).sum(),
             oracle_ms,
             regret: mean_ms / oracle_ms - 1.0,
             measured_over_predicted: missed,

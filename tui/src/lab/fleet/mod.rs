@@ -142,28 +142,48 @@ impl Fleet {
         }
     }
 
-    /// Has every worker that `plan` uses prepare it, and gives what they took when they rehearsed it so many times; the
-    /// sentence of the first that refuses.
+    /// Has every worker that `plan` uses prepare it; the sentence of the first that refuses.
     pub fn prepare(
+        &self,
+        partition: PartitionId,
+        plan: Partition,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let used = self.used(&plan);
+        async move {
+            let used = used?;
+            let preparing =
+                used.iter().map(|(worker, link)| {
+                    let plan = &plan;
+                    async move {
+                        link.prepare(partition, plan).await.map_err(|error| format!("{worker}: {error}"))
+                    }
+                });
+            let prepared = join_all(preparing).await.into_iter().try_for_each(|told| told.map(|_| ()));
+            let_go_if_refused(&used, partition, prepared).await
+        }
+    }
+
+    /// Has every worker that `plan` uses rehearse it so many times together, and gives what they took; the sentence of the
+    /// first that does not answer, which cannot run it either.
+    pub fn rehearse(
         &self,
         partition: PartitionId,
         plan: Partition,
         rounds: usize,
     ) -> impl Future<Output = Result<Vec<(WorkerId, Vec<BlockTimes>)>, String>> + Send + 'static {
-        let used = self.ready_links().into_iter().filter(|(worker, _)| plan.uses(worker.index()));
-        let used: Vec<_> = used.collect();
-        let missing = (0..self.len()).find(|&index| plan.uses(index) && self.members[index].link.is_none());
+        let used = self.used(&plan);
         async move {
-            if let Some(index) = missing {
-                return Err(format!("worker {} is not there", WorkerId::at(index)));
-            }
-            let result = prepare_and_rehearse(&used, partition, &plan, rounds).await;
-            if result.is_err() {
-                // Those that did prepare it need not keep it; one that cannot answer has lost it anyway.
-                join_all(used.iter().map(|(_, link)| link.drop_partition(partition))).await;
-            }
-            result
+            let used = used?;
+            let rehearsed = rehearse(&used, partition, &plan, rounds).await;
+            let_go_if_refused(&used, partition, rehearsed).await
         }
+    }
+
+    /// The links to the workers that `plan` uses; a sentence if one of them is not there.
+    fn used(&self, plan: &Partition) -> Result<Vec<(WorkerId, WorkerLink)>, String> {
+        let used = (0..self.len()).map(WorkerId::at).filter(|worker| plan.uses(worker.index()));
+        let link = |worker| Some((worker, self.link(worker)?.clone()));
+        used.map(|worker| link(worker).ok_or_else(|| not_there(worker))).collect()
     }
 
     /// Has every worker forget a partition.
@@ -255,18 +275,16 @@ impl Fleet {
     }
 }
 
-/// Has all prepare a partition and rehearse it together. A worker that is lost before it rehearsed cannot run it either.
-async fn prepare_and_rehearse(
+/// Those that did prepare a partition which another one refused need not keep it; one that cannot answer has lost it anyway.
+async fn let_go_if_refused<T>(
     used: &[(WorkerId, WorkerLink)],
     partition: PartitionId,
-    plan: &Partition,
-    rounds: usize,
-) -> Result<Vec<(WorkerId, Vec<BlockTimes>)>, String> {
-    let preparing = used.iter().map(|(worker, link)| async move {
-        link.prepare(partition, plan).await.map_err(|error| format!("{worker}: {error}"))
-    });
-    join_all(preparing).await.into_iter().collect::<Result<Vec<_>, String>>()?;
-    rehearse(used, partition, plan, rounds).await
+    told: Result<T, String>,
+) -> Result<T, String> {
+    if told.is_err() {
+        join_all(used.iter().map(|(_, link)| link.drop_partition(partition))).await;
+    }
+    told
 }
 
 fn not_there(worker: WorkerId) -> String {

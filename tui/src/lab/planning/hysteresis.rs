@@ -4,6 +4,8 @@
 //! slow moment of the machine or the prediction's error: it has to have been worth it for a while, and after a switch
 //! the longer, the further off that switch's own prediction was.
 
+use std::time::Duration;
+
 use collab_core::id::PartitionId;
 use collab_core::lab::Lab;
 
@@ -25,6 +27,9 @@ const WORTH: f64 = 3.0;
 /// …as often as the running partition is off by this from what was promised, as a logarithm, but no more often than that.
 const OFF: f64 = 0.03;
 const MOST_DOUBT: f64 = 4.0;
+/// The planner is asked again, once, if by a rehearsal a run takes longer beside one of what runs than was predicted, by this
+/// part: rows are with the wrong worker. Only if three margins are left, so that its answer is switched to at once.
+const MISPLACED: f64 = 0.05;
 
 /// What planning expects of the partition that it last chose to switch to.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +38,24 @@ pub struct Promise {
     pub partition: PartitionId,
     /// What a run of it should take, ms.
     pub ms: f64,
+    /// What is predicted of it over what is predicted of the partition that runs.
+    pub share: f64,
     /// The part of a run that it should save.
     pub gain: f64,
     /// The part that it had to.
     pub margin: f64,
+}
+
+/// Whether the planner was asked again under these conditions, because a rehearsal took longer than predicted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// Not yet.
+    #[default]
+    Not,
+    /// It was, and has not answered yet.
+    Waits,
+    /// It has.
+    Answered,
 }
 
 /// Something has been better by more than the margin for a while.
@@ -67,10 +86,21 @@ impl Planning {
         self.better = Some(better);
         let held = done.saturating_sub(better.since) >= HELD_RUNS;
         if self.is_fresh() {
-            let at_once = gain > (MARGINS_AT_ONCE * self.margin()).min(AT_ONCE);
-            return !self.refining && (held || at_once);
+            return !self.refining && (held || self.is_much(gain));
         }
         held && (self.adoptions == 0 || better.saved >= WORTH * self.doubt(lab))
+    }
+
+    /// Notes that the planner has answered.
+    pub(super) fn answered(&mut self) {
+        if self.asked_again == Asked::Waits {
+            self.asked_again = Asked::Answered;
+        }
+    }
+
+    /// Whether a gain is beyond doubt after a change.
+    fn is_much(&self, gain: f64) -> bool {
+        gain > (MARGINS_AT_ONCE * self.margin()).min(AT_ONCE)
     }
 
     /// Whether a change that the lab knows of was not answered by a switch yet.
@@ -88,6 +118,18 @@ impl Planning {
         off.unwrap_or(1.0).clamp(1.0, MOST_DOUBT)
     }
 
+    /// What a run saves by waiting for the partition that it was decided to switch to, and which change that answers; `None`
+    /// if nothing is to be waited for.
+    pub fn waiting_saves(&self, lab: &Lab) -> Option<(u64, Duration)> {
+        let promise = self.promise?;
+        let is_coming = self.adopting == Some(promise.partition) && lab.current != self.adopting;
+        if !is_coming && self.asked_again != Asked::Waits {
+            return None;
+        }
+        let saved_ms = promise.ms * promise.gain / (1.0 - promise.gain);
+        Some((self.changes, Duration::try_from_secs_f64(saved_ms / 1e3).ok()?))
+    }
+
     /// What a rehearsal says of a partition that is about to be switched to: why it is not after all, and the work of
     /// looking for another one by what was learnt. `None` if it is, as always if the operator chose it or nothing else
     /// can run.
@@ -99,10 +141,16 @@ impl Planning {
         let plan = lab.partitions.get(&partition).map(|known| known.plan.clone());
         let (now_ms, new_ms) = takes(&situation.running).zip(takes(&plan))?;
         let gain = 1.0 - new_ms / now_ms;
-        if gain > promise.margin {
+        let is_misplaced = new_ms > now_ms * promise.share * (1.0 + MISPLACED);
+        let again = is_misplaced && self.asked_again == Asked::Not && self.is_much(gain);
+        if gain > promise.margin && !again {
             return None;
         }
-        self.promise = None;
+        if again {
+            self.asked_again = Asked::Waits;
+        } else {
+            self.promise = None;
+        }
         self.adopting.take_if(|adopting| *adopting == partition);
         // Nothing was switched to: the change waits for its answer, which has to promise more by now.
         if let Some(change) = &mut self.change {

@@ -27,7 +27,8 @@ use collab_core::time::Micros;
 use self::conditions::Conditions;
 pub use self::decision::Decision;
 pub use self::exchange::Exchange;
-use self::hysteresis::{Better, Promise};
+use self::experience::Ran;
+use self::hysteresis::{Asked, Better, Promise};
 pub use self::situation::{Effort, Found, Situation, Task};
 
 /// A worker that is faster or slower than planned for by more than this is planned for again.
@@ -72,11 +73,15 @@ pub struct Planning {
     adopting: Option<PartitionId>,
     /// What planning expected of what it chose last.
     promise: Option<Promise>,
+    /// Whether the planner was asked again after a rehearsal.
+    asked_again: Asked,
     /// Not to be proposed until conditions change, with what they were expected to take.
     rejected: Vec<(Partition, f64)>,
     correction: Correction,
     misses: VecDeque<f64>,
     learnt: Option<(PartitionId, u64)>,
+    /// The running partition and the one before, if they ran under these conditions.
+    ran: Ran,
     /// Each worker alone when the planner last had its whole budget, ms.
     planned_for: Vec<f64>,
 }
@@ -101,10 +106,12 @@ impl Planning {
             offered: None,
             adopting: None,
             promise: None,
+            asked_again: Asked::Not,
             rejected: Vec::new(),
             correction: Correction::default(),
             misses: VecDeque::new(),
             learnt: None,
+            ran: Ran::default(),
             planned_for: Vec::new(),
         }
     }
@@ -160,6 +167,7 @@ impl Planning {
         self.changes += 1;
         (self.best, self.better, self.adoptions) = (None, None, 0);
         self.rejected.clear();
+        (self.ran, self.asked_again) = (Ran::default(), Asked::Not);
         self.refining = true;
         self.exchange.look().situation = Some(situation.clone());
         vec![self.task(situation.clone(), Effort::First), self.task(situation, Effort::Refine)]
@@ -222,6 +230,18 @@ impl Planning {
     /// Whether a partition is being switched to.
     pub fn is_adopting(&self, id: PartitionId) -> bool {
         self.adopting == Some(id)
+    }
+
+    /// Notes that a partition does not run after all.
+    pub fn given_up(&mut self, id: PartitionId) {
+        self.adopting.take_if(|adopting| *adopting == id);
+    }
+
+    /// The work of planning by what was measured anew; `None` before anything runs.
+    pub fn plan_anew(&mut self, lab: &Lab) -> Option<Task> {
+        let situation = Situation::of(lab)?;
+        self.refining = true;
+        Some(self.task(Arc::new(situation), Effort::Refine))
     }
 
     /// Notes that the operator does not want a partition under these conditions.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use collab_core::event::{Comparison, PredictedLayer, Proposal};
-use collab_core::id::WorkerId;
+use collab_core::id::{PartitionId, WorkerId};
 use collab_core::lab::Lab;
 use collab_core::network::Network;
 use collab_core::partition::Partition;
@@ -31,6 +31,8 @@ pub struct Situation {
     pub running: Option<Partition>,
     /// The partition that is offered instead, likewise.
     pub offered: Option<Partition>,
+    /// The partition that ran before it, likewise.
+    pub before: Option<Partition>,
 }
 
 impl Situation {
@@ -43,7 +45,8 @@ impl Situation {
             (0..plan.workers()).all(|at| is_allowed(at) || !plan.uses(at)).then(|| plan.clone())
         };
         let running = lab.running().and_then(possible);
-        let offered = lab.proposal.and_then(|id| lab.partitions.get(&id)).and_then(possible);
+        let known = |id: Option<&PartitionId>| lab.partitions.get(id?).and_then(possible);
+        let (offered, before) = (known(lab.proposal.as_ref()), known(lab.past.last()));
         Some(Self {
             network: lab.network.clone()?,
             costs: Arc::new(lab.costs()?),
@@ -51,6 +54,7 @@ impl Situation {
             memory: lab.memory_limits(),
             running,
             offered,
+            before,
         })
     }
 
@@ -117,6 +121,8 @@ pub struct Found {
     pub running: Option<Judged>,
     /// What the offered partition takes under the costs of now, ms.
     pub offered_ms: Option<f64>,
+    /// What the one that ran before takes, likewise.
+    pub before_ms: Option<f64>,
     /// The best partition found, with the planner that found it.
     pub best: Option<(Judged, String)>,
     /// The predicted layers of the best.
@@ -140,7 +146,8 @@ impl Task {
             Judged { plan, account, features }
         };
         let running = situation.running.clone().map(|plan| judge(problem.cost(plan)));
-        let offered = situation.offered.clone().map(|plan| problem.cost(plan).timeline.finish_ms);
+        let takes = |plan: &Option<Partition>| Some(problem.cost(plan.clone()?).timeline.finish_ms);
+        let (offered_ms, before_ms) = (takes(&situation.offered), takes(&situation.before));
         let (best, failures) = self.best(&problem);
         let best = best.map(|(plan, name)| (judge(plan), name));
         let alone = |worker: usize| {
@@ -156,8 +163,19 @@ impl Task {
         });
         let Self { effort, change, .. } = self;
         let situation = situation.clone();
-        let offered_ms = offered;
-        Found { effort, change, situation, running, offered_ms, best, layers, singles_ms, reason, failures }
+        Found {
+            effort,
+            change,
+            situation,
+            running,
+            offered_ms,
+            before_ms,
+            best,
+            layers,
+            singles_ms,
+            reason,
+            failures,
+        }
     }
 
     /// The fastest of what is known, what the planner says and what simple planners say; and which of them failed.

@@ -76,7 +76,8 @@ fn switched(times: f64) -> (Desk, f64) {
     let slow_ms = desk.cost(&slower);
     let proposal = desk.planning.announce(&desk.lab, "erl", slower).unwrap();
     let partition = proposal.partition;
-    desk.planning.promise = Some(Promise { partition, ms: slow_ms / times, gain: 0.3, margin: 0.03 });
+    desk.planning.promise =
+        Some(Promise { partition, ms: slow_ms / times, share: 0.7, gain: 0.3, margin: 0.03 });
     desk.planning.adopt(partition);
     desk.switch(proposal);
     (desk.planning.refining, desk.planning.adopting) = (false, None);
@@ -229,4 +230,116 @@ fn a_change_that_takes_what_is_being_prepared_its_gain_calls_it_off() {
     assert!(matches!(desk.decide(refine, true), Decision::Keep), "one thing at a time");
     assert!(desk.planning.rehearsed(&desk.lab, id).is_some());
     assert!(!desk.planning.is_adopting(id));
+}
+
+/// A lab that was throttled, measured what ran under that, and switched; what it switched from, and what that took, ms.
+fn answered() -> (Desk, PartitionId, f64) {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let before = desk.lab.current.unwrap();
+    let ms = desk.cost(&desk.plan("="));
+    desk.run(4, ms);
+    let decision = desk.decide(refine, true);
+    let id = desk.accept(decision);
+    desk.run_accepted(id);
+    (desk, before, ms)
+}
+
+#[test]
+fn what_takes_longer_than_what_ran_before_it_under_the_same_conditions_is_undone_once() {
+    let (mut desk, before, ms) = answered();
+    let slower = desk.lab.current.unwrap();
+    desk.run(3, 1.2 * ms);
+    assert!(matches!(desk.look(true), Decision::Keep), "three runs tell little");
+    desk.run(2, 1.2 * ms);
+    assert!(!matches!(desk.look(false), Decision::Undo(_)), "the operator decides");
+    let decision = desk.look(true);
+    let Decision::Undo(reason) = decision else { panic!("{decision:?}") };
+    assert!(reason.ends_with("takes 20 % longer than what ran before"), "{reason}");
+    desk.planning.adopt(before);
+    desk.planning.reject(&desk.lab, slower);
+    desk.run_accepted(before);
+    for _ in 0..20 {
+        desk.run(1, 1.2 * ms);
+        assert!(matches!(desk.look(true), Decision::Keep), "there and back again");
+    }
+}
+
+#[test]
+fn a_switch_that_saves_less_than_promised_is_not_undone_as_long_as_it_saves_anything() {
+    let (mut desk, _, ms) = answered();
+    for _ in 0..20 {
+        desk.run(1, 0.98 * ms);
+        assert!(!matches!(desk.look(true), Decision::Undo(_)));
+    }
+}
+
+#[test]
+fn a_switch_into_a_slow_moment_is_not_undone() {
+    let (mut desk, _, ms) = answered();
+    let current = desk.lab.current.unwrap();
+    let slower = 1.2 * ms / desk.cost(&desk.lab.partitions[&current].plan.clone());
+    for _ in 0..5 {
+        desk.rehearse(current, [slower as f32; 3]);
+    }
+    desk.run(5, 1.2 * ms);
+    assert!(!matches!(desk.look(true), Decision::Undo(_)), "everything takes longer");
+}
+
+#[test]
+fn what_ran_before_a_change_is_not_gone_back_to() {
+    let (mut desk, _, ms) = answered();
+    desk.throttle(1, 60.0);
+    desk.notice();
+    desk.planning.refining = false;
+    desk.run(8, 3.0 * ms);
+    assert!(!matches!(desk.look(true), Decision::Undo(_)));
+}
+
+#[test]
+fn a_rehearsal_that_finds_rows_with_the_wrong_worker_has_the_planner_asked_again_once() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let decision = desk.decide(refine, true);
+    let id = desk.accept(decision);
+    desk.rehearse(id, [1.0, 1.25, 1.0]);
+    let (_, task) = desk.planning.rehearsed(&desk.lab, id).expect("B takes a quarter longer");
+    let misplaced = desk.lab.partitions[&id].plan.clone();
+    let found = task.work();
+    let best = found.best.as_ref().unwrap().0.plan.partition.clone();
+    assert!(desk.cost(&best) < 0.97 * desk.cost(&misplaced), "{best} for {misplaced}");
+    let decision = desk.planning.decide(found, &desk.lab, true, Instant::now());
+    assert!(matches!(decision, Decision::Offer(_, true)), "{decision:?}");
+    let id = desk.accept(decision);
+    desk.rehearse(id, [1.0, 1.25, 1.0]);
+    assert!(desk.planning.rehearsed(&desk.lab, id).is_none(), "once");
+}
+
+#[test]
+fn a_rehearsal_in_a_slow_moment_says_nothing_of_where_rows_are() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let decision = desk.decide(refine, true);
+    let id = desk.accept(decision);
+    desk.rehearse(id, [1.1; 3]);
+    assert!(desk.planning.rehearsed(&desk.lab, id).is_none(), "what runs takes longer, too");
+}
+
+#[test]
+fn a_run_waits_for_the_answer_to_a_change_and_for_no_longer_than_it_would_lose_without() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    assert!(desk.planning.waiting_saves(&desk.lab).is_none(), "nothing is decided yet");
+    let slow_ms = desk.cost(&desk.plan("="));
+    let decision = desk.decide(refine, true);
+    let id = desk.accept(decision);
+    let saved_ms = slow_ms - desk.cost(&desk.lab.partitions[&id].plan.clone());
+    let (_, waits) = desk.planning.waiting_saves(&desk.lab).expect("it is being prepared");
+    assert!((waits.as_secs_f64() * 1e3 / saved_ms - 1.0).abs() < 0.01, "{waits:?} for {saved_ms} ms");
+    desk.run_accepted(id);
+    assert!(desk.planning.waiting_saves(&desk.lab).is_none(), "it runs");
+}
+
+#[test]
+fn no_run_waits_for_what_the_operator_chose() {
+    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
+    let decision = desk.decide(refine, false);
+    desk.accept(decision);
+    assert!(desk.planning.waiting_saves(&desk.lab).is_none());
 }
