@@ -96,9 +96,7 @@ impl Controller {
 
     /// The partition that is offered to the operator.
     fn offered(&self) -> Option<PartitionId> {
-        let shown = self.journal.stage().look();
-        // What only measures is announced, too.
-        shown.lab.offered().filter(|offered| !offered.measures()).map(|offered| offered.partition)
+        self.journal.stage().look().lab.offered().map(|offered| offered.partition)
     }
 
     /// The partition that an operator typed, if those who are there can run it.
