@@ -1,7 +1,7 @@
 //! Whether a lab that was read can be one: keyframes come from anybody, and are folded on.
 
 use super::Lab;
-use crate::event::{Proposal, is_predicted, is_whole};
+use crate::event::{PredictedLayer, Proposal, is_predicted, is_whole};
 use crate::id::{PartitionId, WorkerId};
 
 impl Lab {
@@ -18,12 +18,18 @@ impl Lab {
             }
             None => self.learnt.is_empty() && self.layers.is_empty(),
         };
-        let partitions_fit = self.partitions.iter().all(|(id, proposal)| self.fits(*id, proposal));
+        let is_known = |id: PartitionId, known: &Proposal| {
+            id == known.partition && is_predicted(known) && self.is_for_this(known)
+        };
+        let partitions_fit = self.partitions.iter().all(|(id, proposal)| is_known(*id, proposal));
         in_order && self.workers.len() <= WorkerId::MAX && is_one && partitions_fit
     }
 
-    fn fits(&self, id: PartitionId, proposal: &Proposal) -> bool {
-        let is_for = |network| proposal.plan.check(network, self.workers.len()).is_ok();
-        id == proposal.partition && is_predicted(proposal) && self.network.as_deref().is_some_and(is_for)
+    /// Whether a proposal is for this network and so many workers.
+    pub(super) fn is_for_this(&self, proposal: &Proposal) -> bool {
+        self.network.as_deref().is_some_and(|network| {
+            let is_layer = |predicted: &PredictedLayer| (predicted.layer as usize) < network.layers.len();
+            proposal.plan.check(network, self.workers.len()).is_ok() && proposal.layers.iter().all(is_layer)
+        })
     }
 }

@@ -1,11 +1,8 @@
 //! Partitions: the one that runs, the one offered, and those that may be gone back to.
 
-use std::sync::Arc;
-
 use super::Lab;
 use crate::event::Proposal;
 use crate::id::PartitionId;
-use crate::network::Network;
 
 /// Partitions that may be gone back to.
 const UNDO_DEPTH: usize = 32;
@@ -34,8 +31,7 @@ impl Lab {
 
     /// A proposal for other workers than there are, or for another network, can only be of a damaged session.
     pub(super) fn propose(&mut self, proposal: &Proposal) {
-        let is_for = |network: &Arc<Network>| proposal.plan.check(network, self.workers.len()).is_ok();
-        if !self.network.as_ref().is_some_and(is_for) {
+        if !self.is_for_this(proposal) {
             return;
         }
         self.partitions.insert(proposal.partition, proposal.clone());

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::command::{CommandId, Settled, Verb};
-use crate::event::{Host, LayersTimed, Level, SpanKind, WorkerInfo};
+use crate::event::{Host, LayersTimed, Level, PredictedLayer, SpanKind, WorkerInfo};
 use crate::id::{Digest, WorkerId};
 use crate::network::samples::chain;
 use crate::partition::Partition;
@@ -355,13 +355,18 @@ fn a_lab_that_events_cannot_have_led_to_is_told_from_one_they_can() {
         lab
     };
     type Change = (&'static str, fn(&mut Lab));
-    let changes: [Change; 7] = [
+    let changes: [Change; 8] = [
         ("a worker in another's place", |lab| lab.workers[0].info.worker = WorkerId(1)),
         ("a worker less than rows are for", |lab| drop((lab.workers.pop(), lab.learnt.pop()))),
         ("a worker of whom nothing was learnt", |lab| drop(lab.learnt.pop())),
         ("another network", |lab| lab.network = Some(Arc::new(chain(32, 3)))),
         ("no network", |lab| lab.network = None),
         ("a layer there is not", |lab| lab.layers[0].layer = 4),
+        ("a prediction of a layer there is not", |lab| {
+            let (worker, block, rows, ms) = (WorkerId(0), 0, 1, 1.0);
+            let predicted = PredictedLayer { worker, block, layer: 4, rows, ms };
+            lab.partitions.get_mut(&PartitionId(1)).unwrap().layers.push(predicted);
+        }),
         ("a prediction that is no time", |lab| {
             lab.partitions.get_mut(&PartitionId(1)).unwrap().predicted_ms = Some(f64::NAN);
         }),
