@@ -38,11 +38,10 @@ fn takes_in(lab: &Lab, worker: usize) {
     lab.event("run_done", "a run after that");
 }
 
-#[test]
-fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() {
-    let home = TempDir::new().expect("a folder");
-    let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
-    let lab = lab(&home, &[&stays, &goes]);
+/// Two workers and their lab, in which the second was killed while both ran a partition, and is started again.
+fn killed_and_started_again(home: &TempDir) -> (Worker, Worker, Lab) {
+    let (stays, mut goes) = (paired(home, "stays"), paired(home, "goes"));
+    let lab = lab(home, &[&stays, &goes]);
     lab.wait_until_planned(2);
     kill(&mut goes.process);
     lab.event("worker_lost", "the loss");
@@ -51,6 +50,13 @@ fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() 
     let back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
     assert_eq!(back.address, goes.address);
     lab.event_of("worker_ready", 1, "its return");
+    (stays, back, lab)
+}
+
+#[test]
+fn a_worker_that_is_killed_and_started_again_is_used_again_and_no_run_is_lost() {
+    let home = TempDir::new().expect("a folder");
+    let (_stays, _back, lab) = killed_and_started_again(&home);
     lab.event("partition_switched", "the switch back");
     lab.event("run_done", "a run with it");
     lab.ends(0);
@@ -65,15 +71,7 @@ fn timed(line: &str, field: &str) -> (u64, f64) {
 #[test]
 fn a_partition_that_is_chosen_while_runs_go_on_is_rehearsed_between_two_of_them() {
     let home = TempDir::new().expect("a folder");
-    let (stays, mut goes) = (paired(&home, "stays"), paired(&home, "goes"));
-    let lab = lab(&home, &[&stays, &goes]);
-    lab.wait_until_planned(2);
-    goes.process.child.kill().expect("it was running");
-    goes.process.child.wait().expect("it was started here");
-    lab.event("worker_lost", "the loss");
-    lab.event("run_done", "a run without it");
-    let _back = Worker::start(&home.path().join("goes"), &goes.address, &[]);
-    lab.event_of("worker_ready", 1, "its return");
+    let (_stays, _back, lab) = killed_and_started_again(&home);
     let (begun, rehearsed) = (Cell::new(0), RefCell::new(Vec::new()));
     lab.0.wait_for("the switch back", |line| {
         let is = |kind: &str| line.contains(&format!(r#""event":"{kind}""#));
@@ -129,8 +127,7 @@ fn a_worker_that_does_not_answer_at_the_start_is_named_and_used_once_it_does() {
 fn a_worker_that_joins_late_is_sounded_out_with_the_others_between_runs_of_what_they_run() {
     let home = TempDir::new().expect("a folder");
     let (mut late, there) = (paired(&home, "late"), paired(&home, "there"));
-    late.process.child.kill().expect("it was running");
-    late.process.child.wait().expect("it was started here");
+    kill(&mut late.process);
     let lab = lab(&home, &[&late, &there]);
     lab.event_of("worker_lost", 0, "who is missing");
     lab.event("run_done", "a run of the other");
