@@ -84,10 +84,6 @@ impl Controller {
             Decision::Keep => {}
             Decision::Tell(comparison) => self.journal.record(What::ProposalCompared(*comparison)),
             Decision::Adopt => self.operate("auto", Verb::Accept),
-            Decision::Undo(reason) => {
-                self.journal.note(Level::Info, reason);
-                self.operate("auto", Verb::Undo);
-            }
             Decision::Withdraw(partition, reason) => {
                 self.journal.record(What::ProposalWithdrawn { partition, reason });
             }

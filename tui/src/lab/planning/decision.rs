@@ -15,9 +15,6 @@ const WORTH_TELLING: f64 = 0.01;
 /// An offer that would save less than this is shown to be as fast as what runs: it is one no more.
 const AS_FAST: f64 = 0.005;
 
-/// The partition before, which was measured, is gone back to when it saves more than this: less is lost in restless moments.
-const UNDONE: f64 = 0.10;
-
 /// What to do about a plan that was found.
 #[derive(Debug)]
 pub enum Decision {
@@ -31,8 +28,6 @@ pub enum Decision {
     Tell(Box<Comparison>),
     /// Accept what is offered.
     Adopt,
-    /// Go back to the partition before, for this reason.
-    Undo(String),
     /// Do not offer it any more, for this reason.
     Withdraw(PartitionId, String),
 }
@@ -80,16 +75,10 @@ impl Planning {
         };
         let measured = self.measured(lab, current);
         self.learn(lab, current, running);
-        let undoing = (current, running.plan.timeline.finish_ms);
-        let undoing = self.undoing_saves(lab, undoing, found.before_ms);
         let now_ms = measured.unwrap_or_else(|| self.expected(lab, running));
         let new_ms = self.expected(lab, best);
         if self.adopting.is_some() {
             return Decision::Keep;
-        }
-        if let Some(saves) = undoing.filter(|saves| *saves > UNDONE && auto && !lab.frozen) {
-            let longer = 100.0 * saves / (1.0 - saves);
-            return Decision::Undo(format!("{current} takes {longer:.0} % longer than what ran before"));
         }
         let gain = 1.0 - new_ms / now_ms;
         // Both as predicted: what the running one alone lost to a slow moment is not won by another.

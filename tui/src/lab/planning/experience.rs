@@ -12,44 +12,7 @@ const LEARNT_FROM: usize = 5;
 /// Predictions looked back on to say how far they miss.
 pub(super) const MISSES: usize = 5;
 
-/// What partitions were measured to take over what is predicted of them: with it a partition that does not run any more is
-/// expected to take what it took, if everything is as it was, and longer if workers became slower since.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ran {
-    running: Option<(PartitionId, f64)>,
-    before: Option<(PartitionId, f64)>,
-}
-
-impl Ran {
-    /// Takes in that the running partition takes `times` what is predicted of it.
-    fn take(&mut self, running: PartitionId, times: f64) {
-        let earlier = self.running.replace((running, times)).filter(|(of, _)| *of != running);
-        self.before = earlier.or(self.before);
-    }
-
-    /// What the partition that ran before was measured to take over what is predicted of it.
-    fn of_before(&self, before: PartitionId) -> Option<f64> {
-        self.before.filter(|(of, _)| *of == before).map(|(_, times)| times)
-    }
-}
-
 impl Planning {
-    /// Notes what the running partition takes, and gives what the part of it is that the one before would save, of which
-    /// `before_ms` is predicted; `None` unless both were measured under these conditions.
-    pub(super) fn undoing_saves(
-        &mut self,
-        lab: &Lab,
-        running: (PartitionId, f64),
-        before_ms: Option<f64>,
-    ) -> Option<f64> {
-        let (partition, predicted) = running;
-        let now_ms = self.late(lab, partition, BELIEVED)?;
-        self.ran.take(partition, now_ms / predicted);
-        let before_ms = before_ms? * self.ran.of_before(*lab.past.last()?)?;
-        let now_ms = self.late(lab, partition, LEARNT_FROM)?;
-        Some(1.0 - before_ms / now_ms)
-    }
-
     /// The partition's median latency in runs that began since conditions changed, ms.
     pub(super) fn measured(&self, lab: &Lab, partition: PartitionId) -> Option<f64> {
         self.late(lab, partition, BELIEVED)

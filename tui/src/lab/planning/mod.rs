@@ -27,7 +27,6 @@ use collab_core::time::Micros;
 use self::conditions::Conditions;
 pub use self::decision::Decision;
 pub use self::exchange::Exchange;
-use self::experience::Ran;
 use self::hysteresis::{Asked, Better, Promise};
 pub use self::situation::{Effort, Found, Situation, Task};
 
@@ -80,8 +79,6 @@ pub struct Planning {
     correction: Correction,
     misses: VecDeque<f64>,
     learnt: Option<(PartitionId, u64)>,
-    /// The running partition and the one before, if they ran under these conditions.
-    ran: Ran,
     /// Each worker alone when the planner last had its whole budget, ms.
     planned_for: Vec<f64>,
 }
@@ -111,7 +108,6 @@ impl Planning {
             correction: Correction::default(),
             misses: VecDeque::new(),
             learnt: None,
-            ran: Ran::default(),
             planned_for: Vec::new(),
         }
     }
@@ -167,7 +163,7 @@ impl Planning {
         self.changes += 1;
         (self.best, self.better, self.adoptions) = (None, None, 0);
         self.rejected.clear();
-        (self.ran, self.asked_again) = (Ran::default(), Asked::Not);
+        self.asked_again = Asked::Not;
         self.refining = true;
         self.exchange.look().situation = Some(situation.clone());
         vec![self.task(situation.clone(), Effort::First), self.task(situation, Effort::Refine)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use collab_core::event::{Comparison, PredictedLayer, Proposal};
-use collab_core::id::{PartitionId, WorkerId};
+use collab_core::id::WorkerId;
 use collab_core::lab::Lab;
 use collab_core::network::Network;
 use collab_core::partition::Partition;
@@ -31,8 +31,6 @@ pub struct Situation {
     pub running: Option<Partition>,
     /// The partition that is offered instead, likewise.
     pub offered: Option<Partition>,
-    /// The partition that ran before it, likewise.
-    pub before: Option<Partition>,
 }
 
 impl Situation {
@@ -45,8 +43,7 @@ impl Situation {
             (0..plan.workers()).all(|at| is_allowed(at) || !plan.uses(at)).then(|| plan.clone())
         };
         let running = lab.running().and_then(possible);
-        let known = |id: Option<&PartitionId>| lab.partitions.get(id?).and_then(possible);
-        let (offered, before) = (known(lab.proposal.as_ref()), known(lab.past.last()));
+        let offered = lab.proposal.and_then(|id| lab.partitions.get(&id)).and_then(possible);
         Some(Self {
             network: lab.network.clone()?,
             costs: Arc::new(lab.costs()?),
@@ -54,7 +51,6 @@ impl Situation {
             memory: lab.memory_limits(),
             running,
             offered,
-            before,
         })
     }
 
@@ -121,8 +117,6 @@ pub struct Found {
     pub running: Option<Judged>,
     /// What the offered partition takes under the costs of now, ms.
     pub offered_ms: Option<f64>,
-    /// What the one that ran before takes, likewise.
-    pub before_ms: Option<f64>,
     /// The best partition found, with the planner that found it.
     pub best: Option<(Judged, String)>,
     /// The predicted layers of the best.
@@ -146,8 +140,7 @@ impl Task {
             Judged { plan, account, features }
         };
         let running = situation.running.clone().map(|plan| judge(problem.cost(plan)));
-        let takes = |plan: &Option<Partition>| Some(problem.cost(plan.clone()?).timeline.finish_ms);
-        let (offered_ms, before_ms) = (takes(&situation.offered), takes(&situation.before));
+        let offered = situation.offered.clone().map(|plan| problem.cost(plan).timeline.finish_ms);
         let (best, failures) = self.best(&problem);
         let best = best.map(|(plan, name)| (judge(plan), name));
         let alone = |worker: usize| {
@@ -163,19 +156,8 @@ impl Task {
         });
         let Self { effort, change, .. } = self;
         let situation = situation.clone();
-        Found {
-            effort,
-            change,
-            situation,
-            running,
-            offered_ms,
-            before_ms,
-            best,
-            layers,
-            singles_ms,
-            reason,
-            failures,
-        }
+        let offered_ms = offered;
+        Found { effort, change, situation, running, offered_ms, best, layers, singles_ms, reason, failures }
     }
 
     /// The fastest of what is known, what the planner says and what simple planners say; and which of them failed.

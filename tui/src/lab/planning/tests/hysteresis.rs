@@ -232,69 +232,6 @@ fn a_change_that_takes_what_is_being_prepared_its_gain_calls_it_off() {
     assert!(!desk.planning.is_adopting(id));
 }
 
-/// A lab that was throttled, measured what ran under that, and switched; what it switched from, and what that took, ms.
-fn answered() -> (Desk, PartitionId, f64) {
-    let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
-    let before = desk.lab.current.unwrap();
-    let ms = desk.cost(&desk.plan("="));
-    desk.run(4, ms);
-    let decision = desk.decide(refine, true);
-    let id = desk.accept(decision);
-    desk.run_accepted(id);
-    (desk, before, ms)
-}
-
-#[test]
-fn what_takes_longer_than_what_ran_before_it_under_the_same_conditions_is_undone_once() {
-    let (mut desk, before, ms) = answered();
-    let slower = desk.lab.current.unwrap();
-    desk.run(3, 1.2 * ms);
-    assert!(matches!(desk.look(true), Decision::Keep), "three runs tell little");
-    desk.run(2, 1.2 * ms);
-    assert!(!matches!(desk.look(false), Decision::Undo(_)), "the operator decides");
-    let decision = desk.look(true);
-    let Decision::Undo(reason) = decision else { panic!("{decision:?}") };
-    assert!(reason.ends_with("takes 20 % longer than what ran before"), "{reason}");
-    desk.planning.adopt(before);
-    desk.planning.reject(&desk.lab, slower);
-    desk.run_accepted(before);
-    for _ in 0..20 {
-        desk.run(1, 1.2 * ms);
-        assert!(matches!(desk.look(true), Decision::Keep), "there and back again");
-    }
-}
-
-#[test]
-fn a_switch_that_saves_less_than_promised_is_not_undone_as_long_as_it_saves_anything() {
-    let (mut desk, _, ms) = answered();
-    for _ in 0..20 {
-        desk.run(1, 0.98 * ms);
-        assert!(!matches!(desk.look(true), Decision::Undo(_)));
-    }
-}
-
-#[test]
-fn a_switch_into_a_slow_moment_is_not_undone() {
-    let (mut desk, _, ms) = answered();
-    let current = desk.lab.current.unwrap();
-    let slower = 1.2 * ms / desk.cost(&desk.lab.partitions[&current].plan.clone());
-    for _ in 0..5 {
-        desk.rehearse(current, [slower as f32; 3]);
-    }
-    desk.run(5, 1.2 * ms);
-    assert!(!matches!(desk.look(true), Decision::Undo(_)), "everything takes longer");
-}
-
-#[test]
-fn what_ran_before_a_change_is_not_gone_back_to() {
-    let (mut desk, _, ms) = answered();
-    desk.throttle(1, 60.0);
-    desk.notice();
-    desk.planning.refining = false;
-    desk.run(8, 3.0 * ms);
-    assert!(!matches!(desk.look(true), Decision::Undo(_)));
-}
-
 #[test]
 fn a_rehearsal_that_finds_rows_with_the_wrong_worker_has_the_planner_asked_again_once() {
     let (mut desk, _, [_, refine]) = Desk::throttled("0-2:=/3-5:=");
