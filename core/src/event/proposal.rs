@@ -70,3 +70,10 @@ pub struct PredictedLayer {
     /// Time, ms.
     pub ms: f64,
 }
+
+impl PredictedLayer {
+    /// Of the worker, the block and the layer at these places, ms.
+    pub(crate) fn new(worker: usize, block: usize, layer: usize, rows: u32, ms: f64) -> Self {
+        Self { worker: WorkerId::at(worker), block: block as u32, layer: layer as u32, rows, ms }
+    }
+}

@@ -67,13 +67,7 @@ fn layers(network: &Network, schedule: &Schedule, costs: &dyn Costs) -> Vec<Pred
                 let mut at = begin;
                 costs.strip_layers(network, worker, &units, part.rows, &mut |layer, rows, ms| {
                     if index == 0 {
-                        layers.push(PredictedLayer {
-                            worker: WorkerId::at(worker),
-                            block: block as u32,
-                            layer: layer as u32,
-                            rows,
-                            ms,
-                        });
+                        layers.push(PredictedLayer::new(worker, block, layer, rows, ms));
                     } else {
                         layers[at].rows += rows;
                         layers[at].ms += ms;

@@ -25,7 +25,17 @@ impl Network {
         self.with_demand(units, rows, |input, layers| Demand { input, layers: layers.to_vec() })
     }
 
-    /// The same for `then`: rows of the tensor at the block's start, and of every layer. Only for long blocks are these
+    /// Bytes that `layer` reads of the input of the block `units`, if it is the block's first, and writes of its output, if it is
+    /// its last, where the block is given `read` rows and yields `written`.
+    pub fn bytes_at_cuts(&self, units: &Range<usize>, layer: usize, read: u32, written: u32) -> (u64, u64) {
+        let span = self.layers_of(units);
+        (
+            if layer == span.start { self.cut(units.start).bytes(read) } else { 0 },
+            if layer + 1 == span.end { self.cut(units.end).bytes(written) } else { 0 },
+        )
+    }
+
+    /// The same as [`Network::demand`] for `then`: rows of the tensor at the block's start, and of every layer. Only for long blocks are these
     /// allocated, as a plan of short ones is walked back from thousands of times.
     pub(crate) fn with_demand<T>(
         &self,

@@ -49,7 +49,7 @@ pub use worker::{TimedBlock, TimedLayer, WorkerCosts, WorkerMemory, assumed_shap
 use serde::{Deserialize, Serialize};
 
 use crate::event::{LinkShape, PredictedLayer};
-use crate::id::{Node, WorkerId};
+use crate::id::Node;
 use crate::network::Network;
 use crate::partition::Partition;
 use crate::rows::Rows;
@@ -121,15 +121,12 @@ pub trait Costs: fmt::Debug + Sync {
         rows: Rows,
         each: &mut dyn FnMut(usize, u32, f64),
     ) {
-        let span = network.layers_of(units);
         let at_cuts = self.at_cuts(worker);
         network.with_demand(units, rows, |input, layers| {
-            for (layer, rows) in span.clone().zip(layers) {
-                let read = if layer == span.start { network.cut(units.start).bytes(input.len()) } else { 0 };
-                let written =
-                    if layer + 1 == span.end { network.cut(units.end).bytes(rows.len()) } else { 0 };
+            for (layer, computed) in network.layers_of(units).zip(layers) {
+                let (read, written) = network.bytes_at_cuts(units, layer, input.len(), rows.len());
                 let cost = self.layer(network, worker, layer);
-                each(layer, rows.len(), cost.ms(rows.len()) + at_cuts.ms(read, written));
+                each(layer, computed.len(), cost.ms(computed.len()) + at_cuts.ms(read, written));
             }
         });
     }
@@ -152,13 +149,7 @@ pub trait Costs: fmt::Debug + Sync {
                     &plan.span(),
                     plan.rows(worker),
                     &mut |layer, rows, ms| {
-                        layers.push(PredictedLayer {
-                            worker: WorkerId::at(worker),
-                            block: block as u32,
-                            layer: layer as u32,
-                            rows,
-                            ms,
-                        });
+                        layers.push(PredictedLayer::new(worker, block, layer, rows, ms));
                     },
                 );
             }

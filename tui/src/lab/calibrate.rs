@@ -87,16 +87,16 @@ pub fn samples(timed: &[TimedLayer], slowdown: f64) -> anyhow::Result<Vec<Sample
         let network = model.network();
         let mut timed = of_network.iter();
         for (units, rows) in calibration::strips(network) {
-            let (layers, demand) = (network.layers_of(&units), network.demand(&units, rows));
-            for (layer, rows) in layers.clone().zip(&demand.layers).filter(|(_, rows)| !rows.is_empty()) {
-                let same = |timed: &&TimedLayer| (timed.layer as usize, timed.rows) == (layer, rows.len());
+            let demand = network.demand(&units, rows);
+            let layers = network.layers_of(&units).zip(&demand.layers);
+            for (layer, computed) in layers.filter(|(_, computed)| !computed.is_empty()) {
+                let same =
+                    |timed: &&TimedLayer| (timed.layer as usize, timed.rows) == (layer, computed.len());
                 let timed = timed.next().filter(same);
                 let timed = timed.context("the worker timed other layers than those known here")?;
                 let sample = Sample::new(&network.work(layer), timed.rows, f64::from(timed.ms) / slowdown);
-                let read = if layer == layers.start { demand.input.len() } else { 0 };
-                let written = if layer + 1 == layers.end { rows.len() } else { 0 };
-                let bytes = |cut: usize, rows: u32| network.cut(cut).bytes(rows);
-                samples.push(sample.at_cuts(bytes(units.start, read), bytes(units.end, written)));
+                let (read, written) = network.bytes_at_cuts(&units, layer, demand.input.len(), rows.len());
+                samples.push(sample.at_cuts(read, written));
             }
         }
         anyhow::ensure!(timed.next().is_none(), "the worker timed more layers than are known here");

@@ -58,14 +58,9 @@ fn portion(lab: &Lab, network: &Network, row: &Row) -> Portion {
         return alone;
     };
     let units = stage.units.0 as usize..stage.units.1 as usize;
-    let (layers, layer) = (network.layers_of(&units), row.layer as usize);
-    let needed = strip.parts.iter().map(|part| network.cut(units.start).bytes(part.need.len())).sum();
-    Portion {
-        pieces: strip.parts.len().max(1) as u32,
-        read: if layer == layers.start { needed } else { 0 },
-        written: if layer + 1 == layers.end { network.cut(units.end).bytes(strip.rows.len()) } else { 0 },
-        ..alone
-    }
+    let needed = strip.parts.iter().map(|part| part.need.len()).sum();
+    let (read, written) = network.bytes_at_cuts(&units, row.layer as usize, needed, strip.rows.len());
+    Portion { pieces: strip.parts.len().max(1) as u32, read, written, ..alone }
 }
 
 /// The kinds of the layer's work that its worker's profile knows from too few samples.
